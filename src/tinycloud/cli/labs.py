@@ -1,0 +1,106 @@
+"""Commands for labs, and the way into one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from tinycloud.cli.output import print_json, print_table
+
+app = typer.Typer(help="Labs: throw-away hosts on this machine, for trying. Need root.", no_args_is_help=True, rich_markup_mode=None)
+
+Name = Annotated[str, typer.Option(help="the lab's name")]
+_INSIDE = "TINYCLOUD_INSIDE"
+
+
+def enter(where: str) -> None:
+    """Start this very command again inside a lab host; does nothing when it runs there already."""
+    lab, _, host = where.partition("/")
+    if os.environ.get(_INSIDE) == f"{lab}/{host or 'h1'}":
+        return
+    _become_root()
+    from tinycloud.lab import get_lab
+
+    argv = get_lab(lab).get_host(host or "h1").make_argv([sys.executable, "-m", "tinycloud", *sys.argv[1:]])
+    os.execvp(argv[0], argv)
+
+
+def _become_root() -> None:
+    """A lab is made of namespaces, which need root: go on through sudo where that works without a password."""
+    if os.geteuid() != 0:
+        keep = [f"{key}={value}" for key, value in os.environ.items() if key.startswith("TINYCLOUD_") or key == "PATH"]
+        argv = ["sudo", "-n", "env", *keep, sys.executable, "-m", "tinycloud", *sys.argv[1:]]
+        os.execvp(argv[0], argv)
+
+
+@app.command()
+def up(name: Name = "lab", hosts: Annotated[int, typer.Option(min=1, max=50, help="how many hosts")] = 1) -> None:
+    """Open a lab."""
+    _become_root()
+    from tinycloud.lab import open_lab
+
+    lab = open_lab(name, hosts)
+    for host in lab.hosts:
+        print(f"{lab.name}/{host.name}  {host.address}")
+    ways = {f"--lab {name} up FILE": "work in it", f"lab shell h1 --name {name}": "look around", f"lab down --name {name}": "remove it"}
+    for command, what in ways.items():
+        print(f"  tinycloud {command:<{max(map(len, ways))}}  {what}")
+
+
+@app.command("list")
+def list_(json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
+    """List labs and their hosts."""
+    from tinycloud.lab import list_labs
+
+    labs = list_labs()
+    if json:
+        print_json(
+            [
+                {
+                    "name": lab.name,
+                    "ready": lab.ready,
+                    "hosts": [{"name": h.name, "address": h.address, "running": h.running} for h in lab.hosts],
+                }
+                for lab in labs
+            ]
+        )
+    elif labs:
+        rows = [
+            (lab.name, h.name, h.address, "running" if h.running else "gone" if lab.ready else "half made")
+            for lab in labs
+            for h in lab.hosts
+        ]
+        print_table(("LAB", "HOST", "ADDRESS", "STATE"), rows)
+    else:
+        print("no labs; tinycloud lab up opens one")
+
+
+@app.command()
+def shell(
+    host: Annotated[str, typer.Argument(help="h1, h2 …")] = "h1",
+    words: Annotated[list[str], typer.Argument(help="a command, after --")] = [],
+    name: Name = "lab",
+) -> None:
+    """Enter a lab host, or run a command there."""
+    _become_root()
+    from tinycloud.lab import get_lab
+
+    target = get_lab(name).get_host(host)
+    if not words:
+        print(f"{name}/{host}: leave with Ctrl-D", file=sys.stderr)
+        os.environ["PS1"] = f"{name}/{host} \\w # "
+    argv = target.make_argv(words or ["bash", "--norc"])
+    os.execvp(argv[0], argv)
+
+
+@app.command()
+def down(name: Name = "lab") -> None:
+    """Remove a lab: every process, namespace and file of it."""
+    _become_root()
+    from tinycloud.lab import get_lab
+
+    get_lab(name).close()
+    print(f"lab {name} is gone")

@@ -1,0 +1,210 @@
+"""A plan being carried out: a line for each thing that moves on a terminal, one JSON object a line elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from tinycloud.cli.output import print_line
+from tinycloud.model.units import Duration
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from tinycloud.engine.events import Event
+
+_DOING = {
+    "network.create": "making the network",
+    "network.update": "changing reservations",
+    "network.remove": "removing the network",
+    "pool.create": "making the pool",
+    "disk.create": "making its disk",
+    "disk.resize": "growing its disk",
+    "seed.write": "writing its seed",
+    "volume.remove": "removing its disk",
+    "machine.define": "defining",
+    "machine.undefine": "undefining",
+    "machine.start": "starting",
+    "machine.stop": "shutting down",
+    "machine.ready": "waiting for it to start",
+    "machine.resume": "resuming",
+    "machine.live": "changing it live",
+}
+_NEXT = {"started": "waiting for an address", "address": "waiting for ssh", "ssh": "guest set-up"}
+_DID = {
+    "network.create": "made",
+    "network.update": "reservations changed",
+    "network.remove": "removed",
+    "pool.create": "made",
+    "machine.live": "changed live",
+    "machine.undefine": "removed",
+    "machine.resume": "running",
+}
+
+
+@dataclass
+class Row:
+    """One thing that moves: when it began, what it reached, what it is doing."""
+
+    subject: str
+    began: float
+    levels: list[str] = field(default_factory=list)
+    doing: str = ""
+    open: int = 0
+    state: str = "waiting"
+    ended: float = 0.0
+
+
+@dataclass
+class Rows:
+    """All rows, fed by events; drawing is somebody else's."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+    title: str = ""
+    undoing: bool = False
+
+    def feed(self, event: Event) -> None:
+        if event.kind == "begin":
+            self.title = f"{event.text}  execution {event.execution}"
+        if not event.subject:
+            return
+        row = self.rows.setdefault(event.subject, Row(event.subject, event.at))
+        getattr(self, f"_{event.kind}", self._other)(row, event)
+
+    def _start(self, row: Row, event: Event) -> None:
+        row.open += 1
+        row.state, row.doing = "working", _DOING.get(event.action, event.action)
+
+    def _progress(self, row: Row, event: Event) -> None:
+        row.levels.append(f"{event.text} {Duration(event.at - row.began)}")
+        row.doing = _NEXT.get(event.text, "")
+
+    def _done(self, row: Row, event: Event) -> None:
+        row.open -= 1
+        if word := _DID.get(event.action):
+            row.levels.append(word)
+        if row.open <= 0:
+            row.state, row.ended, row.doing = "done", event.at, ""
+
+    def _failed(self, row: Row, event: Event) -> None:
+        row.state, row.ended, row.doing = "failed", event.at, event.text
+
+    def _undoing(self, row: Row, event: Event) -> None:
+        self.undoing = True
+        row.state, row.doing = "working", "undoing"
+
+    def _undone(self, row: Row, event: Event) -> None:
+        row.state, row.ended, row.doing, row.levels = "undone", event.at, "", ["undone"]
+
+    def _other(self, row: Row, event: Event) -> None:
+        return
+
+
+class Display:
+    """Shows events from :meth:`open` to :meth:`close`; as a context manager it is closed at the end in any case."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Begin to draw."""
+
+    def close(self) -> None:
+        """Stop drawing. Safe to repeat."""
+
+    def hear(self, event: Event) -> None:
+        raise NotImplementedError
+
+
+class Plain(Display):
+    """One JSON object a line, for programs."""
+
+    def hear(self, event: Event) -> None:
+        print_line(event.as_json())
+
+
+_SIGNS = {"done": ("✓", "green"), "failed": ("✗", "red"), "undone": ("↺", "yellow"), "working": ("", ""), "waiting": (" ", "")}
+_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+
+
+class Live(Display):
+    """Rows that redraw themselves on a terminal, through rich."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live as RichLive
+
+        self._rows = Rows()
+        self._lock = threading.Lock()
+        self._tick = 0
+        self._live = RichLive(console=Console(), get_renderable=self._draw, refresh_per_second=8, transient=False)
+
+    def open(self) -> None:
+        self._live.start()
+
+    def close(self) -> None:
+        self._live.stop()
+
+    def hear(self, event: Event) -> None:
+        with self._lock:
+            self._rows.feed(event)
+
+    def _draw(self) -> Text:
+        from rich.text import Text
+
+        with self._lock:
+            self._tick += 1
+            rows = list(self._rows.rows.values())
+            out = Text(self._rows.title + "\n", no_wrap=True, overflow="ellipsis")
+        width = max((len(row.subject) for row in rows), default=0)
+        most = max(4, self._live.console.size.height - 4)
+        for row in self._pick(rows, most):
+            sign, colour = _SIGNS[row.state]
+            out.append(f"  {sign or _SPINNER[self._tick % len(_SPINNER)]} ", style=colour or "default")
+            out.append(f"{row.subject:<{width}}  ")
+            out.append(
+                " · ".join([*row.levels, *([row.doing] if row.doing else [])]) + "\n", style="dim" if row.state == "waiting" else "default"
+            )
+        if len(rows) > most:
+            out.append(f"    … and {len(rows) - most} more\n", style="dim")
+        return out
+
+    def _pick(self, rows: list[Row], most: int) -> list[Row]:
+        """What fits on the screen: failures and work in progress first, in the order they began."""
+        if len(rows) <= most:
+            return rows
+        order = {"failed": 0, "working": 1, "waiting": 2, "undone": 3, "done": 4}
+        chosen = {id(row) for row in sorted(rows, key=lambda row: order[row.state])[:most]}
+        return [row for row in rows if id(row) in chosen]
+
+
+class Lines(Display):
+    """What :class:`Live` shows at the end of each row, a line each, for logs that people read."""
+
+    def __init__(self) -> None:
+        self._rows = Rows()
+        self._said: set[tuple[str, str]] = set()
+
+    def hear(self, event: Event) -> None:
+        self._rows.feed(event)
+        if event.kind == "begin":
+            print(self._rows.title, flush=True)
+        row = self._rows.rows.get(event.subject)
+        if row and row.state in ("done", "failed", "undone") and row.levels and (row.subject, row.levels[-1]) not in self._said:
+            self._said.add((row.subject, row.levels[-1]))
+            sign = _SIGNS[row.state][0]
+            print(f"  {sign} {row.subject:<12} {' · '.join([*row.levels, *([row.doing] if row.doing else [])])}", flush=True)
+
+
+def make_listener(*, as_json: bool, text: bool) -> Display:
+    """JSON lines when asked for or when nobody watches; ``text`` keeps them readable there."""
+    if as_json:
+        return Plain()
+    if sys.stdout.isatty():
+        return Live()
+    return Lines() if text else Plain()

@@ -1,0 +1,304 @@
+"""The Python API. What is not here does not exist: the command line and HTTP only show it.
+
+::
+
+    from tinycloud import Cloud
+
+    with Cloud() as cloud:
+        shop = cloud.up("shop.yaml")
+        print(shop["web-1"].ssh("uptime"))
+        cloud.down("shop")
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from tinycloud.engine.deploy import Deployer, Wish
+from tinycloud.engine.events import Listener, ignore
+from tinycloud.engine.inventory import read_machines, read_world
+from tinycloud.engine.refs import find_machines, get_machine
+from tinycloud.errors import NotFound, Refused, make_did_you_mean
+from tinycloud.views import Machine, Stack, make_ansible_inventory, make_ssh_config
+from tinycloud.wiring import Settings, make_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from tinycloud.engine.doctor import Finding
+    from tinycloud.engine.parts import Parts
+    from tinycloud.engine.recover import Recovered
+    from tinycloud.engine.why import Answer
+    from tinycloud.model import world
+    from tinycloud.model.plan import Plan
+    from tinycloud.model.world import World
+    from tinycloud.source import Loaded
+    from tinycloud.store.store import EventRecord, ExecutionRecord
+
+
+class Images:
+    """The image store of a cloud."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    @property
+    def _shelf(self) -> Any:
+        from tinycloud.engine.images import Images as Shelf
+
+        return Shelf(self._parts, self._parts.first_host)
+
+    def list(self) -> list[world.Image]:
+        """Every image, by name."""
+        images: list[world.Image] = self._shelf.list()
+        return images
+
+    def show(self, name: str) -> world.Image:
+        """The image of that name or sha256 (6 digits do); raises NotFound."""
+        image: world.Image = self._shelf.get(name)
+        return image
+
+    def users(self, name: str) -> Sequence[str]:
+        """Who stands on an image: machines, and volumes that no machine has."""
+        from tinycloud.engine.images import list_users
+
+        return list_users(read_world(self._parts.hosts.values()), self.show(name).sha, self._parts.first_host)
+
+    def import_file(
+        self,
+        path: str | Path,
+        name: str,
+        *,
+        format: str = "",
+        user: str = "root",
+        seed: bool = True,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> world.Image:
+        """Bring a qcow2 or raw file into the store. ``user`` logs in by ssh; ``seed``: the guest reads a NoCloud seed.
+
+        Raises Refused for a file that names other files, is no image, or does not fit.
+        """
+        image: world.Image = self._shelf.import_file(Path(path), name, format=format, user=user, seed=seed, progress=progress)
+        return image
+
+    def build(self, recipe: str, name: str = "") -> world.Image:
+        """Build ``nano`` or ``debian-12`` from the distribution's packages and import it; the same ingredients are built once."""
+        from tinycloud.engine.build import build_image
+
+        path, made = build_image(self._parts.shell, self._parts.cache, recipe)
+        return self.import_file(path, name or recipe, user=made.user)
+
+    def build_file(self, recipe: str) -> Path:
+        """Build, or find in the cache, without importing: the qcow2 file. Needs no libvirt."""
+        from tinycloud.engine.build import build_image
+
+        return build_image(self._parts.shell, self._parts.cache, recipe)[0]
+
+    def remove(self, name: str) -> world.Image:
+        """Remove an image; raises InUse with who stands on it."""
+        image: world.Image = self._shelf.remove(name)
+        return image
+
+
+class Cloud:
+    """One cloud: its hosts, its memory. Use it as a context manager, or call :meth:`close`.
+
+    ``uri`` is libvirt's (default ``qemu:///system``), ``state`` the folder of database and keys (default: root's
+    /var/lib/tinycloud, else XDG). ``on_run`` hears every child process before it starts.
+    """
+
+    def __init__(
+        self,
+        *,
+        uri: str | None = None,
+        state: str | Path | None = None,
+        on_run: Callable[[str], None] | None = None,
+        parts: Parts | None = None,
+    ) -> None:
+        settings = Settings.from_environment(uri, Path(state) if state else None)
+        self.parts = parts or make_parts(settings, on_run)
+        self.images = Images(self.parts)
+        self._deployer = Deployer(self.parts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.parts.close()
+
+    # stacks
+
+    def load(self, file: str | Path, inputs: Mapping[str, Any] = {}) -> Loaded:
+        """Read and check a stack file; raises WrongFile with file, line and column."""
+        return self._deployer.load(Path(file), inputs)[0]
+
+    def plan(self, file: str | Path, inputs: Mapping[str, Any] = {}, *, replace: Iterable[str] = (), saved: World | None = None) -> Plan:
+        """What :meth:`up` would do. With a ``saved`` world nothing is asked of any host."""
+        loaded, vault = self._deployer.load(Path(file), inputs)
+        return self._deployer.plan(loaded, vault, frozenset(replace), saved)
+
+    def up(
+        self,
+        file: str | Path,
+        inputs: Mapping[str, Any] = {},
+        *,
+        replace: Iterable[str] = (),
+        keep_failed: bool = False,
+        wait: float = 0.0,
+        agree: Callable[[Plan], bool] = lambda _plan: True,
+        listener: Listener = ignore,
+    ) -> Stack:
+        """Make a stack file real, and return the stack.
+
+        ``replace`` names what may be made anew (machines, groups, networks; ``*`` for all). After a failure everything is undone,
+        unless ``keep_failed``. ``wait``: seconds to wait for somebody else's work on the stack. ``agree`` is shown the plan.
+        Raises WrongFile, NeedsReplace, NoHost, Clash, Unfinished, Busy with nothing changed; Failed otherwise.
+        """
+        loaded, vault = self._deployer.load(Path(file), inputs)
+        wish = Wish(frozenset(replace), keep_failed, False, wait, agree, listener)
+        self._deployer.up(loaded, vault, wish)
+        return self.stack(loaded.stack.stack)
+
+    def run(
+        self,
+        image: str,
+        name: str = "",
+        *,
+        listener: Listener = ignore,
+        keep_failed: bool = False,
+        **group: Any,
+    ) -> Machine:
+        """One machine without a file: a stack ``name`` of its own with one network. ``group`` are keys of a group: memory="1 GiB"."""
+        name = name or self._free_name(image)
+        if self.parts.first_host.domains.find(f"{name}-vm-1") is not None:
+            raise Refused(f'a machine "{name}" exists', code="clash", hint=f"tinycloud down {name}, or give another --name")
+        loaded, vault = self._deployer.load_text(make_run_text(image, name, group), {})
+        self._deployer.up(loaded, vault, Wish(keep_failed=keep_failed, listener=listener))
+        return self.stack(name)["vm-1"]
+
+    def _free_name(self, image: str) -> str:
+        base = "".join(c if c.isalnum() else "-" for c in image.lower()).strip("-").replace("--", "-")[:24]
+        base = base if base[:1].isalpha() else f"m-{base}"
+        taken = set(self.list_stacks())
+        return next(name for n in range(1, 10_000) if (name := f"{base}-{n}") not in taken)
+
+    def down(
+        self,
+        stack: str | Path,
+        *,
+        volumes: bool = False,
+        wait: float = 0.0,
+        agree: Callable[[Plan], bool] = lambda _plan: True,
+        listener: Listener = ignore,
+    ) -> Plan:
+        """Take a stack (its name, or its file) away. Volumes marked keep stay unless ``volumes``."""
+        wish = Wish(volumes=volumes, wait=wait, agree=agree, listener=listener)
+        return self._deployer.down(self._name_of(stack), wish)
+
+    def _name_of(self, stack: str | Path) -> str:
+        """A stack's name; a file is opened only for the name in it, so that one with mistakes can still be taken down."""
+        text = str(stack)
+        if "/" not in text and not text.endswith((".yaml", ".yml")):
+            return text
+        from tinycloud.source.load import parse_yaml, read_text
+
+        value = parse_yaml(read_text(Path(stack)), text).value
+        if not isinstance(value, dict) or not isinstance(value.get("stack"), str):
+            raise NotFound(f"{text} names no stack")
+        return str(value["stack"])
+
+    def has_unfinished(self, stack: str) -> bool:
+        """True when an execution of the stack was begun and neither ended nor undone."""
+        from tinycloud.store.peek import has_unfinished
+
+        return has_unfinished(self.parts.database, stack)
+
+    def resume(self, stack: str, *, listener: Listener = ignore, keep_failed: bool = False) -> Plan:
+        """Finish the unfinished execution of a stack."""
+        return self._deployer.resume(stack, Wish(keep_failed=keep_failed, listener=listener))
+
+    def rollback(self, stack: str, *, listener: Listener = ignore) -> None:
+        """Undo what the unfinished execution of a stack did."""
+        self._deployer.rollback(stack, Wish(listener=listener))
+
+    def list_stacks(self) -> list[str]:
+        """Names of all stacks of which anything exists on a host."""
+        return list(read_world(self.parts.hosts.values()).stacks)
+
+    def stack(self, name: str) -> Stack:
+        """A stack by name; raises NotFound when nothing of it exists."""
+        found = read_machines(self.parts.hosts.values())
+        machines = [Machine(self.parts, facts) for facts in found.stack_machines(name)]
+        if not machines and name not in self.list_stacks():
+            known = sorted({m.mark.stack for m in found.machines})
+            raise NotFound(f'there is no stack "{name}"', hint=make_did_you_mean(name, known) or "tinycloud ls")
+        return Stack(self.parts, name, machines)
+
+    def executions(self, stack: str = "") -> list[ExecutionRecord]:
+        """What was done, newest first."""
+        return self.parts.store.list_executions(stack)
+
+    def events(self, stack: str, machine: str = "") -> list[EventRecord]:
+        """What happened to a stack's machines, newest first."""
+        return self.parts.store.list_events(stack, machine)
+
+    # machines
+
+    def machines(self, ref: str = "") -> list[Machine]:
+        """All machines, or those that ``ref`` means: a stack, a group (``shop/web``), one machine."""
+        found = read_machines(self.parts.hosts.values())
+        return [Machine(self.parts, facts) for facts in (find_machines(found, ref) if ref else found.machines)]
+
+    def machine(self, ref: str) -> Machine:
+        """The one machine that ``ref`` means; raises NotFound."""
+        return Machine(self.parts, get_machine(read_machines(self.parts.hosts.values()), ref))
+
+    def disk_use(self, machines: Iterable[Machine]) -> dict[str, int]:
+        """Bytes on disk of each running machine, by ref."""
+        by_domain = {m.facts.mark.domain: m.ref for m in machines if m.facts.state in ("running", "paused")}
+        used: dict[str, int] = {}
+        for host in self.parts.hosts.values():
+            used |= {by_domain[name]: size for name, size in host.domains.get_disk_use(by_domain).items()}
+        return used
+
+    def why(self, ref: str) -> Answer:
+        """Why a machine is as it is."""
+        return self.machine(ref).why()
+
+    def ssh_config(self, ref: str = "") -> str:
+        """Lines for ssh_config(5)."""
+        return make_ssh_config(self.machines(ref))
+
+    def inventory(self, ref: str = "") -> dict[str, Any]:
+        """Ansible's dynamic inventory."""
+        return make_ansible_inventory(self.machines(ref))
+
+    # the whole
+
+    def world(self) -> World:
+        """Everything that exists, read now."""
+        return read_world(self.parts.hosts.values())
+
+    def recover(self) -> Recovered:
+        """Rebuild the database from the hosts."""
+        from tinycloud.engine.recover import recover
+
+        return recover(self.parts)
+
+    def doctor(self, *, fix: bool = False) -> list[Finding]:
+        """Is this host able to run machines? With ``fix``, what can be mended is."""
+        from tinycloud.engine.doctor import examine
+
+        return examine(self.parts, fix=fix)
+
+
+def make_run_text(image: str, name: str, group: Mapping[str, Any]) -> str:
+    """The stack file that stands for ``tinycloud run``; JSON is YAML."""
+    import json
+
+    body = {"image": image, "networks": ["lan"], **group}
+    return json.dumps({"stack": name, "networks": {"lan": {}}, "groups": {"vm": body}}, indent=2)

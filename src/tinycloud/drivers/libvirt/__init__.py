@@ -1,0 +1,1 @@
+"""libvirt, through its own remote protocol: one small module per kind of object."""

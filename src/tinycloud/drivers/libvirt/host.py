@@ -1,0 +1,90 @@
+"""One host, reached through libvirt: opened on first use, closed at the end."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import threading
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from tinycloud.drivers.libvirt.domains import Domains
+from tinycloud.drivers.libvirt.errors import guarded, load_libvirt, translate
+from tinycloud.drivers.libvirt.facts import read_facts
+from tinycloud.drivers.libvirt.networks import Networks
+from tinycloud.drivers.libvirt.volumes import Volumes
+from tinycloud.model.names import POOL
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tinycloud.drivers.records import HostRecord
+    from tinycloud.drivers.shell import Shell
+
+
+class LibvirtHost:
+    """A host with its domains, networks and volumes, and a shell on it.
+
+    One connection serves all threads: libvirt's protocol carries several calls at once.
+    """
+
+    def __init__(self, name: str, uri: str, shell: Shell, state: Path) -> None:
+        self.name = name
+        self.uri = uri
+        self.shell = shell
+        self._state = state
+        self._lock = threading.Lock()
+        self._open: Any = None
+
+    @property
+    def _conn(self) -> Any:
+        with self._lock:
+            if self._open is None or not self._open.isAlive():
+                self._open = self._connect()
+            return self._open
+
+    def _connect(self) -> Any:
+        libvirt = load_libvirt()
+        try:
+            return libvirt.open(self.uri)
+        except libvirt.libvirtError as err:
+            failure = translate(err, f"cannot connect to {self.uri}")
+            if failure.hint.endswith("--fix") and self.uri == "qemu:///system" and os.geteuid() != 0:
+                return self._connect_by_sudo(failure)
+            raise failure from err
+
+    def _connect_by_sudo(self, failure: Exception) -> Any:
+        """A user outside the libvirt group who may use sudo: let libvirt's own helper carry the protocol as root."""
+        if self.shell.run(["sudo", "-n", "true"], check=False).status != 0:
+            raise failure
+        helper = self._state / "libvirt-by-sudo"
+        helper.write_text(f"#!/bin/sh\nexec sudo -n {shlex.join(['virt-ssh-helper', 'qemu:///system'])}\n")
+        helper.chmod(0o700)
+        with guarded(f"connect to {self.uri} through sudo"):
+            return load_libvirt().open(f"qemu+ext:///system?command={helper}")
+
+    @property
+    def domains(self) -> Domains:
+        return Domains(self._conn)
+
+    @property
+    def networks(self) -> Networks:
+        return Networks(self._conn)
+
+    @property
+    def volumes(self) -> Volumes:
+        return Volumes(self._conn, POOL)
+
+    @cached_property
+    def _facts(self) -> HostRecord:
+        return read_facts(self._conn)
+
+    def read_facts(self) -> HostRecord:
+        """The host's facts, read once for the life of this object but for the free memory."""
+        return self._facts
+
+    def close(self) -> None:
+        with self._lock:
+            if self._open is not None:
+                self._open.close()
+                self._open = None

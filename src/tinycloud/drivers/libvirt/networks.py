@@ -1,0 +1,106 @@
+"""Networks of one libvirt connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+from xml.sax.saxutils import quoteattr
+
+from tinycloud.drivers.libvirt.errors import NO_NETWORK, OPERATION_INVALID, guarded
+from tinycloud.drivers.records import NetworkRecord
+from tinycloud.errors import LibvirtFailed
+from tinycloud.model.machine import Lease
+
+if TYPE_CHECKING:
+    from tinycloud.model.world import Reservation
+
+# virNetworkUpdateCommand, virNetworkUpdateSection and flags
+_ADD, _DELETE = 3, 2
+_DHCP_HOST: Final = 4
+_LIVE, _CONFIG = 1, 2
+
+
+class Networks:
+    def __init__(self, conn: Any) -> None:
+        self._conn = conn
+
+    def list_all(self) -> list[NetworkRecord]:
+        with guarded("list the networks"):
+            found = self._conn.listAllNetworks(0)
+        return [record for network in found if (record := self._record(network))]
+
+    def find(self, name: str) -> NetworkRecord | None:
+        network = self._find(name)
+        return self._record(network) if network is not None else None
+
+    def _record(self, network: Any) -> NetworkRecord | None:
+        try:
+            with guarded("read a network"):
+                return NetworkRecord(network.name(), network.UUIDString(), network.XMLDesc(0), bool(network.isActive()))
+        except LibvirtFailed as err:
+            if err.number == NO_NETWORK:
+                return None
+            raise
+
+    def _find(self, name: str) -> Any:
+        try:
+            with guarded(f"find network {name}"):
+                return self._conn.networkLookupByName(name)
+        except LibvirtFailed as err:
+            if err.number == NO_NETWORK:
+                return None
+            raise
+
+    def define(self, xml: str) -> None:
+        with guarded("define a network"):
+            self._conn.networkDefineXML(xml)
+
+    def start(self, name: str) -> None:
+        """Start it, now and with the host; one that runs already stays as it is."""
+        with guarded(f"start network {name}"):
+            network = self._conn.networkLookupByName(name)
+            if not network.isActive():
+                network.create()
+            network.setAutostart(1)
+
+    def remove(self, name: str) -> None:
+        """Stop and undefine it; nothing happens when it is gone."""
+        network = self._find(name)
+        if network is None:
+            return
+        try:
+            with guarded(f"stop network {name}"):
+                network.destroy()
+        except LibvirtFailed as err:
+            if err.number not in (OPERATION_INVALID, NO_NETWORK):
+                raise
+        try:
+            with guarded(f"undefine network {name}"):
+                network.undefine()
+        except LibvirtFailed as err:
+            if err.number != NO_NETWORK:
+                raise
+
+    def add_reservation(self, name: str, line: Reservation) -> None:
+        self._update(name, _ADD, line)
+
+    def remove_reservation(self, name: str, line: Reservation) -> None:
+        self._update(name, _DELETE, line)
+
+    def _update(self, name: str, command: int, line: Reservation) -> None:
+        host = f"<host mac={quoteattr(line.mac)} name={quoteattr(line.name)} ip={quoteattr(line.address)}/>"
+        with guarded(f"change the reservations of network {name}"):
+            network = self._conn.networkLookupByName(name)
+            flags = _CONFIG | (_LIVE if network.isActive() else 0)
+            network.update(command, _DHCP_HOST, -1, host, flags)
+
+    def list_leases(self, name: str) -> list[Lease]:
+        """What the network's DHCP server handed out; empty for a network without one."""
+        network = self._find(name)
+        if network is None:
+            return []
+        try:
+            with guarded(f"read the leases of network {name}"):
+                found = network.DHCPLeases()
+        except LibvirtFailed:
+            return []  # not active, or not libvirt's own DHCP
+        return [Lease(str(lease["mac"]).lower(), str(lease["ipaddr"])) for lease in found if lease["mac"] and lease["type"] == 0]

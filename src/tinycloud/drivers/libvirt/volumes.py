@@ -1,0 +1,187 @@
+"""Our storage pool on one libvirt connection: a folder, its files, bytes up and down."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lxml import etree
+
+from tinycloud.drivers.libvirt.errors import NO_POOL, NO_VOLUME, guarded
+from tinycloud.drivers.records import PoolRecord, VolumeRecord
+from tinycloud.errors import LibvirtFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO
+
+_CHUNK = 256 * 1024
+
+
+class Volumes:
+    """Files of the pool called ``pool``. A pool that does not exist holds nothing."""
+
+    def __init__(self, conn: Any, pool: str) -> None:
+        self._conn = conn
+        self._name = pool
+
+    def _find_pool(self) -> Any:
+        try:
+            with guarded(f"find pool {self._name}"):
+                return self._conn.storagePoolLookupByName(self._name)
+        except LibvirtFailed as err:
+            if err.number == NO_POOL:
+                return None
+            raise
+
+    def _get_pool(self) -> Any:
+        with guarded(f"find pool {self._name}"):
+            return self._conn.storagePoolLookupByName(self._name)
+
+    def find_pool(self) -> PoolRecord | None:
+        pool = self._find_pool()
+        if pool is None:
+            return None
+        with guarded(f"read pool {self._name}"):
+            _state, capacity, _allocation, free = pool.info()
+            path = etree.fromstring(pool.XMLDesc(0)).findtext("target/path")
+            return PoolRecord(self._name, str(path), capacity, free)
+
+    def ensure_pool(self, xml: str) -> None:
+        """Define, build, start; now and with the host."""
+        with guarded(f"make pool {self._name}"):
+            pool = self._find_pool() or self._conn.storagePoolDefineXML(xml, 0)
+            if not pool.isActive():
+                pool.build(0)
+                pool.create(0)
+            pool.setAutostart(1)
+
+    def remove_pool(self) -> None:
+        """Forget the pool, and its folder when that is empty. Nothing happens when it is gone."""
+        pool = self._find_pool()
+        if pool is None:
+            return
+        with guarded(f"remove pool {self._name}"):
+            if pool.isActive():
+                pool.destroy()
+        try:
+            with guarded(f"remove the folder of pool {self._name}"):
+                pool.delete(0)
+        finally:
+            with guarded(f"undefine pool {self._name}"):
+                pool.undefine()
+
+    def list_names(self) -> list[str]:
+        pool = self._find_pool()
+        if pool is None or not pool.isActive():
+            return []
+        with guarded(f"list pool {self._name}"):
+            return [str(name) for name in pool.listVolumes()]
+
+    def list_all(self) -> list[VolumeRecord]:
+        """Every file with its sizes as of now. One that vanishes meanwhile is left out."""
+        pool = self._find_pool()
+        if pool is None or not pool.isActive():
+            return []
+        with guarded(f"list pool {self._name}"):
+            found = pool.listAllVolumes(0)
+        return [record for volume in found if (record := self._record(volume))]
+
+    def _record(self, volume: Any) -> VolumeRecord | None:
+        try:
+            with guarded("read a volume"):
+                _kind, capacity, allocation = volume.info()
+                return VolumeRecord(volume.name(), capacity, allocation)
+        except LibvirtFailed:
+            return None  # removed between the two calls; libvirt gives several codes for it
+
+    def find(self, name: str) -> VolumeRecord | None:
+        """One file, with what is below it."""
+        volume = self._find(name)
+        if volume is None:
+            return None
+        with guarded(f"read volume {name}"):
+            _kind, capacity, allocation = volume.info()
+            root = etree.fromstring(volume.XMLDesc(0))
+        shape = root.find("target/format")
+        backing = root.findtext("backingStore/path") or ""
+        return VolumeRecord(name, capacity, allocation, backing, shape.get("type", "") if shape is not None else "")
+
+    def _find(self, name: str) -> Any:
+        pool = self._find_pool()
+        if pool is None:
+            return None
+        try:
+            with guarded(f"find volume {name}"):
+                return pool.storageVolLookupByName(name)
+        except LibvirtFailed as err:
+            if err.number == NO_VOLUME:
+                return None
+            raise
+
+    def _get(self, name: str) -> Any:
+        with guarded(f"find volume {name}"):
+            return self._get_pool().storageVolLookupByName(name)
+
+    def create(self, xml: str, name: str) -> None:
+        with guarded(f"create volume {name}"):
+            self._get_pool().createXML(xml, 0)
+
+    def remove(self, name: str) -> None:
+        """Delete a file; nothing happens when it is gone."""
+        volume = self._find(name)
+        if volume is None:
+            return
+        try:
+            with guarded(f"remove volume {name}"):
+                volume.delete(0)
+        except LibvirtFailed as err:
+            if err.number != NO_VOLUME:
+                raise
+
+    def resize(self, name: str, size: int) -> None:
+        with guarded(f"resize volume {name}"):
+            self._get(name).resize(size, 0)
+
+    def refresh(self) -> None:
+        """Look at the folder again: files that came or went without libvirt."""
+        pool = self._find_pool()
+        if pool is not None and pool.isActive():
+            with guarded(f"refresh pool {self._name}"):
+                pool.refresh(0)
+
+    def upload(self, name: str, source: BinaryIO, on_bytes: Callable[[bytes], None] | None = None) -> None:
+        """Fill a volume from a file; holes stay holes. ``on_bytes`` sees all of it in order."""
+        from tinycloud.drivers.libvirt.streams import send_sparse
+
+        with guarded(f"write volume {name}"):
+            volume = self._get(name)
+            stream = self._conn.newStream(0)
+            volume.upload(stream, 0, 0, 1)  # VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM
+            send_sparse(stream, source, on_bytes)
+
+    def upload_bytes(self, name: str, body: bytes) -> None:
+        with guarded(f"write volume {name}"):
+            volume = self._get(name)
+            stream = self._conn.newStream(0)
+            volume.upload(stream, 0, len(body), 0)
+            view = memoryview(body)
+            while view:
+                view = view[stream.send(bytes(view[:_CHUNK])) :]
+            stream.finish()
+
+    def download_bytes(self, name: str, most: int = 16 * 1024 * 1024) -> bytes:
+        """The bytes of a small volume; raises LibvirtFailed when it holds more than ``most``."""
+        out: list[bytes] = []
+        size = 0
+        with guarded(f"read volume {name}"):
+            volume = self._get(name)
+            stream = self._conn.newStream(0)
+            volume.download(stream, 0, 0, 0)
+            while chunk := stream.recv(_CHUNK):
+                out.append(chunk)
+                size += len(chunk)
+                if size > most:
+                    stream.abort()
+                    raise LibvirtFailed(f"volume {name} is larger than {most} bytes")
+            stream.finish()
+        return b"".join(out)

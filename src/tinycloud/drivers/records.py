@@ -1,0 +1,66 @@
+"""What a host answers, before anyone interprets it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class DomainRecord:
+    """A domain: its XML (of the running one when it runs) and how it is."""
+
+    name: str
+    uuid: str
+    xml: str
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRecord:
+    name: str
+    uuid: str
+    xml: str
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeRecord:
+    """A file in the pool. ``backing`` is the path of the image below it, empty without one."""
+
+    name: str
+    capacity: int
+    allocation: int
+    backing: str = ""
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRecord:
+    name: str
+    path: str
+    capacity: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostRecord:
+    """A host's own facts. ``memory_free`` counts what caches would give back."""
+
+    arch: str
+    cpus: int
+    memory: int
+    memory_free: int
+    hypervisors: tuple[str, ...]
+    uefi: bool
+    features: frozenset[str] = field(default=frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class NicCounters:
+    """What a NIC has moved since the machine started: bytes, packets, errors, drops, each received and sent."""
+
+    tap: str
+    mac: str
+    received: tuple[int, int, int, int]
+    sent: tuple[int, int, int, int]

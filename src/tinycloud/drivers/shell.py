@@ -1,0 +1,135 @@
+"""Child processes on a host: argv lists, a time limit, stderr kept as a fact, root through ``sudo -n``."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from tinycloud.errors import Missing, ToolFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+DEFAULT_LIMIT = 60.0
+
+PACKAGES = {
+    "qemu-img": "qemu-utils",
+    "virsh": "libvirt-clients",
+    "nft": "nftables",
+    "ip": "iproute2",
+    "ssh": "openssh-client",
+    "mmdebstrap": "mmdebstrap",
+    "mke2fs": "e2fsprogs",
+    "mcopy": "mtools",
+    "syslinux": "syslinux",
+    "extlinux": "extlinux",
+    "depmod": "kmod",
+    "fakeroot": "fakeroot",
+    "mkfs.vfat": "dosfstools",
+    "sfdisk": "fdisk",
+}
+"""Which Debian/Ubuntu package brings a tool."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How a child process ended."""
+
+    argv: tuple[str, ...]
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def text(self) -> str:
+        return self.stdout.decode(errors="replace")
+
+
+class Shell(Protocol):
+    """Runs a tool on one host."""
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        input: bytes | None = None,
+        root: bool = False,
+        limit: float = DEFAULT_LIMIT,
+        check: bool = True,
+    ) -> Done:
+        """Run ``argv`` and wait at most ``limit`` seconds.
+
+        ``root`` asks for root rights. With ``check`` a status other than 0 raises ToolFailed; a tool that is not
+        there raises Missing with the package to install, in any case.
+        """
+        ...
+
+
+class LocalShell:
+    """Children of this process. ``on_run`` hears each command before it starts (``-v``); never its input."""
+
+    def __init__(self, on_run: Callable[[str], None] | None = None, env: Mapping[str, str] | None = None) -> None:
+        self._on_run = on_run
+        # A user's PATH often lacks the sbin folders, where half of the tools live.
+        path = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/local/sbin:/usr/sbin:/sbin"
+        self._env = {**os.environ, "PATH": path, "LC_ALL": "C.UTF-8", **(env or {})}
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        input: bytes | None = None,
+        root: bool = False,
+        limit: float = DEFAULT_LIMIT,
+        check: bool = True,
+    ) -> Done:
+        words = [*argv] if not root or os.geteuid() == 0 else ["sudo", "-n", "--", *argv]
+        if self._on_run:
+            self._on_run(shlex.join(words))
+        done = self._call(words, argv[0], input, limit)
+        if words[0] == "sudo" and done.status == 1 and done.stderr.startswith(b"sudo:"):
+            raise Missing(
+                f"{argv[0]} needs root rights, and sudo does not give them without a password",
+                facts=[done.stderr.decode(errors="replace").strip()],
+                hint="run it as root, or allow it in sudoers (NOPASSWD)",
+            )
+        if check and done.status != 0:
+            raise make_tool_error(done)
+        return done
+
+    def _call(self, words: list[str], tool: str, input: bytes | None, limit: float) -> Done:
+        stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
+        try:
+            # In a process group of its own: Ctrl-C is for us, and we decide whether a child may finish.
+            with subprocess.Popen(
+                words, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self._env, process_group=0
+            ) as child:
+                try:
+                    stdout, stderr = child.communicate(input, timeout=limit)
+                except BaseException:
+                    child.kill()
+                    raise
+        except FileNotFoundError as err:
+            raise make_missing_tool(words[0] if not shutil.which(words[0], path=self._env["PATH"]) else tool) from err
+        except subprocess.TimeoutExpired as err:
+            raise ToolFailed(f"{tool} did not finish within {limit:.0f} s", facts=[shlex.join(words)]) from err
+        return Done(tuple(words), child.returncode, stdout, stderr)
+
+
+def make_missing_tool(tool: str) -> Missing:
+    """The error for a tool that is not installed, naming its package."""
+    package = PACKAGES.get(tool)
+    hint = f"apt-get install {package}" if package else f"install the package that provides {tool}"
+    return Missing(f"{tool} is not installed", hint=hint)
+
+
+def make_tool_error(done: Done, lines: int = 8) -> ToolFailed:
+    """The error for a child that ended badly: its status and its last words."""
+    said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()[-lines:]
+    tool = next((word for word in done.argv if word not in ("sudo", "-n", "--")), "child")
+    how = f"was ended by signal {-done.status}" if done.status < 0 else f"ended with status {done.status}"
+    return ToolFailed(f"{tool} {how}", facts=said or [shlex.join(done.argv)])

@@ -1,0 +1,309 @@
+"""up, down, resume, rollback: from a declaration to the world and back, under the stack's lock."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tinycloud.engine.events import Listener, ignore
+from tinycloud.engine.inventory import read_world
+from tinycloud.engine.lock import hold_lock
+from tinycloud.engine.vault import StackVault
+from tinycloud.errors import Declined, Failed, Interrupted, NeedsReplace, NotFound, Refused, Stale, TinycloudError, Unfinished
+from tinycloud.model.plan import Act, Plan
+from tinycloud.model.secret import Secret, Text
+from tinycloud.plan import Options, plan_down, plan_up
+from tinycloud.plan.up import fingerprint
+from tinycloud.store.peek import has_unfinished
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+
+    from tinycloud.engine.journal import Journal
+    from tinycloud.engine.parts import Parts
+    from tinycloud.engine.run import Run
+    from tinycloud.model.world import World
+    from tinycloud.source import Loaded
+
+IMAGES_LOCK = ".images"
+"""Held, shared, while disks are made on images; alone by whoever removes one."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How an up or down is to be done: what may be replaced, what is kept after a failure, who agrees, who listens."""
+
+    replace: frozenset[str] = frozenset()
+    keep_failed: bool = False
+    volumes: bool = False
+    wait: float = 0.0
+    agree: Callable[[Plan], bool] = field(default=lambda _plan: True)
+    listener: Listener = ignore
+
+    def as_options(self) -> dict[str, Any]:
+        return {"replace": sorted(self.replace), "volumes": self.volumes}
+
+
+class Deployer:
+    """Carries out plans for one cloud."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    # reading
+
+    def load(self, path: Path, given: Mapping[str, Any]) -> tuple[Loaded, StackVault]:
+        """A stack file with this cloud's secrets."""
+        from tinycloud.source import load_stack
+
+        vaults: list[StackVault] = []
+        loaded = load_stack(path, given, lambda name: self._vault(name, vaults))
+        return loaded, vaults[0]
+
+    def load_text(self, text: str, given: Mapping[str, Any]) -> tuple[Loaded, StackVault]:
+        """A stack that was written by a program."""
+        from tinycloud.source import parse_stack
+
+        vaults: list[StackVault] = []
+        loaded = parse_stack(text, "the command line", given, lambda name: self._vault(name, vaults))
+        return loaded, vaults[0]
+
+    def load_kept(self, stack: str) -> tuple[Loaded, StackVault]:
+        """A stack as the database keeps it; raises NotFound."""
+        from tinycloud.source import parse_stack
+
+        record = self._parts.store.find_stack(stack)
+        if record is None:
+            raise NotFound(f'nothing is known of a stack "{stack}"', hint="tinycloud ls")
+        vaults: list[StackVault] = []
+        loaded = parse_stack(record.text, record.file, record.given, lambda name: self._vault(name, vaults))
+        return loaded, vaults[0]
+
+    def _vault(self, stack: str, made: list[StackVault]) -> StackVault:
+        made.append(StackVault(self._parts.keys, self._parts.database, stack))
+        return made[-1]
+
+    def plan(self, loaded: Loaded, vault: StackVault, replace: frozenset[str] = frozenset(), saved: World | None = None) -> Plan:
+        """What would be done, against the world as it is, or against a saved one."""
+        digest = self._parts.keys.fingerprint(make_note(loaded, vault).decode())
+        return plan_up(loaded, saved or self._read_world(), Options(replace, digest))
+
+    def _read_world(self) -> World:
+        return read_world(self._parts.hosts.values())
+
+    # carrying out
+
+    def up(self, loaded: Loaded, vault: StackVault, wish: Wish) -> Plan:
+        """Make the stack real and return what was planned.
+
+        Raises NeedsReplace, Unfinished, Busy, Declined and what planning refuses with nothing changed; after a failure everything
+        this execution did is undone, unless ``wish.keep_failed``.
+        """
+        stack = loaded.stack.stack
+        with self._lock(stack, "up", wish.wait):
+            self._check_unfinished(stack)
+            plan = self.plan(loaded, vault, wish.replace)
+            self._agree(plan, wish)
+            if plan.steps:
+                self._keep(loaded, vault)
+                run = self._make_run(plan, wish, loaded, vault)
+                self._carry_out(run, self._begin(plan, wish), wish)
+                self._finish(loaded, vault, plan)
+            return plan
+
+    def down(self, stack: str, wish: Wish) -> Plan:
+        """Take the stack away. Interrupted, it is resumed, not undone: what is gone is gone."""
+        with self._lock(stack, "down", wish.wait):
+            plan = plan_down(stack, self._read_world(), volumes=wish.volumes)
+            if not plan.changes and not plan.steps and not self._is_known(stack):
+                raise NotFound(f'there is no stack "{stack}"', hint="tinycloud ls")
+            self._agree(plan, wish)
+            if plan.steps:
+                self._carry_out(self._make_run(plan, wish), self._begin(plan, wish), wish)
+            self._forget(stack, plan)
+            return plan
+
+    def _is_known(self, stack: str) -> bool:
+        if not self._parts.database.exists():
+            return False
+        return self._parts.store.find_stack(stack) is not None or has_unfinished(self._parts.database, stack)
+
+    def resume(self, stack: str, wish: Wish) -> Plan:
+        """Finish the unfinished execution of a stack: what it still lacks is planned anew, against the world as it is."""
+        with self._lock(stack, "resume", wish.wait):
+            record = self._get_unfinished(stack)
+            loaded = vault = None
+            if record.kind == "down":
+                plan = plan_down(stack, self._read_world(), volumes=bool(record.options.get("volumes")))
+            else:
+                loaded, vault = self.load_kept(stack)
+                plan = self.plan(loaded, vault, frozenset(record.options.get("replace", ())))
+            self._agree(plan, wish)
+            journal = self._journal(record.id, stack)
+            journal.again(len(plan.steps))
+            self._carry_out(self._make_run(plan, wish, loaded, vault), journal, wish)
+            if loaded is not None and vault is not None:
+                self._finish(loaded, vault, plan)
+            else:
+                self._forget(stack, plan)
+            return plan
+
+    def rollback(self, stack: str, wish: Wish) -> None:
+        """Undo what the unfinished execution of a stack did."""
+        from tinycloud.engine.execute import undo
+
+        with self._lock(stack, "rollback", wish.wait):
+            record = self._get_unfinished(stack)
+            if record.kind == "down":
+                raise Refused(f"a down is not undone: what it removed is gone (execution {record.id})", hint=f"tinycloud resume {stack}")
+            run = self._make_run(Plan(stack, record.kind, (), ()), wish)
+            run.execution = record.id
+            journal = self._journal(record.id, stack)
+            undo(run, journal)
+            journal.end("undone", record.error or "rolled back")
+
+    # parts of the work
+
+    def _lock(self, stack: str, what: str, wait: float) -> AbstractContextManager[None]:
+        from tinycloud.engine.who import make_who
+
+        return hold_lock(self._parts.locks, stack, f"{what} by {make_who()}", wait=wait)
+
+    def _check_unfinished(self, stack: str) -> None:
+        if not has_unfinished(self._parts.database, stack):
+            return
+        record = self._get_unfinished(stack)
+        done = sum(step.state == "done" for step in self._parts.store.list_steps(record.id))
+        when = time.strftime("%H:%M", time.localtime(record.started))
+        how = f"failed: {record.error}" if record.state == "failed" else "interrupted"
+        raise Unfinished(
+            f"{stack} has an unfinished execution {record.id} ({when}, {how}, after {done} of {record.steps} steps, by {record.who})",
+            facts=[f"tinycloud resume {stack}      finish it", f"tinycloud rollback {stack}    undo what it did"],
+        )
+
+    def _get_unfinished(self, stack: str) -> Any:
+        record = self._parts.store.find_unfinished(stack)
+        if record is None:
+            raise NotFound(f"stack {stack} has no unfinished execution", hint=f"tinycloud show {stack}")
+        return record
+
+    def _agree(self, plan: Plan, wish: Wish) -> None:
+        if plan.refused:
+            names = " ".join(change.name for change in plan.refused)
+            facts = [f"{c.kind} {c.name}: {c.text} ({c.reason})" for c in plan.refused]
+            raise NeedsReplace(f"{plan.stack}: refused without --replace", facts=facts, hint=f"--replace {names}")
+        if plan.is_empty:
+            return
+        if not wish.agree(plan):
+            raise Declined("nothing was changed")
+        if fingerprint(self._read_world(), plan.stack) != plan.parent:
+            raise Stale(f"stack {plan.stack} was changed while the plan was looked at", hint="look at the new plan")
+
+    def _keep(self, loaded: Loaded, vault: StackVault) -> None:
+        """Remember what was asked for before anything is done, so that it can be resumed."""
+        from tinycloud.store.store import StackRecord
+
+        before = self._parts.store.find_stack(loaded.stack.stack)
+        outputs = before.outputs if before else {}
+        self._parts.store.save_stack(
+            StackRecord(loaded.stack.stack, loaded.file, loaded.text, loaded.given, vault.values, outputs, time.time())
+        )
+
+    def _finish(self, loaded: Loaded, vault: StackVault, plan: Plan) -> None:
+        from tinycloud.store.store import StackRecord
+
+        outputs = {name: _hide(value) for name, value in plan.outputs.items()}
+        self._parts.store.save_stack(
+            StackRecord(loaded.stack.stack, loaded.file, loaded.text, loaded.given, vault.values, outputs, time.time())
+        )
+
+    def _forget(self, stack: str, plan: Plan) -> None:
+        """After a down nothing of the stack is left but its history: no intent, no execution to finish.
+
+        Its secrets stay as long as volumes of it do, for those may need them.
+        """
+        if not self._parts.database.exists():
+            return
+        while (open_one := self._parts.store.find_unfinished(stack)) is not None:
+            self._parts.store.set_execution(open_one.id, state="overtaken", ended=time.time())
+        if not any(change.act is Act.KEEP for change in plan.changes):
+            self._parts.store.forget_stack(stack)
+
+    def _make_run(self, plan: Plan, wish: Wish, loaded: Loaded | None = None, vault: StackVault | None = None) -> Run:
+        from tinycloud.engine.run import Run
+
+        note = make_note(loaded, vault) if loaded and vault else b""
+        templates = loaded.templates if loaded else {}
+        parts = self._parts
+        return Run(parts.hosts, parts.keys, parts.guests, plan, templates, note, wish.listener)
+
+    def _begin(self, plan: Plan, wish: Wish) -> Journal:
+        from tinycloud.engine.journal import Journal
+
+        return Journal.begin(self._parts.store, plan, wish.as_options())
+
+    def _journal(self, execution: str, stack: str) -> Journal:
+        from tinycloud.engine.journal import Journal
+
+        return Journal(self._parts.store, execution, stack)
+
+    def _carry_out(self, run: Run, journal: Journal, wish: Wish) -> None:
+        from tinycloud.engine.execute import Executor
+        from tinycloud.engine.who import make_who
+
+        run.execution = journal.execution
+        run.tell("begin", text=run.plan.stack)
+        executor = Executor(run, journal)
+        try:
+            with hold_lock(self._parts.locks, IMAGES_LOCK, make_who(), shared=True, wait=60):
+                executor.execute()
+        except (TinycloudError, KeyboardInterrupt) as err:
+            failure = err if isinstance(err, TinycloudError) else Interrupted("interrupted by Ctrl-C")
+            self._give_up(run, journal, failure, undo=not wish.keep_failed and not executor.abandoned and run.plan.kind != "down")
+            raise failure from err
+        journal.end("done")
+        run.tell("end")
+
+    def _give_up(self, run: Run, journal: Journal, failure: TinycloudError, *, undo: bool) -> None:
+        """Undo, or leave things for a look; either way the failure says which."""
+        from tinycloud.engine.execute import undo as undo_all
+
+        id, stack = journal.execution, run.plan.stack
+        journal.end("failed", failure.message)
+        if not undo:
+            ways = [f"tinycloud resume {stack}      finish it"]
+            ways += [f"tinycloud rollback {stack}    undo what it did"] if run.plan.kind != "down" else []
+            failure.facts = (*failure.facts, f"execution {id} is left as it is:", *ways)
+            return
+        run.stop.clear()
+        try:
+            undo_all(run, journal)
+        except Failed as err:
+            failure.facts = (*failure.facts, f"execution {id} was undone in part: {err.message}", *err.facts, f"tinycloud rollback {stack}")
+            return
+        journal.end("undone", failure.message)
+        failure.facts = (*failure.facts, f"execution {id}: what it did was undone")
+
+
+def make_note(loaded: Loaded, vault: StackVault) -> bytes:
+    """What a host keeps of a stack for ``recover``: the file, the inputs as given, the generated secrets."""
+    file = str(Path(loaded.file).resolve()) if Path(loaded.file).exists() else loaded.file
+    note = {"stack": loaded.stack.stack, "file": file, "text": loaded.text, "given": loaded.given, "secrets": vault.values}
+    return json.dumps(note, sort_keys=True).encode()
+
+
+def _hide(value: Any) -> Any:
+    """An output as it is stored: a secret by its name alone."""
+    if isinstance(value, Secret):
+        return {"secret": value.name}
+    if isinstance(value, Text):
+        return {"secret": value.secrets[0].name} if value.secrets else value.reveal()
+    if isinstance(value, dict):
+        return {key: _hide(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_hide(item) for item in value]
+    return value

@@ -1,0 +1,209 @@
+"""Is this host able to run machines? One finding a question, each with the exact command that would mend it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from tinycloud.engine.steps.pool import PATH
+from tinycloud.errors import TinycloudError
+from tinycloud.model.names import POOL
+from tinycloud.model.units import Bytes
+from tinycloud.templates.objects import render_pool
+
+if TYPE_CHECKING:
+    from tinycloud.engine.parts import Parts
+
+_PATH: Final = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
+_TOOLS: Final = {
+    "qemu-img": "qemu-utils",
+    "virsh": "libvirt-clients",
+    "dnsmasq": "dnsmasq-base",
+    "ip": "iproute2",
+    "nft": "nftables",
+    "ssh": "openssh-client",
+}
+_LEAST_MEMORY: Final = Bytes(1024**3)
+_LEAST_DISK: Final = Bytes(5 * 1024**3)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One answer. ``state``: ok, note (works, but) or problem. ``fix`` is a command to type, empty when there is nothing to do."""
+
+    topic: str
+    state: str
+    text: str
+    fix: tuple[str, ...] = ()
+    root: bool = True
+
+    @property
+    def command(self) -> str:
+        """The fix as it is typed."""
+        sudo = ["sudo"] if self.fix and self.root and os.geteuid() != 0 else []
+        return shlex.join([*sudo, *self.fix])
+
+
+Check = Callable[["Parts"], Iterator[Finding]]
+
+
+def examine(parts: Parts, *, fix: bool = False) -> list[Finding]:
+    """All findings. With ``fix``, each mend is run and the question asked again."""
+    out: list[Finding] = []
+    for check in CHECKS:
+        for finding in _ask(check, parts):
+            out.append(_mend(parts, check, finding) if fix and finding.fix and finding.state != "ok" else finding)
+    return out
+
+
+def _ask(check: Check, parts: Parts) -> list[Finding]:
+    try:
+        return list(check(parts))
+    except TinycloudError as err:
+        return [Finding(check.__name__.removeprefix("check_"), "problem", "; ".join([err.message, *err.facts[:1]]))]
+
+
+def _mend(parts: Parts, check: Check, finding: Finding) -> Finding:
+    try:
+        if finding.fix[0] == "tinycloud":
+            parts.first_host.volumes.ensure_pool(render_pool(POOL, PATH))
+        else:
+            parts.shell.run(finding.fix, root=finding.root, limit=900)
+    except TinycloudError as err:
+        return replace(finding, text=f"{finding.text}; tried to mend it: {'; '.join([err.message, *err.facts[:2]])}")
+    now = next((again for again in _ask(check, parts) if again.topic == finding.topic), finding)
+    return replace(now, text=f"{now.text} (mended)") if now.state == "ok" else now
+
+
+def check_processor(parts: Parts) -> Iterator[Finding]:
+    """vmx or svm is needed for KVM; ept or npt (AMD: rvi) makes it fast."""
+    text = Path("/proc/cpuinfo").read_text()
+    flags = set(next((line.split(":", 1)[1].split() for line in text.splitlines() if line.startswith("flags")), []))
+    if not flags & {"vmx", "svm"}:
+        yield Finding("processor", "note", "no vmx or svm: no hardware virtualization, machines run by emulation (5 to 20 times slower)")
+    elif not flags & {"ept", "npt"}:
+        yield Finding("processor", "note", f"{_join(flags & {'vmx', 'svm'})}, but no ept or rvi (npt): memory access in guests is slow")
+    else:
+        yield Finding("processor", "ok", f"{_join(flags & {'vmx', 'svm'})} and {_join(flags & {'ept', 'npt'})}")
+
+
+def check_kvm(parts: Parts) -> Iterator[Finding]:
+    facts = parts.first_host.read_facts()
+    device = Path("/dev/kvm")
+    if "kvm" in facts.hypervisors:
+        yield Finding("kvm", "ok", "usable")
+    elif not device.exists():
+        why = "the processor has none" if not facts.features & {"vmx", "svm"} else "the kernel module is not loaded"
+        fix = () if "processor" in why else ("modprobe", "kvm_intel" if "vmx" in facts.features else "kvm_amd")
+        yield Finding("kvm", "note", f"/dev/kvm is not there: {why}; emulation is used", fix)
+    elif not facts.features & {"vmx", "svm"}:
+        yield Finding("kvm", "note", "/dev/kvm is there, but the processor shows neither vmx nor svm: guests would hang; emulation is used")
+    else:
+        yield Finding("kvm", "note", "libvirt does not offer it; emulation is used", ("chmod", "0666", "/dev/kvm"))
+
+
+def check_tools(parts: Parts) -> Iterator[Finding]:
+    missing = {tool: package for tool, package in _TOOLS.items() if not shutil.which(tool, path=_PATH)}
+    if not any(shutil.which(f"qemu-system-{arch}", path=_PATH) for arch in ("x86_64", "aarch64", "ppc64", "s390x")):
+        missing["qemu-system"] = "qemu-system-x86"
+    if missing:
+        packages = sorted(set(missing.values()))
+        yield Finding("packages", "problem", f"not installed: {', '.join(sorted(missing))}", ("apt-get", "install", "-y", *packages))
+    else:
+        yield Finding("packages", "ok", "all that is needed is installed")
+
+
+def check_libvirt(parts: Parts) -> Iterator[Finding]:
+    """Answers, and lets this user in."""
+    if not shutil.which("libvirtd", path=_PATH):
+        yield Finding("libvirt", "problem", "libvirtd is not installed", ("apt-get", "install", "-y", "libvirt-daemon-system"))
+        return
+    try:
+        facts = parts.first_host.read_facts()
+    except TinycloudError as err:
+        text = "; ".join([err.message, *err.facts[:1]])
+        if "no right" in err.message:
+            user = os.environ.get("USER") or str(os.getuid())
+            yield Finding("libvirt", "problem", f"{text}; join the group, then log in anew", ("usermod", "-aG", "libvirt", user))
+        else:
+            start = ("systemctl", "start", "libvirtd") if Path("/run/systemd/system").exists() else ("sh", "-c", "virtlogd -d; libvirtd -d")
+            yield Finding("libvirt", "problem", text, start)
+        return
+    yield Finding("libvirt", "ok", f"answers; {', '.join(facts.hypervisors) or 'no hypervisor'} on {facts.arch}")
+
+
+def check_rights(parts: Parts) -> Iterator[Finding]:
+    """Serial logs and image building need root; a user needs sudo without a password for them."""
+    if os.geteuid() == 0:
+        yield Finding("rights", "ok", "root")
+    elif parts.shell.run(["sudo", "-n", "true"], check=False).status == 0:
+        yield Finding("rights", "ok", "sudo works without a password")
+    else:
+        text = "sudo wants a password: reading serial logs and building debian-12 will not work"
+        yield Finding("rights", "note", text)
+
+
+def check_pool(parts: Parts) -> Iterator[Finding]:
+    pool = parts.first_host.volumes.find_pool()
+    if pool is None:
+        yield Finding(
+            "pool", "note", f"not made yet: the first image or up makes it in {PATH}", ("tinycloud", "doctor", "--fix"), root=False
+        )
+    elif pool.free < _LEAST_DISK:
+        yield Finding("pool", "problem", f"only {Bytes(pool.free)} free in {pool.path}", ("tinycloud", "image", "list"), root=False)
+    else:
+        yield Finding("pool", "ok", f"{Bytes(pool.free)} free of {Bytes(pool.capacity)} in {pool.path}")
+
+
+def check_memory(parts: Parts) -> Iterator[Finding]:
+    facts = parts.first_host.read_facts()
+    free, total = Bytes(facts.memory_free), Bytes(facts.memory)
+    yield Finding("memory", "ok" if free >= _LEAST_MEMORY else "problem", f"{free} free of {total}")
+
+
+def check_bridge_filter(parts: Parts) -> Iterator[Finding]:
+    """Docker and friends set the switch; it decides whether traffic inside a bridge passes the firewall."""
+    switch = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+    if not switch.exists():
+        yield Finding("br_netfilter", "ok", "not loaded: traffic inside a network does not pass the host's firewall")
+    elif switch.read_text().strip() == "1":
+        text = "on: traffic inside a network passes the host's FORWARD rules; where they drop, machines do not see each other"
+        yield Finding("br_netfilter", "note", text)
+    else:
+        yield Finding("br_netfilter", "ok", "loaded and off")
+
+
+def check_state(parts: Parts) -> Iterator[Finding]:
+    mode = parts.state.stat().st_mode & 0o777
+    if mode & 0o077:
+        yield Finding(
+            "state",
+            "problem",
+            f"{parts.state} holds keys and is open to others ({mode:04o})",
+            ("chmod", "0700", str(parts.state)),
+            root=False,
+        )
+    else:
+        yield Finding("state", "ok", str(parts.state))
+
+
+def _join(words: set[str]) -> str:
+    return " and ".join(sorted(words))
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    check_processor,
+    check_tools,
+    check_libvirt,
+    check_kvm,
+    check_rights,
+    check_pool,
+    check_memory,
+    check_bridge_filter,
+    check_state,
+)

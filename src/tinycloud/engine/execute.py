@@ -1,0 +1,160 @@
+"""Carrying out a plan: steps in parallel as their needs allow, each journalled before and after; and undoing them in reverse."""
+
+from __future__ import annotations
+
+import queue
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tinycloud.engine.steps import ACTIONS
+from tinycloud.errors import Failed, Interrupted, StepFailed, TinycloudError
+from tinycloud.model.plan import Step
+
+if TYPE_CHECKING:
+    from tinycloud.engine.journal import Journal
+    from tinycloud.engine.run import Run
+    from tinycloud.store.store import StepRecord
+
+_ACTORS = 8
+_WAITERS = 200
+
+
+@dataclass
+class Executor:
+    """Runs the steps of ``run.plan``.
+
+    The calling thread only hands out work and collects results, so Ctrl-C reaches it at once: running steps finish, waits end,
+    nothing new starts, and Interrupted is raised.
+    """
+
+    run: Run
+    journal: Journal
+    abandoned: bool = False
+    """True after a second Ctrl-C: the person wants out, and undoing can wait."""
+    _blocked: dict[str, int] = field(default_factory=dict)
+    _followers: dict[str, list[Step]] = field(default_factory=dict)
+    _results: queue.SimpleQueue[tuple[Step, BaseException | None]] = field(default_factory=queue.SimpleQueue)
+
+    def execute(self) -> None:
+        """Do every step. Raises the first step's error as it is, or Interrupted; what was done stays done."""
+        steps = self.run.plan.steps
+        for step in steps:
+            self._blocked[step.id] = len(set(step.needs))
+            for need in set(step.needs):
+                self._followers.setdefault(need, []).append(step)
+        waits = sum(ACTIONS[step.kind].waits for step in steps)
+        with (
+            ThreadPoolExecutor(_ACTORS, "act") as self._actors,
+            ThreadPoolExecutor(max(1, min(waits, _WAITERS)), "wait") as self._waiters,
+        ):
+            try:
+                self._drive([step for step in steps if not step.needs])
+            except BaseException:
+                self.run.stop.set()
+                raise
+
+    def _drive(self, first: list[Step]) -> None:
+        running, remaining = 0, len(self._blocked)
+        failure: BaseException | None = None
+        ready = list(first)
+        while ready or running:
+            for step in ready if failure is None else ():
+                self._submit(step)
+                running += 1
+            ready = []
+            if not running:
+                break
+            try:
+                step, error = self._results.get()
+            except KeyboardInterrupt:
+                self.abandoned = isinstance(failure, Interrupted)
+                failure = failure or Interrupted("interrupted by Ctrl-C")
+                self.run.stop.set()
+                self.run.tell("stopping", text=f"finishing {running} running steps")
+                continue
+            running -= 1
+            remaining -= 1
+            if error is None:
+                ready = self._release(step)
+            elif failure is None:
+                failure = error
+                self.run.stop.set()
+        if failure is not None:
+            raise failure
+        if remaining:
+            raise Failed("the plan's steps wait for each other", facts=[id for id, n in self._blocked.items() if n][:8])
+
+    def _submit(self, step: Step) -> None:
+        pool = self._waiters if ACTIONS[step.kind].waits else self._actors
+        pool.submit(self._work, step)
+
+    def _release(self, step: Step) -> list[Step]:
+        free = []
+        for follower in self._followers.get(step.id, ()):
+            self._blocked[follower.id] -= 1
+            if not self._blocked[follower.id]:
+                free.append(follower)
+        self._blocked[step.id] = 0
+        return free
+
+    def _work(self, step: Step) -> None:
+        error: BaseException | None = None
+        try:
+            self._do(step)
+        except BaseException as err:  # noqa: BLE001 - it is raised again by the thread that waits
+            error = err
+        self._results.put((step, error))
+
+    def _do(self, step: Step) -> None:
+        if step.kind == "gate":
+            return
+        action = ACTIONS[step.kind]
+        if self.run.stop.is_set():
+            raise Interrupted("stopped before it began")
+        self.run.tell("start", step)
+        before = action.look(self.run, step)
+        number = self.journal.intent(step, before)
+        try:
+            action.do(self.run, step, before)
+        except Interrupted:
+            self.journal.outcome(number, "failed", "interrupted")
+            raise
+        except TinycloudError as err:
+            self.journal.outcome(number, "failed", err.message)
+            self.run.tell("failed", step, err.message)
+            self._remember(step, "failed", err.message)
+            raise
+        self.journal.outcome(number, "done")
+        self.run.tell("done", step)
+        self._remember(step, step.kind, "")
+
+    def _remember(self, step: Step, kind: str, text: str) -> None:
+        if step.kind.startswith("machine."):
+            self.journal.event(step.args["machine"].split("/", 1)[1], kind, text)
+
+
+def undo(run: Run, journal: Journal) -> None:
+    """Undo every step of the execution that was begun, newest first.
+
+    Goes on after a step that cannot be undone, and raises StepFailed with all of them at the end.
+    """
+    troubles: list[str] = []
+    for record in reversed(journal.list_steps()):
+        if record.state == "undone":
+            continue
+        step = make_step(record)
+        try:
+            run.tell("undoing", step)
+            ACTIONS[record.kind].undo(run, step, record.before)
+            journal.outcome(record.number, "undone")
+            run.tell("undone", step)
+        except TinycloudError as err:
+            troubles.append(f"{record.kind} {record.subject}: {err.message}")
+            run.tell("failed", step, f"not undone: {err.message}")
+    if troubles:
+        raise StepFailed("not everything could be undone", facts=troubles, hint=f"tinycloud rollback {run.plan.stack}")
+
+
+def make_step(record: StepRecord) -> Step:
+    return Step(record.step, record.kind, record.host, record.subject, record.args)

@@ -1,0 +1,215 @@
+"""The world, read from the hosts: what carries our mark, what is foreign and in the way."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from lxml import etree
+
+from tinycloud.errors import ToolFailed
+from tinycloud.model import names, world
+from tinycloud.model.units import Bytes
+from tinycloud.templates.xml import read_live, read_mark
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tinycloud.drivers.host import Host
+    from tinycloud.drivers.records import DomainRecord, NetworkRecord, VolumeRecord
+
+
+def read_world(hosts: Iterable[Host]) -> world.World:
+    """Everything on all hosts, each host read by a thread of its own."""
+    return _on_all(hosts, _read_host)
+
+
+def read_machines(hosts: Iterable[Host]) -> world.World:
+    """Only machines and foreign domains: what listing needs, in a few calls a host."""
+    return _on_all(hosts, _read_domains)
+
+
+def _on_all(hosts: Iterable[Host], read: Callable[[Host], world.World]) -> world.World:
+    targets = list(hosts)
+    if len(targets) == 1:
+        return read(targets[0])
+    with ThreadPoolExecutor(max_workers=max(1, len(targets))) as pool:
+        return world.merge_worlds(pool.map(read, targets))
+
+
+def _read_host(host: Host) -> world.World:
+    domains = _read_domains(host)
+    networks, foreign_networks = _split_networks(host, host.networks.list_all())
+    volumes, images = _read_volumes(host)
+    ours = {network.bridge for network in networks}
+    foreign = replace(
+        domains.foreign[0],
+        networks=tuple(sorted(n.name for n in foreign_networks)),
+        subnets=tuple(_read_subnets(host, ours)),
+    )
+    return world.World(
+        hosts=(_read_facts(host),),
+        machines=domains.machines,
+        networks=tuple(networks),
+        volumes=tuple(volumes),
+        images=tuple(images),
+        foreign=(foreign,),
+        broken=domains.broken,
+    )
+
+
+def _read_domains(host: Host) -> world.World:
+    machines, foreign, broken = [], [], []
+    for record in host.domains.list_all():
+        try:
+            machine = read_machine(host.name, record)
+        except ValueError as err:
+            broken.append(f"{host.name}: domain {record.name}: {err}")
+            continue
+        if machine is None:
+            foreign.append(record.name)
+        else:
+            machines.append(machine)
+    machines.sort(key=lambda m: (m.mark.stack, m.mark.group, m.mark.index))
+    return world.World(machines=tuple(machines), foreign=(world.Foreign(host.name, domains=tuple(sorted(foreign))),), broken=tuple(broken))
+
+
+def read_machine(host: str, record: DomainRecord) -> world.Machine | None:
+    """The machine a domain is, None for a foreign domain. Raises ValueError for a mark that cannot be read."""
+    if names.NAMESPACE not in record.xml:
+        return None
+    root = etree.fromstring(record.xml)
+    mark = read_mark(root)
+    if mark is None or mark.uuid != record.uuid:
+        return None  # a copy of our XML under another UUID is somebody else's machine
+    return world.Machine(host, mark, record.state, record.reason, read_live(root))
+
+
+def _split_networks(host: Host, records: list[NetworkRecord]) -> tuple[list[world.Network], list[NetworkRecord]]:
+    ours, foreign = [], []
+    for record in records:
+        owner = _find_owner(record)
+        if owner:
+            ours.append(_read_network(host.name, *owner, record))
+        else:
+            foreign.append(record)
+    return ours, foreign
+
+
+def _find_owner(record: NetworkRecord) -> tuple[str, str] | None:
+    """(stack, network) when the UUID is the one derived from the name; a name may split in several places."""
+    words = record.name.split("-")
+    for n in range(1, len(words)):
+        stack, network = "-".join(words[:n]), "-".join(words[n:])
+        if names.make_network_uuid(stack, network) == record.uuid:
+            return stack, network
+    return None
+
+
+def _read_network(host: str, stack: str, name: str, record: NetworkRecord) -> world.Network:
+    root = etree.fromstring(record.xml)
+    mode = root.find("forward")
+    bridge = root.find("bridge")
+    bridge_name = str(bridge.get("name", "")) if bridge is not None else ""
+    access = {"nat": "nat", "route": "routed", "bridge": f"bridge:{bridge_name}", None: "isolated"}.get(
+        mode.get("mode", "nat") if mode is not None else None, "foreign"
+    )
+    mtu = root.find("mtu")
+    lines = tuple(
+        world.Reservation(str(item.get("mac")).lower(), str(item.get("ip")), str(item.get("name"))) for item in root.findall("ip/dhcp/host")
+    )
+    return world.Network(
+        host=host,
+        stack=stack,
+        name=name,
+        subnet=_subnet_of(root.find("ip")),
+        access=access,
+        bridge=bridge_name,
+        mtu=int(mtu.get("size", "0")) if mtu is not None else None,
+        active=record.active,
+        reservations=lines,
+    )
+
+
+def _subnet_of(ip: Any) -> str:
+    from ipaddress import ip_interface
+
+    if ip is None:
+        return ""
+    return str(ip_interface(f"{ip.get('address')}/{ip.get('prefix') or ip.get('netmask')}").network)
+
+
+def _read_volumes(host: Host) -> tuple[list[world.Volume], list[world.Image]]:
+    records = {record.name: record for record in host.volumes.list_all()}
+    images = [_read_image(host, sha, record) for name, record in records.items() if (sha := _image_with_card(name, records))]
+    volumes = [
+        world.Volume(host.name, name, Bytes(record.capacity), Bytes(record.allocation))
+        for name, record in sorted(records.items())
+        if names.find_volume_name(name)
+    ]
+    return volumes, sorted(images, key=lambda image: image.names)
+
+
+def _image_with_card(name: str, records: dict[str, VolumeRecord]) -> str | None:
+    sha = names.find_image_sha(name)
+    return sha if sha and names.image_card_name(sha) in records else None
+
+
+def read_images(host: Host) -> list[world.Image]:
+    return _read_volumes(host)[1]
+
+
+def _read_image(host: Host, sha: str, record: VolumeRecord) -> world.Image:
+    card = json.loads(host.volumes.download_bytes(names.image_card_name(sha)))
+    return world.Image(
+        host=host.name,
+        sha=sha,
+        names=tuple(card.get("names", ())),
+        format=card["format"],
+        size=Bytes(card["size"]),
+        stored=Bytes(record.allocation),
+        user=card.get("user", "root"),
+        seed=card.get("seed", True),
+        source=card.get("source", ""),
+        created=card.get("created", 0.0),
+    )
+
+
+def _read_facts(host: Host) -> world.Host:
+    facts = host.read_facts()
+    pool = host.volumes.find_pool()
+    place = world.Pool(pool.name, pool.path, Bytes(pool.capacity), Bytes(pool.free)) if pool else None
+    return world.Host(
+        name=host.name,
+        arch=facts.arch,
+        cpus=facts.cpus,
+        memory=Bytes(facts.memory),
+        memory_free=Bytes(facts.memory_free),
+        hypervisors=facts.hypervisors,
+        pool=place,
+        uefi=facts.uefi,
+    )
+
+
+def _read_subnets(host: Host, ours: set[str]) -> list[tuple[str, str]]:
+    """Subnets of the host's interfaces and routes, but for those of our own bridges."""
+    try:
+        addresses = json.loads(host.shell.run(["ip", "-j", "-4", "addr"]).stdout or b"[]")
+        routes = json.loads(host.shell.run(["ip", "-j", "-4", "route"]).stdout or b"[]")
+    except (ToolFailed, ValueError):
+        return []
+    out = [
+        (f"{item['local']}/{item['prefixlen']}", f"interface {link['ifname']} of {host.name}")
+        for link in addresses
+        if link.get("ifname") not in ours and link.get("ifname") != "lo"
+        for item in link.get("addr_info", ())
+        if "local" in item
+    ]
+    out += [
+        (route["dst"], f"route through {route.get('dev', '?')} on {host.name}")
+        for route in routes
+        if "/" in route.get("dst", "") and route.get("dev") not in ours
+    ]
+    return sorted(set(out))

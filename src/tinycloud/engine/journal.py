@@ -1,0 +1,61 @@
+"""The journal of one execution: what was about to be done, what came of it. Written before and after every step."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from tinycloud.engine.who import make_who
+from tinycloud.store.store import EventRecord, ExecutionRecord, StepRecord
+
+if TYPE_CHECKING:
+    from tinycloud.model.plan import Plan, Step
+from tinycloud.store.store import Store
+
+
+class Journal:
+    """Lines of one execution, numbered in the order of their intents."""
+
+    def __init__(self, store: Store, execution: str, stack: str) -> None:
+        self.store = store
+        self.execution = execution
+        self._stack = stack
+        self._lock = threading.Lock()
+        self._number = store.last_number(execution)
+
+    @classmethod
+    def begin(cls, store: Store, plan: Plan, options: dict[str, Any]) -> Journal:
+        """Open a new execution."""
+        id = secrets.token_hex(2)
+        while store.has_execution(id):
+            id = secrets.token_hex(3)
+        store.begin(ExecutionRecord(id, plan.stack, plan.kind, "running", time.time(), None, make_who(), len(plan.steps), options))
+        return cls(store, id, plan.stack)
+
+    def again(self, steps: int) -> None:
+        """Note that the execution goes on, carried by this process."""
+        self.store.set_execution(self.execution, state="running", ended=None, error="", who=make_who(), steps=steps)
+
+    def intent(self, step: Step, before: dict[str, Any]) -> int:
+        """Write down what is about to be done and what was there; returns the line's number."""
+        with self._lock:
+            self._number += 1
+            number = self._number
+        record = StepRecord(number, step.id, step.kind, step.host, step.subject, step.args, before, "intent", time.time(), None)
+        self.store.write_intent(self.execution, record)
+        return number
+
+    def outcome(self, number: int, state: str, error: str = "") -> None:
+        self.store.write_outcome(self.execution, number, state, time.time(), error)
+
+    def event(self, machine: str, kind: str, text: str) -> None:
+        self.store.add_event(EventRecord(time.time(), self._stack, machine, kind, text))
+
+    def end(self, state: str, error: str = "") -> None:
+        """Close the execution: done, undone or failed."""
+        self.store.set_execution(self.execution, state=state, ended=time.time(), error=error)
+
+    def list_steps(self) -> list[StepRecord]:
+        return self.store.list_steps(self.execution)

@@ -1,0 +1,60 @@
+"""What the engine is made of, for one cloud: handed in by wiring, so that the engine knows no concrete class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tinycloud.errors import NotFound, make_did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from tinycloud.drivers.guest.keys import Keys
+    from tinycloud.drivers.host import Host
+    from tinycloud.drivers.shell import Shell
+    from tinycloud.engine.guests import Guests
+    from tinycloud.store.store import Store
+
+
+@dataclass
+class Parts:
+    """Hosts, keys, guests, this machine's shell, folders, and the store, which is opened on first use."""
+
+    hosts: Mapping[str, Host]
+    keys: Keys
+    guests: Guests
+    shell: Shell
+    state: Path
+    cache: Path
+    open_store: Callable[[Path], Store]
+
+    @property
+    def database(self) -> Path:
+        return self.state / "tinycloud.db"
+
+    @property
+    def locks(self) -> Path:
+        return self.state / "locks"
+
+    @cached_property
+    def store(self) -> Store:
+        return self.open_store(self.database)
+
+    def get_host(self, name: str) -> Host:
+        """The host called ``name``; raises NotFound."""
+        if name not in self.hosts:
+            raise NotFound(f'there is no host "{name}"', hint=make_did_you_mean(name, self.hosts))
+        return self.hosts[name]
+
+    @property
+    def first_host(self) -> Host:
+        return next(iter(self.hosts.values()))
+
+    def close(self) -> None:
+        for host in self.hosts.values():
+            host.close()
+        if "store" in self.__dict__:
+            self.store.close()

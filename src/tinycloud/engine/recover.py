@@ -1,0 +1,57 @@
+"""Rebuilds the database from the hosts: the notes that ``up`` left there, and the marks on the machines."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tinycloud.engine.inventory import read_world
+from tinycloud.model import names
+from tinycloud.store.store import StackRecord
+
+if TYPE_CHECKING:
+    from tinycloud.drivers.host import Host
+    from tinycloud.engine.parts import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What was found: stacks with their file and secrets, and stacks of which only machines or networks are left."""
+
+    whole: tuple[str, ...]
+    bare: tuple[str, ...]
+    known: tuple[str, ...]
+
+
+def recover(parts: Parts) -> Recovered:
+    """Fill the database with every stack found on the hosts that it does not know. Nothing on the hosts is touched.
+
+    A stack without a note can be listed, entered and taken down, but not resumed: its file is not there.
+    """
+    world = read_world(parts.hosts.values())
+    known = {record.name for record in parts.store.list_stacks()}
+    notes = {stack: note for host in parts.hosts.values() for stack, note in _read_notes(host).items()}
+    whole = sorted(set(notes) - known)
+    for stack in whole:
+        note = notes[stack]
+        parts.store.save_stack(StackRecord(stack, note["file"], note["text"], note["given"], note["secrets"], {}, time.time()))
+    bare = set(world.stacks) - set(notes) - known
+    return Recovered(tuple(whole), tuple(sorted(bare)), tuple(sorted(known)))
+
+
+def _read_notes(host: Host) -> dict[str, dict[str, Any]]:
+    """The newest note of each stack; one that was half written is passed over."""
+    out: dict[str, dict[str, Any]] = {}
+    for volume in host.volumes.list_names():
+        name = names.find_volume_name(volume)
+        if name is None or name.machine:
+            continue
+        try:
+            note = json.loads(host.volumes.download_bytes(volume))
+        except ValueError:
+            continue
+        if isinstance(note, dict) and note.get("stack") == name.stack:
+            out[name.stack] = note
+    return out

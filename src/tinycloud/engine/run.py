@@ -1,0 +1,60 @@
+"""What steps work with while one plan is carried out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tinycloud.engine.events import Event, Listener, ignore
+from tinycloud.errors import Interrupted, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tinycloud.drivers.guest.keys import Keys
+    from tinycloud.drivers.host import Host
+    from tinycloud.engine.guests import Guests
+    from tinycloud.model.plan import NetworkWanted, Plan, Step, Wanted
+
+
+@dataclass
+class Run:
+    """Hosts, keys, the plan, and the two ways out: telling somebody, and being told to stop."""
+
+    hosts: Mapping[str, Host]
+    keys: Keys
+    guests: Guests
+    plan: Plan
+    templates: Mapping[str, str] = field(default_factory=dict)
+    note: bytes = b""
+    listener: Listener = ignore
+    clock: Callable[[], float] = time.time
+    execution: str = ""
+    stop: threading.Event = field(default_factory=threading.Event)
+    began: float = field(default_factory=time.monotonic)
+
+    def host(self, step: Step) -> Host:
+        try:
+            return self.hosts[step.host]
+        except KeyError as err:
+            raise NotFound(f'there is no host "{step.host}"') from err
+
+    def machine(self, step: Step) -> Wanted:
+        return self.plan.machines[step.args["machine"]]
+
+    def network(self, step: Step) -> NetworkWanted:
+        return self.plan.networks[step.args["network"].split("/", 1)[1]]
+
+    def tell(self, kind: str, step: Step | None = None, text: str = "") -> None:
+        at = time.monotonic() - self.began
+        if step is None:
+            self.listener(Event(kind, at, self.execution, text=text))
+        else:
+            self.listener(Event(kind, at, self.execution, step.id, step.kind, step.subject, text))
+
+    def pause(self, seconds: float) -> None:
+        """Wait; raises Interrupted as soon as the run is told to stop."""
+        if self.stop.wait(seconds):
+            raise Interrupted("stopped while waiting")

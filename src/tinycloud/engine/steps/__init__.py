@@ -1,0 +1,32 @@
+"""Every kind of step: what it looks at first, what it does, how it is undone, or why it cannot be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tinycloud.engine.steps import machine, network, pool, volume
+
+if TYPE_CHECKING:
+    from tinycloud.engine.steps.action import Action
+
+ACTIONS: dict[str, Action] = {
+    "gate": pool.Gate(),
+    "pool.create": pool.Create(),
+    "note.write": pool.WriteNote(),
+    "network.create": network.Create(),
+    "network.update": network.Update(),
+    "network.remove": network.Remove(),
+    "disk.create": volume.Create(),
+    "disk.resize": volume.Resize(),
+    "seed.write": volume.WriteSeed(),
+    "volume.remove": volume.Remove(),
+    "machine.define": machine.Define(),
+    "machine.undefine": machine.Undefine(),
+    "machine.start": machine.Start(),
+    "machine.stop": machine.Stop(),
+    "machine.ready": machine.WaitReady(),
+    "machine.resume": machine.Resume(),
+    "machine.live": machine.ChangeLive(),
+}
+
+__all__ = ["ACTIONS"]

@@ -1,0 +1,34 @@
+"""The shape of a step's action."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tinycloud.engine.run import Run
+    from tinycloud.model.plan import Step
+
+Before = dict[str, Any]
+
+
+class Action:
+    """``look`` before, ``do``, ``undo``.
+
+    ``look`` says what is there; its answer is journalled (JSON, no secrets) before anything is touched, and is all that
+    ``undo`` may rely on. ``do`` done twice equals once. ``undo`` works when ``do`` was done in part, not at all, or was undone.
+    """
+
+    waits = False
+    """True for actions that mostly wait; they get threads of their own."""
+
+    no_undo = ""
+    """Why there is no undo; empty where there is one."""
+
+    def look(self, run: Run, step: Step) -> Before:
+        return {}
+
+    def do(self, run: Run, step: Step, before: Before) -> None:
+        raise NotImplementedError
+
+    def undo(self, run: Run, step: Step, before: Before) -> None:
+        """Put things back as ``before`` says. The default does nothing, for actions that say why in ``no_undo``."""

@@ -1,0 +1,99 @@
+"""Disks, data volumes and seeds: files in the pool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tinycloud.drivers.guest.seed import make_seed
+from tinycloud.engine.steps.action import Action, Before
+from tinycloud.engine.steps.pool import PATH
+from tinycloud.errors import Clash, NotFound
+from tinycloud.model.names import image_name
+from tinycloud.templates.objects import render_volume
+
+if TYPE_CHECKING:
+    from tinycloud.drivers.host import Host
+    from tinycloud.engine.run import Run
+    from tinycloud.model.plan import Step
+
+
+def pool_path(host: Host) -> str:
+    """The folder of our pool on a host."""
+    pool = host.volumes.find_pool()
+    return pool.path if pool else PATH
+
+
+class Create(Action):
+    """An overlay on an image, or an empty disk. One that exists is kept, and grown if it is too small."""
+
+    def look(self, run: Run, step: Step) -> Before:
+        return {"existed": run.host(step).volumes.find(step.args["volume"]) is not None}
+
+    def do(self, run: Run, step: Step, before: Before) -> None:
+        host, name, size = run.host(step), step.args["volume"], step.args["size"]
+        present = host.volumes.find(name)
+        backing = self._find_backing(host, step.args["image"], step.args.get("format", ""))
+        if present is None:
+            host.volumes.create(render_volume(name, size, format="qcow2", backing=backing), name)
+            return
+        expected = backing[0] if backing else ""
+        if present.backing != expected:
+            raise Clash(f"volume {name} stands on {present.backing or 'nothing'}, expected {expected or 'nothing'}")
+        if present.capacity < size:
+            host.volumes.resize(name, size)
+
+    def _find_backing(self, host: Host, sha: str | None, format: str) -> tuple[str, str] | None:
+        if sha is None:
+            return None
+        if host.volumes.find(image_name(sha)) is None:
+            raise NotFound(f"image {sha[:12]} is not on {host.name}", hint="tinycloud image list")
+        return f"{pool_path(host)}/{image_name(sha)}", format
+
+    def undo(self, run: Run, step: Step, before: Before) -> None:
+        if not before["existed"]:
+            run.host(step).volumes.remove(step.args["volume"])
+
+
+class Resize(Action):
+    """A larger disk for a machine that is off."""
+
+    no_undo = "a disk that is larger than it need be harms nobody, and one that shrinks loses data"
+
+    def do(self, run: Run, step: Step, before: Before) -> None:
+        volumes = run.host(step).volumes
+        present = volumes.find(step.args["volume"])
+        if present is not None and present.capacity < step.args["size"]:
+            volumes.resize(step.args["volume"], step.args["size"])
+
+
+class WriteSeed(Action):
+    """The seed of a machine. Its name tells its content, so one that was half written is written again, the same."""
+
+    def look(self, run: Run, step: Step) -> Before:
+        return {"existed": run.host(step).volumes.find(step.args["volume"]) is not None}
+
+    def do(self, run: Run, step: Step, before: Before) -> None:
+        volumes, name = run.host(step).volumes, step.args["volume"]
+        wanted = run.machine(step)
+        body = make_seed(wanted, run.keys)
+        run.keys.ensure_known(wanted.mark.uuid, wanted.mark.domain)
+        present = volumes.find(name)
+        if present is not None and present.capacity != len(body):
+            volumes.remove(name)
+            present = None
+        if present is None:
+            volumes.create(render_volume(name, len(body), format="raw"), name)
+        volumes.upload_bytes(name, body)
+
+    def undo(self, run: Run, step: Step, before: Before) -> None:
+        if not before["existed"]:
+            run.host(step).volumes.remove(step.args["volume"])
+
+
+class Remove(Action):
+    """A file, gone."""
+
+    no_undo = "its bytes are gone; that is why it comes last"
+
+    def do(self, run: Run, step: Step, before: Before) -> None:
+        run.host(step).volumes.remove(step.args["volume"])

@@ -1,0 +1,86 @@
+"""Why is a machine as it is? Its state in a sentence, then every fact that could explain it, then what to type."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tinycloud.engine.probe import collect_facts, find_address
+from tinycloud.model.units import Bytes
+
+if TYPE_CHECKING:
+    from tinycloud.drivers.host import Host
+    from tinycloud.engine.parts import Parts
+    from tinycloud.model.world import Machine
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A headline, facts a line each, and commands that could help."""
+
+    headline: str
+    facts: tuple[str, ...]
+    hints: tuple[str, ...] = ()
+
+
+def explain(parts: Parts, host: Host, machine: Machine) -> Answer:
+    """Everything known about one machine, read now."""
+    facts = [*collect_facts(host, machine.mark), *_pool(host), *_history(parts, machine)]
+    result = _guest(parts, host, machine)
+    return Answer(_headline(machine, result), (*result, *facts), tuple(_hints(machine, result)))
+
+
+def _headline(machine: Machine, guest: list[str]) -> str:
+    ref, spec = machine.ref, machine.mark.spec
+    if machine.state == "paused" and machine.reason == "no space":
+        return f"{ref} is paused: its pool is full"
+    if machine.state != "running":
+        return f"{ref} is {machine.state}" + (f": {machine.reason}" if machine.reason else "")
+    if any("ended with" in line for line in guest):
+        return f"{ref} is running, but its set-up failed"
+    if machine.live.level == spec.level:
+        return f"{ref} is ready ({spec.level})"
+    if machine.live.level:
+        return f"{ref} is running, seen as far as: {machine.live.level}; wanted: {spec.level}"
+    return f"{ref} is running, and was not seen ready since it started; wanted: {spec.level}"
+
+
+def _guest(parts: Parts, host: Host, machine: Machine) -> list[str]:
+    """What the set-up inside says, when ssh lets us ask."""
+    from tinycloud.engine.guests import make_door
+
+    if machine.state != "running" or not machine.mark.spec.guest:
+        return []
+    seen = find_address(host, machine.mark)
+    address = seen.address if seen else machine.mark.spec.address
+    if address is None or not parts.guests.greets(address):
+        return ["guest    no ssh server answers" + (f" at {address}" if address else "")]
+    result = parts.guests.read_result(make_door(parts.keys, machine.mark, address), 0.0)
+    if result is None:
+        return [f"guest    ssh answers at {address}; set-up is still going on, or our key is not let in"]
+    if not result.errors:
+        return [f"guest    set-up done without errors; ssh answers at {address}"]
+    return [f"guest    set-up ended with: {error}" for error in result.errors] + [f"log      {line}" for line in result.log]
+
+
+def _pool(host: Host) -> list[str]:
+    pool = host.volumes.find_pool()
+    return [f"pool     {pool.name}: {Bytes(pool.free)} free of {Bytes(pool.capacity)}"] if pool else []
+
+
+def _history(parts: Parts, machine: Machine) -> list[str]:
+    if not parts.database.exists():
+        return []
+    events = parts.store.list_events(machine.mark.stack, machine.mark.machine, limit=6)
+    return [f"event    {time.strftime('%F %T', time.localtime(e.time))}  {e.kind} {e.text}".rstrip() for e in reversed(events)]
+
+
+def _hints(machine: Machine, guest: list[str]) -> list[str]:
+    if machine.state == "paused" and machine.reason == "no space":
+        return ["tinycloud image list", f"tinycloud resume-machine {machine.ref}"]
+    if machine.state in ("stopped", "crashed"):
+        return [f"tinycloud start {machine.ref}"]
+    if machine.state == "paused":
+        return [f"tinycloud unpause {machine.ref}"]
+    return [f"tinycloud console {machine.ref}"] if any("no ssh" in line or "failed" in line or "ended" in line for line in guest) else []

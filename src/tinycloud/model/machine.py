@@ -1,0 +1,174 @@
+"""One machine as it is realised: the spec that is compared, and the mark that carries it in libvirt's metadata."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Self
+
+from tinycloud.model import names
+from tinycloud.model.codec import from_plain, to_plain
+
+if TYPE_CHECKING:
+    from tinycloud.model.units import Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CpuSpec:
+    count: int = 1
+    max: int | None = None
+    sockets: int | None = None
+    cores: int = 1
+    threads: int = 1
+    model: str | None = None
+
+    @property
+    def topology(self) -> tuple[int, int, int]:
+        """Sockets, cores, threads; together at least ``max`` or ``count``."""
+        each = self.cores * self.threads
+        return self.sockets or -(-(self.max or self.count) // each), self.cores, self.threads
+
+    @property
+    def limit(self) -> int:
+        """How many virtual CPUs the machine has room for: all that its topology holds."""
+        sockets, cores, threads = self.topology
+        return sockets * cores * threads if self.sockets or self.cores > 1 or self.threads > 1 else self.max or self.count
+
+    def __str__(self) -> str:
+        return f"{self.count} cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class NicSpec:
+    """A NIC. ``address`` is what our DHCP reserves for it, None where somebody else hands addresses out."""
+
+    network: str
+    mac: str
+    address: str | None = None
+    model: str = "virtio"
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeSpec:
+    name: str
+    size: Bytes
+    keep: bool = False
+    bus: str = "virtio"
+
+
+@dataclass(frozen=True, slots=True)
+class MachineSpec:
+    """Everything that decides a machine's XML and its disks. Two equal specs are the same machine."""
+
+    image: str | None
+    image_name: str
+    memory: Bytes
+    disk: Bytes
+    hypervisor: str = "qemu"
+    cpus: CpuSpec = CpuSpec()
+    memory_max: Bytes | None = None
+    disk_bus: str = "virtio"
+    nics: tuple[NicSpec, ...] = ()
+    volumes: tuple[VolumeSpec, ...] = ()
+    boot: tuple[str, ...] = ("disk",)
+    firmware: str = "bios"
+    graphics: str = "vnc"
+    serial: bool = True
+    autostart: bool = True
+    custom: str = ""
+    """Digest of the user's own template, values and patches; empty for the shipped template as it is."""
+    guest: str = ""
+    """Digest of what is set up inside; secrets enter by fingerprint."""
+    user: str = "root"
+    level: str = "done"
+    stop_limit: float = 60.0
+    needs: tuple[str, ...] = ()
+    """Groups that start before this one and stop after it."""
+    disk_generation: int = 1
+
+    @property
+    def address(self) -> str | None:
+        """The first reserved address, None without one."""
+        return next((nic.address for nic in self.nics if nic.address), None)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Only what differs from the defaults, so that a spec stays short and old readers meet few new keys."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> Self:
+        """The spec from :meth:`as_dict`; keys of a newer version are passed over. Raises ValueError."""
+        return from_plain(cls, raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Whose a machine is and what was declared for it; stands in the domain's metadata."""
+
+    stack: str
+    group: str
+    index: int
+    spec: MachineSpec
+    generation: int = 1
+    """Counts the changes to this machine: a stale plan is told by it."""
+
+    @property
+    def machine(self) -> str:
+        return names.make_machine_name(self.group, self.index)
+
+    @property
+    def ref(self) -> str:
+        """``shop/web-1``: how people name a machine."""
+        return f"{self.stack}/{self.machine}"
+
+    @property
+    def domain(self) -> str:
+        return names.make_domain_name(self.stack, self.machine)
+
+    @property
+    def uuid(self) -> str:
+        return names.make_machine_uuid(self.stack, self.machine)
+
+    @property
+    def disk_volume(self) -> str:
+        return names.disk_name(self.stack, self.machine, self.spec.disk_generation)
+
+    @property
+    def seed_volume(self) -> str | None:
+        return names.seed_name(self.stack, self.machine, self.spec.guest) if self.spec.guest else None
+
+    def data_volume(self, volume: str) -> str:
+        return names.data_name(self.stack, self.machine, volume)
+
+    @property
+    def volumes(self) -> tuple[str, ...]:
+        """Every volume the machine uses: root disk, seed, data."""
+        seed = (self.seed_volume,) if self.seed_volume else ()
+        return (self.disk_volume, *seed, *(self.data_volume(volume.name) for volume in self.spec.volumes))
+
+    def tap(self, nic: int) -> str:
+        return names.make_tap(self.stack, self.machine, nic)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What is true of a machine only while it runs: when we started it and how far it was seen to come."""
+
+    started: float = 0.0
+    level: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """An address that somebody says a MAC has, and who says so: reservation, lease, agent or arp."""
+
+    mac: str
+    address: str
+    source: str = field(default="lease")
+
+
+def make_digest(value: object) -> str:
+    """SHA-256 of a JSON-able value in canonical form, as hex."""
+    return sha256(json.dumps(value, sort_keys=True, separators=(",", ":"), default=str).encode()).hexdigest()

@@ -1,0 +1,146 @@
+"""Every name, UUID, MAC and device name, derived by hash: the same words give the same bytes on every host.
+
+Nothing here is random, so two runs of one plan make the same things and a half-made thing is found again.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+NAMESPACE: Final = "urn:tinycloud:1"
+_ROOT: Final = uuid.uuid5(uuid.NAMESPACE_URL, NAMESPACE)
+
+POOL: Final = "tinycloud"
+
+NAME: Final = re.compile(r"[a-z](?:[a-z0-9]|-(?=[a-z0-9])){0,30}")
+NAME_RULE: Final = "a small letter, then small letters, digits and single dashes, at most 31 characters"
+_SHA: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def check_name(name: object) -> str:
+    """The name itself when it may name a stack, group, network, volume, policy, input or image; else ValueError.
+
+    The rule is what libvirt, DNS (RFC 1123) and file systems all accept; a dot separates names in volume names.
+    """
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ValueError(f"found {name!r}, expected {NAME_RULE}")
+    return name
+
+
+def make_machine_name(group: str, index: int) -> str:
+    return f"{group}-{index}"
+
+
+def make_domain_name(stack: str, machine: str) -> str:
+    return f"{stack}-{machine}"
+
+
+def make_network_name(stack: str, network: str) -> str:
+    return f"{stack}-{network}"
+
+
+def make_uuid(*words: str) -> str:
+    """UUID version 5 of the words, e.g. ``make_uuid("machine", "shop", "web-1")``."""
+    return str(uuid.uuid5(_ROOT, "/".join(words)))
+
+
+def make_machine_uuid(stack: str, machine: str) -> str:
+    return make_uuid("machine", stack, machine)
+
+
+def make_network_uuid(stack: str, network: str) -> str:
+    return make_uuid("network", stack, network)
+
+
+def _digest(*words: str) -> str:
+    return sha256("/".join(words).encode()).hexdigest()
+
+
+def make_mac(stack: str, machine: str, network: str, nth: int = 0) -> str:
+    """A locally administered unicast MAC: ``52`` and 40 bits of hash. ``nth`` gives the next one after a collision."""
+    digest = _digest("mac", stack, machine, network, str(nth))
+    return ":".join(["52", *(digest[i : i + 2] for i in range(0, 10, 2))])
+
+
+def make_bridge(stack: str, network: str) -> str:
+    """The bridge of a network. Linux allows 15 characters."""
+    return "tc-" + _digest("bridge", stack, network)[:8]
+
+
+def make_tap(stack: str, machine: str, nic: int) -> str:
+    """The host's end of a NIC; fixed, so that filters can stand before it exists, and not ``vnet*``, which libvirt renames."""
+    return f"tc{_digest('tap', stack, machine)[:8]}-{nic}"
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeName:
+    """What a volume in our pool is for, said by its name: ``shop.web-1.disk-1.qcow2``.
+
+    ``role`` is ``disk-N`` (root disk, N counts replacements), ``seed-DIGEST`` (NoCloud seed, by its content) or
+    ``vol-NAME`` (data volume). A stack's own note is ``shop.note-DIGEST.json`` with machine ``""``.
+    """
+
+    stack: str
+    machine: str
+    role: str
+
+    def __str__(self) -> str:
+        if not self.machine:
+            return f"{self.stack}.{self.role}.json"
+        return f"{self.stack}.{self.machine}.{self.role}.{'iso' if self.is_seed else 'qcow2'}"
+
+    @property
+    def is_seed(self) -> bool:
+        return self.role.startswith("seed-")
+
+    @property
+    def is_data(self) -> bool:
+        return self.role.startswith("vol-")
+
+
+def disk_name(stack: str, machine: str, generation: int) -> str:
+    return str(VolumeName(stack, machine, f"disk-{generation}"))
+
+
+def seed_name(stack: str, machine: str, digest: str) -> str:
+    return str(VolumeName(stack, machine, f"seed-{digest[:12]}"))
+
+
+def data_name(stack: str, machine: str, volume: str) -> str:
+    return str(VolumeName(stack, machine, f"vol-{volume}"))
+
+
+def note_name(stack: str, digest: str) -> str:
+    """The volume that keeps what was asked for: file, inputs, secrets."""
+    return str(VolumeName(stack, "", f"note-{digest[:12]}"))
+
+
+def find_volume_name(text: str) -> VolumeName | None:
+    """The parts of a volume name of ours, or None for any other file."""
+    words = text.split(".")
+    if len(words) == 3 and words[1].startswith("note-") and words[2] == "json":
+        return VolumeName(words[0], "", words[1])
+    if len(words) != 4:
+        return None
+    name = VolumeName(words[0], words[1], words[2])
+    return name if str(name) == text and NAME.fullmatch(words[0]) else None
+
+
+def image_name(sha: str) -> str:
+    """The volume that holds an image: ``image-<sha256>``."""
+    return f"image-{sha}"
+
+
+def image_card_name(sha: str) -> str:
+    """The small JSON volume beside an image that says what it is; written last, so an image without it is half made."""
+    return f"image-{sha}.json"
+
+
+def find_image_sha(text: str) -> str | None:
+    """The sha256 in the name of an image volume (not of its card), or None."""
+    sha = text.removeprefix("image-")
+    return sha if sha != text and _SHA.fullmatch(sha) else None

@@ -1,0 +1,122 @@
+"""A plan: what will be done to make a stack real, step by step, with a reason and a price for each change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tinycloud.model.machine import Mark
+    from tinycloud.model.stack import Group, Guest
+
+
+class Price(StrEnum):
+    """What a change costs the machine, from nothing to everything."""
+
+    ADD = "add"
+    LIVE = "live"
+    RESTART = "restart"
+    REPLACE = "replace"
+    REMOVE = "remove"
+
+
+class Act(StrEnum):
+    """The sign in front of a line of the plan."""
+
+    ADD = "+"
+    CHANGE = "~"
+    REMOVE = "-"
+    KEEP = "="
+    REFUSED = "!"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One line of a plan: what happens to one thing, and why."""
+
+    act: Act
+    kind: str
+    name: str
+    text: str
+    price: Price
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One action with its undo: ``kind`` says which, ``args`` hold all it needs but secrets.
+
+    ``needs`` are the ids of steps that come first. ``subject`` is the thing a person watches: ``web-1``, ``front``.
+    """
+
+    id: str
+    kind: str
+    host: str
+    subject: str
+    args: dict[str, Any] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A machine as the plan wants it: where, its mark, and the parts of its declaration that rendering and waiting need."""
+
+    host: str
+    mark: Mark
+    group: Group
+    guest: Guest
+    why_here: str = ""
+    image_format: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkWanted:
+    """A network as the plan wants it. ``reservations`` are (mac, address, name)."""
+
+    host: str
+    stack: str
+    name: str
+    subnet: str
+    access: str
+    bridge: str
+    mtu: int | None
+    reservations: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the plan needs, and what there is, in bytes."""
+
+    disk_now: int = 0
+    disk_most: int = 0
+    disk_free: int = 0
+    memory: int = 0
+    memory_free: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be done. ``parent`` tells the world it was made for: a plan for another world is stale."""
+
+    stack: str
+    kind: str
+    changes: tuple[Change, ...]
+    steps: tuple[Step, ...]
+    machines: dict[str, Wanted] = field(default_factory=dict)
+    networks: dict[str, NetworkWanted] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    """Inputs whose values are secret: what a person may want to be told of."""
+    totals: Totals = Totals()
+    hosts: tuple[str, ...] = ()
+    parent: str = ""
+
+    @property
+    def refused(self) -> tuple[Change, ...]:
+        return tuple(change for change in self.changes if change.act is Act.REFUSED)
+
+    @property
+    def is_empty(self) -> bool:
+        """True when nothing a person would notice is to do. A note on the host may still be brought up to date."""
+        return all(change.act is Act.KEEP for change in self.changes)

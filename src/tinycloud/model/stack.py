@@ -1,0 +1,287 @@
+"""The stack file as values: what a person declares. Field descriptions become the JSON Schema and the reference page."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Network
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+)
+from pydantic_core import core_schema
+
+from tinycloud.model.names import NAME, check_name
+from tinycloud.model.secret import Ref, Secret, Text, make_text
+from tinycloud.model.units import Bytes, Duration, parse_bytes, parse_duration
+
+
+def _plain(parse: Any, schema: dict[str, Any]) -> Any:
+    """Annotations for a type of ours that ``parse`` makes from what the file says."""
+    return (
+        GetPydanticSchema(lambda _source, _handler: core_schema.no_info_plain_validator_function(parse)),
+        WithJsonSchema(schema),
+    )
+
+
+def _parse_text(value: object) -> Text:
+    if isinstance(value, (str, int, float, Secret, Ref, Text)):
+        return make_text(value)
+    raise ValueError(f"found {_kind(value)}, expected text")
+
+
+def _parse_subnet(value: object) -> IPv4Network | None:
+    if value == "auto":
+        return None
+    if not isinstance(value, str) or "/" not in value:
+        raise ValueError(f'found {value!r}, expected a subnet such as 10.60.0.0/24, or "auto"')
+    try:
+        subnet = IPv4Network(value)
+    except ValueError as err:
+        raise ValueError(f"found {value!r}, expected a subnet such as 10.60.0.0/24 ({err})") from err
+    if not 8 <= subnet.prefixlen <= 30:
+        raise ValueError(f"found a /{subnet.prefixlen}, expected /8 to /30")
+    return subnet
+
+
+def _kind(value: object) -> str:
+    names = {dict: "a mapping", list: "a list", type(None): "nothing", bool: "true or false"}
+    return names.get(type(value), repr(value))
+
+
+def _wrap(key: str, kind: type) -> Any:
+    """A shorthand: a bare scalar stands for a mapping with one key."""
+
+    def wrap(value: object) -> object:
+        if isinstance(value, (dict, BaseModel)):
+            return value
+        if isinstance(value, kind) and not isinstance(value, bool):
+            return {key: value}
+        raise ValueError(f"found {_kind(value)}, expected {_KINDS[kind]} or a mapping")
+
+    return wrap
+
+
+_KINDS = {str: "a name", int: "a whole number"}
+
+
+def _parse_access(value: object) -> str:
+    if value in ("nat", "isolated", "routed"):
+        return str(value)
+    if isinstance(value, dict) and set(value) == {"bridge"} and re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", str(value["bridge"])):
+        return f"bridge:{value['bridge']}"
+    raise ValueError(f"found {_kind(value)}, expected nat, isolated, routed or {{bridge: NAME}}")
+
+
+_SIZE_SCHEMA = {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*[A-Za-z]+\s*$", "examples": ["512 MiB", "20 GiB"]}
+_TIME_SCHEMA = {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|sec|min|m|h|d)\s*$", "examples": ["90 s", "5 min"]}
+_ACCESS_SCHEMA = {
+    "anyOf": [
+        {"enum": ["nat", "isolated", "routed"]},
+        {"type": "object", "properties": {"bridge": {"type": "string"}}, "required": ["bridge"], "additionalProperties": False},
+    ]
+}
+_NAME_SCHEMA = {"type": "string", "pattern": f"^{NAME.pattern}$"}
+
+Name = Annotated[StrictStr, AfterValidator(check_name), WithJsonSchema(_NAME_SCHEMA)]
+Size = Annotated[Bytes, *_plain(parse_bytes, _SIZE_SCHEMA)]
+Time = Annotated[Duration, *_plain(parse_duration, _TIME_SCHEMA)]
+Words = Annotated[Text, *_plain(_parse_text, {"type": "string"})]
+Subnet = Annotated[IPv4Network | None, *_plain(_parse_subnet, {"type": "string", "examples": ["10.60.0.0/24", "auto"]})]
+
+Access = Annotated[str, *_plain(_parse_access, _ACCESS_SCHEMA)]
+Word = Annotated[StrictStr, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,62}$")]
+
+Bus = Literal["virtio", "scsi", "sata", "ide", "usb"]
+Level = Literal["started", "address", "ssh", "done"]
+LEVELS: tuple[Level, ...] = ("started", "address", "ssh", "done")
+
+
+class Part(BaseModel):
+    """A part of a stack file: frozen, and no key that is not declared here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, populate_by_name=True)
+
+
+class Input(Part):
+    """A value that is asked for when the stack is made."""
+
+    type: Literal["string", "integer", "number", "boolean", "size", "list", "secret"] = "string"
+    default: Any = Field(None, description="used when no value is given; a secret without one is generated and kept")
+    description: StrictStr = ""
+    choices: tuple[Any, ...] = Field((), description="the only values allowed")
+    length: StrictInt = Field(20, ge=8, le=128, description="of a generated secret, in characters")
+
+
+class ImageUse(Part):
+    """Which image a name of this stack stands for."""
+
+    source: StrictStr = Field(description="an image's name or sha256, or a file (with a / in it)")
+    user: StrictStr | None = Field(None, description="who logs in by ssh, when the image does not say")
+
+
+class Network(Part):
+    """A layer-2 network with a subnet."""
+
+    subnet: Subnet = Field(None, description='IPv4 subnet; "auto", the default, takes a free /24')
+    access: Access = Field(
+        "nat",
+        description="nat: out through the host; isolated: nowhere; routed: the site knows the way; {bridge: NAME}: a bridge of the host",
+    )
+    mtu: StrictInt | None = Field(None, ge=576, le=65521)
+
+    @property
+    def bridge(self) -> str | None:
+        """The host's own bridge that the network is, None for a network of ours."""
+        return self.access.removeprefix("bridge:") if self.access.startswith("bridge:") else None
+
+
+Ports = Annotated[
+    tuple[StrictInt | Annotated[StrictStr, Field(pattern=r"^\d+-\d+$")], ...],
+    BeforeValidator(lambda v: v if isinstance(v, list) else [v], json_schema_input_type=int | str | list[int | str]),
+]
+
+
+class Rule(Part):
+    """One line of a policy: what, and from or to whom."""
+
+    tcp: Ports | None = None
+    udp: Ports | None = None
+    icmp: StrictBool = False
+    any: StrictBool = False
+    peer_from: StrictStr | dict[Name, Name] | None = Field(None, alias="from", description="anywhere, network, host, a CIDR, {group: NAME}")
+    peer_to: StrictStr | dict[Name, Name] | None = Field(None, alias="to", description="anywhere, network, host, a CIDR, {group: NAME}")
+
+
+class Policy(Part):
+    """A named list of access rules."""
+
+    inbound: tuple[Rule, ...] = ()
+    outbound: tuple[Rule, ...] = ()
+
+
+class Cpus(Part):
+    """Virtual CPUs and how they look to the guest. ``sockets`` x ``cores`` x ``threads`` is at least ``count``."""
+
+    count: StrictInt = Field(1, ge=1, le=4096)
+    max: StrictInt | None = Field(None, ge=1, le=4096, description="how far count may grow while the machine runs")
+    sockets: StrictInt | None = Field(None, ge=1)
+    cores: StrictInt = Field(1, ge=1)
+    threads: StrictInt = Field(1, ge=1)
+    model: StrictStr | None = Field(None, description="a CPU model of libvirt, host-model, host-passthrough or maximum")
+
+
+class Nic(Part):
+    """A machine's place in a network."""
+
+    network: Name
+    model: StrictStr = Field("virtio", pattern=r"^[a-z0-9_-]+$")
+
+
+class Volume(Part):
+    """A data disk with a life of its own, one for each machine of the group."""
+
+    name: Name
+    size: Size
+    keep: StrictBool = Field(False, description="stays when the machine goes, until down --volumes")
+    bus: Bus = "virtio"
+
+
+class User(Part):
+    """An account in the guest."""
+
+    name: StrictStr = Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")
+    password: Words | None = Field(None, description="reaches the guest as a salted SHA-512 hash")
+    ssh_keys: tuple[StrictStr, ...] = Field((), description="public keys, or files that hold them")
+    groups: tuple[StrictStr, ...] = ()
+    shell: StrictStr = ""
+    sudo: StrictBool = Field(False, description="all rights without a password")
+
+
+class GuestFile(Part):
+    """A file in the guest."""
+
+    path: StrictStr = Field(pattern=r"^/")
+    content: Words | None = None
+    source: StrictStr | None = Field(None, description="a file beside the stack file, instead of content")
+    mode: StrictStr = Field("0644", pattern=r"^0?[0-7]{3,4}$")
+    owner: StrictStr = "root:root"
+
+
+class Guest(Part):
+    """What is set up inside the guest at its first start."""
+
+    users: tuple[User, ...] = ()
+    ssh_keys: tuple[StrictStr, ...] = Field((), description="who else may log in as the image's own user")
+    packages: tuple[StrictStr, ...] = ()
+    files: tuple[GuestFile, ...] = ()
+    run: tuple[Words, ...] = Field((), description="shell commands, in order; one that fails makes the machine not ready")
+    user_data: dict[StrictStr, Any] = Field({}, description="more keys of cloud-init's #cloud-config, passed on as they are")
+
+
+class Ready(Part):
+    """When a machine counts as ready, and how long that may take."""
+
+    level: Level = "done"
+    timeout: Time = Duration(300)
+
+
+class Patch(Part):
+    """One change to the rendered libvirt XML, at every element that the XPath finds."""
+
+    at: StrictStr = Field(description="an XPath that finds elements of the domain XML")
+    set: dict[StrictStr, StrictStr | StrictInt] | None = Field(None, description="attributes to set")
+    text: StrictStr | None = Field(None, description="the element's new text")
+    add: StrictStr | None = Field(None, description="XML to add inside")
+    replace: StrictStr | None = Field(None, description="XML to put in its place")
+    remove: StrictBool = False
+
+
+class Group(Part):
+    """``count`` equal machines."""
+
+    count: StrictInt = Field(1, ge=0, le=100_000)
+    image: StrictStr | None = Field(None, description="a name from images:, or of an image in the store; none: an empty disk")
+    memory: Size = Bytes(512 * 1024**2)
+    memory_max: Size | None = Field(None, description="how far memory may grow while the machine runs")
+    cpus: Annotated[Cpus, BeforeValidator(_wrap("count", int), json_schema_input_type=int | Cpus)] = Cpus()
+    disk: Size | None = Field(None, description="size of the root disk; default: the image's own")
+    disk_bus: Bus = "virtio"
+    networks: tuple[Annotated[Nic, BeforeValidator(_wrap("network", str), json_schema_input_type=str | Nic)], ...] = ()
+    policies: tuple[Name, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    needs: tuple[Name, ...] = Field((), description="groups that are ready before this one starts")
+    boot: tuple[Literal["disk", "network", "cdrom"], ...] = Field(("disk",), min_length=1)
+    firmware: Literal["bios", "uefi"] = "bios"
+    graphics: Literal["vnc", "none"] = "vnc"
+    serial: StrictBool = True
+    hypervisor: Literal["auto", "kvm", "qemu"] = "auto"
+    template: StrictStr | None = Field(None, description="a libvirt XML template (Jinja2) instead of the shipped one")
+    values: dict[StrictStr, Any] = Field({}, description="handed to the template as values.NAME")
+    xml: tuple[Patch, ...] = Field((), description="changes to the rendered libvirt XML")
+    guest: Guest = Guest()
+    ready: Annotated[Ready, BeforeValidator(_wrap("level", str), json_schema_input_type=Level | Ready)] = Ready()
+    autostart: StrictBool = Field(True, description="started again when the host starts")
+    stop_timeout: Time = Field(Duration(60), description="how long a clean shutdown may take before the power is cut")
+
+
+class Stack(Part):
+    """One file, everything it declares."""
+
+    stack: Name = Field(description="the name of the stack")
+    description: StrictStr = ""
+    inputs: dict[Word, Input] = {}
+    images: dict[Name, Annotated[ImageUse, BeforeValidator(_wrap("source", str), json_schema_input_type=str | ImageUse)]] = {}
+    networks: dict[Name, Network] = {}
+    policies: dict[Name, Policy] = {}
+    groups: dict[Name, Group] = {}
+    outputs: dict[Word, Any] = {}

@@ -1,0 +1,186 @@
+"""The world: an immutable snapshot of everything that exists on all hosts.
+
+Ours carries a mark (metadata, a derived UUID, a place in our pool). What is foreign is listed only as far as it is in the
+way: names, addresses, bridges.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from tinycloud.model.machine import Live, Mark
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tinycloud.model.units import Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Where a host keeps disks. ``path`` is a folder on that host."""
+
+    name: str
+    path: str
+    capacity: Bytes
+    free: Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A physical server. ``memory_free`` is what could be given to new machines now."""
+
+    name: str
+    arch: str
+    cpus: int
+    memory: Bytes
+    memory_free: Bytes
+    hypervisors: tuple[str, ...]
+    pool: Pool | None = None
+    uefi: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A domain that carries our mark. ``state``: running, paused, stopped, crashed, stopping; ``reason`` says why."""
+
+    host: str
+    mark: Mark
+    state: str
+    reason: str = ""
+    live: Live = Live()  # noqa: RUF009 - frozen
+
+    @property
+    def ref(self) -> str:
+        return self.mark.ref
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A line of a network's DHCP: this MAC gets this address and name."""
+
+    mac: str
+    address: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A libvirt network of ours. ``access`` is nat, isolated, routed or ``bridge:NAME``; ``subnet`` empty for the latter."""
+
+    host: str
+    stack: str
+    name: str
+    subnet: str
+    access: str
+    bridge: str
+    mtu: int | None = None
+    active: bool = True
+    reservations: tuple[Reservation, ...] = ()
+
+    @property
+    def ref(self) -> str:
+        return f"{self.stack}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A file in our pool that is not an image. ``allocation`` is what it takes now, ``capacity`` what the guest sees."""
+
+    host: str
+    name: str
+    capacity: Bytes
+    allocation: Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An immutable disk. ``size`` is what a guest sees, ``stored`` what the file takes."""
+
+    host: str
+    sha: str
+    names: tuple[str, ...]
+    format: str
+    size: Bytes
+    stored: Bytes
+    user: str = "root"
+    seed: bool = True
+    """True when the guest inside reads a NoCloud seed (cloud-init, nano)."""
+    source: str = ""
+    created: float = 0.0
+
+    @property
+    def label(self) -> str:
+        """``debian 9f3c21a``: how people tell images apart."""
+        return f"{self.names[0] if self.names else 'unnamed'} {self.sha[:7]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """What is not ours on a host and could be in the way."""
+
+    host: str
+    domains: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    bridges: tuple[str, ...] = ()
+    subnets: tuple[tuple[str, str], ...] = ()
+    """(subnet, whose): addresses of interfaces, routes, other networks."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything that exists. The derived mappings are made once, on first use."""
+
+    hosts: tuple[Host, ...] = ()
+    machines: tuple[Machine, ...] = ()
+    networks: tuple[Network, ...] = ()
+    volumes: tuple[Volume, ...] = ()
+    images: tuple[Image, ...] = ()
+    foreign: tuple[Foreign, ...] = ()
+    broken: tuple[str, ...] = field(default=())
+    """What carries our mark but cannot be read, in words."""
+
+    @cached_property
+    def machine_by_ref(self) -> dict[str, Machine]:
+        return {machine.ref: machine for machine in self.machines}
+
+    @cached_property
+    def network_by_ref(self) -> dict[str, Network]:
+        return {network.ref: network for network in self.networks}
+
+    @cached_property
+    def volume_by_name(self) -> dict[str, Volume]:
+        return {volume.name: volume for volume in self.volumes}
+
+    @cached_property
+    def host_by_name(self) -> dict[str, Host]:
+        return {host.name: host for host in self.hosts}
+
+    def find_image(self, name: str) -> Image | None:
+        """The image of that name, or whose sha256 starts with it (at least 6 digits), or None."""
+        by_name = (image for image in self.images if name in image.names)
+        by_sha = (image for image in self.images if len(name) >= 6 and image.sha.startswith(name))
+        return next(by_name, None) or next(by_sha, None)
+
+    def stack_machines(self, stack: str) -> tuple[Machine, ...]:
+        return tuple(machine for machine in self.machines if machine.mark.stack == stack)
+
+    @property
+    def stacks(self) -> tuple[str, ...]:
+        return tuple(sorted({m.mark.stack for m in self.machines} | {n.stack for n in self.networks}))
+
+
+def merge_worlds(worlds: Iterable[World]) -> World:
+    """One world out of each host's own."""
+    parts = list(worlds)
+    return World(
+        hosts=tuple(x for w in parts for x in w.hosts),
+        machines=tuple(x for w in parts for x in w.machines),
+        networks=tuple(x for w in parts for x in w.networks),
+        volumes=tuple(x for w in parts for x in w.volumes),
+        images=tuple(x for w in parts for x in w.images),
+        foreign=tuple(x for w in parts for x in w.foreign),
+        broken=tuple(x for w in parts for x in w.broken),
+    )

@@ -1,0 +1,96 @@
+"""Subnets, addresses and MACs: kept where they exist, else the first that is free, so that nothing moves by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha256
+from ipaddress import IPv4Address, IPv4Network, ip_network
+from typing import TYPE_CHECKING, Final
+
+from tinycloud.errors import Clash, Refused
+from tinycloud.model.names import make_mac
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_AUTO: Final = IPv4Network("10.64.0.0/10")
+_AUTO_PREFIX: Final = 24
+_FIRST: Final = 11  # .1 is the gateway; .2 to .10 stay free for what people set up by hand
+
+
+def find_overlap(subnet: IPv4Network, others: Iterable[tuple[str, str]]) -> tuple[str, str] | None:
+    """The first of ``others`` (subnet, whose) that overlaps ``subnet``, or None."""
+    return next(((text, whose) for text, whose in others if subnet.overlaps(ip_network(text, strict=False))), None)
+
+
+def choose_subnet(stack: str, network: str, taken: Iterable[tuple[str, str]]) -> IPv4Network:
+    """A free /24 of 10.64.0.0/10: where the names' hash points, or the next one that overlaps nothing taken."""
+    used = [ip_network(text, strict=False) for text, _ in taken]
+    count = 2 ** (_AUTO_PREFIX - _AUTO.prefixlen)
+    start = int.from_bytes(sha256(f"{stack}/{network}".encode()).digest()[:4], "big") % count
+    for n in range(count):
+        number = int(_AUTO.network_address) + ((start + n) % count) * 2 ** (32 - _AUTO_PREFIX)
+        subnet = IPv4Network((number, _AUTO_PREFIX))
+        if not any(subnet.overlaps(other) for other in used):
+            return subnet
+    raise Refused(f'no subnet of {_AUTO} is free for network "{network}"', hint="give it a subnet: of its own")
+
+
+def check_free(network: str, subnet: IPv4Network, taken: Iterable[tuple[str, str]]) -> None:
+    """Raises Clash when somebody else has addresses of ``subnet``."""
+    if found := find_overlap(subnet, taken):
+        raise Clash(
+            f'network "{network}" ({subnet}) overlaps {found[0]}', facts=[f"{found[0]}: {found[1]}"], hint="give it another subnet:"
+        )
+
+
+@dataclass
+class AddressBook:
+    """Hands out the addresses of one subnet. Say :meth:`keep` for all that exist before the first :meth:`assign`."""
+
+    network: str
+    subnet: IPv4Network
+    _used: set[int] = field(default_factory=set)
+    _next: int = 0
+
+    def __post_init__(self) -> None:
+        small = self.subnet.num_addresses < 32
+        self._next = int(self.subnet.network_address) + (2 if small else _FIRST)
+
+    @property
+    def gateway(self) -> str:
+        return str(self.subnet[1])
+
+    def keep(self, address: str) -> bool:
+        """Take a known address; False when it is not of this subnet or taken already."""
+        value = IPv4Address(address)
+        if value not in self.subnet or int(value) in self._used or not self._usable(int(value)):
+            return False
+        self._used.add(int(value))
+        return True
+
+    def _usable(self, value: int) -> bool:
+        first, last = int(self.subnet.network_address), int(self.subnet.broadcast_address)
+        return first + 1 < value < last
+
+    def assign(self) -> str:
+        """The lowest free address; raises Refused when none is left."""
+        while self._next in self._used:
+            self._next += 1
+        if self._usable(self._next):
+            self._used.add(self._next)
+            return str(IPv4Address(self._next))
+        low = next((v for v in range(int(self.subnet[2]), int(self.subnet.broadcast_address)) if v not in self._used), None)
+        if low is None:
+            raise Refused(f'network "{self.network}" ({self.subnet}) has no free address', hint="give it a larger subnet:")
+        self._used.add(low)
+        return str(IPv4Address(low))
+
+
+def assign_mac(stack: str, machine: str, network: str, used: set[str]) -> str:
+    """The derived MAC; after a collision (40 bits: about once in 10^12 pairs) the next one."""
+    nth = 0
+    while (mac := make_mac(stack, machine, network, nth)) in used:
+        nth += 1
+    used.add(mac)
+    return mac

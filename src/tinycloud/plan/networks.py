@@ -1,0 +1,56 @@
+"""Networks in a plan: made, kept in step with their machines, replaced when they change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tinycloud.model.plan import Act, Price
+from tinycloud.model.world import Reservation
+
+if TYPE_CHECKING:
+    from tinycloud.model.plan import NetworkWanted
+    from tinycloud.model.world import Network
+    from tinycloud.plan.draft import Draft
+
+
+def plan_networks(draft: Draft) -> None:
+    for name, wanted in draft.desired.networks.items():
+        present = draft.world.network_by_ref.get(f"{draft.stack}/{name}")
+        if present is None:
+            draft.steps.create_network(wanted)
+            draft.say(Act.ADD, "network", name, describe(wanted), Price.ADD)
+        elif differences := _compare(wanted, present):
+            _replace(draft, wanted, ", ".join(differences))
+        else:
+            _keep(draft, wanted, present)
+
+
+def describe(wanted: NetworkWanted) -> str:
+    return ", ".join(part for part in (wanted.subnet, wanted.access.replace(":", " ")) if part)
+
+
+def _compare(wanted: NetworkWanted, present: Network) -> list[str]:
+    pairs = (("subnet", present.subnet, wanted.subnet), ("access", present.access, wanted.access), ("mtu", present.mtu, wanted.mtu))
+    return [f"{word} {old or 'none'} → {new or 'none'}" for word, old, new in pairs if old != new]
+
+
+def _replace(draft: Draft, wanted: NetworkWanted, text: str) -> None:
+    """libvirt cannot change a running network's addresses: it is stopped and made anew, with its machines off."""
+    if not draft.options.allows(wanted.name):
+        draft.say(Act.REFUSED, "network", wanted.name, text, Price.REPLACE, "every machine in it is cut off")
+        return
+    draft.remade.add(wanted.name)
+    gone = draft.steps.remove_network(draft.stack, wanted.name, wanted.host, f"off:{wanted.name}")
+    draft.steps.create_network(wanted, gone)
+    draft.say(Act.CHANGE, "network", wanted.name, text, Price.REPLACE, "its machines are stopped and started")
+
+
+def _keep(draft: Draft, wanted: NetworkWanted, present: Network) -> None:
+    now, then = {Reservation(*row) for row in wanted.reservations}, set(present.reservations)
+    if not present.active:
+        draft.steps.create_network(wanted)
+        draft.say(Act.CHANGE, "network", wanted.name, "stopped → running", Price.LIVE)
+    elif now != then and wanted.subnet:
+        draft.steps.update_network(wanted)
+        text = ", ".join(f"{n} {word}" for n, word in ((len(now - then), "more"), (len(then - now), "less")) if n)
+        draft.say(Act.CHANGE, "network", wanted.name, f"reserved addresses: {text}", Price.LIVE)

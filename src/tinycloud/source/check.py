@@ -1,0 +1,211 @@
+"""What a schema cannot say: names that must exist, circles, overlaps, sizes that do not fit together."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+from tinycloud.errors import make_did_you_mean
+from tinycloud.model.secret import Ref, Text
+from tinycloud.source import refs
+from tinycloud.source.complaints import Complaint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from tinycloud.model.stack import Group, Rule, Stack
+    from tinycloud.source.load import KeyPath, Tree
+
+
+def check(tree: Tree, stack: Stack) -> list[Complaint]:
+    """Every complaint about a stack whose parts are right one by one."""
+    work = _Check(tree, stack)
+    return [
+        *work.names(),
+        *work.needs(),
+        *work.subnets(),
+        *work.sizes(),
+        *work.volumes(),
+        *work.rules(),
+        *work.references(),
+    ]
+
+
+class _Check:
+    def __init__(self, tree: Tree, stack: Stack) -> None:
+        self.tree = tree
+        self.stack = stack
+
+    def complain(self, code: str, message: str, path: KeyPath, *facts: str, hint: str = "") -> Complaint:
+        return Complaint(code, message, self.tree.find_place(path), facts, hint)
+
+    def unknown(self, what: str, name: str, where: str, path: KeyPath, known: Iterable[str]) -> Complaint:
+        declared = list(known)
+        fact = f"{what}s declared here: {', '.join(declared) or 'none'}"
+        return self.complain("unknown-name", f'unknown {what} "{name}" in {where}', path, fact, hint=make_did_you_mean(name, declared))
+
+    def names(self) -> Iterator[Complaint]:
+        sections: dict[str, tuple[str, Mapping[str, Any]]] = {
+            "policies": ("policy", self.stack.policies),
+            "needs": ("group", self.stack.groups),
+        }
+        for group, it in self.stack.groups.items():
+            where = f'group "{group}"'
+            for n, nic in enumerate(it.networks):
+                if nic.network not in self.stack.networks:
+                    yield self.unknown("network", nic.network, where, ("groups", group, "networks", n), self.stack.networks)
+            for key, (what, known) in sections.items():
+                for n, name in enumerate(getattr(it, key)):
+                    if name not in known:
+                        yield self.unknown(what, name, where, ("groups", group, key, n), known)
+
+    def needs(self) -> Iterator[Complaint]:
+        """Groups that need each other in a circle; each circle once."""
+        done: set[str] = set()
+
+        def visit(group: str, trail: tuple[str, ...]) -> Iterator[Complaint]:
+            if group in trail:
+                circle = " → ".join([*trail[trail.index(group) :], group])
+                yield self.complain("needs-cycle", f"groups need each other in a circle: {circle}", ("groups", group, "needs"))
+            elif group not in done and group in self.stack.groups:
+                for other in self.stack.groups[group].needs:
+                    yield from visit(other, (*trail, group))
+                done.add(group)
+
+        for group in self.stack.groups:
+            if group not in done:
+                yield from visit(group, ())
+
+    def subnets(self) -> Iterator[Complaint]:
+        known = {name: it.subnet for name, it in self.stack.networks.items() if it.subnet}
+        for (one, a), (other, b) in combinations(known.items(), 2):
+            if a.overlaps(b):
+                facts = (f"{one}: {a}", f"{other}: {b}")
+                yield self.complain("overlap", f'networks "{one}" and "{other}" overlap', ("networks", other, "subnet"), *facts)
+        for name, subnet in known.items():
+            nics = sum(g.count * sum(n.network == name for n in g.networks) for g in self.stack.groups.values())
+            room = subnet.num_addresses - 3
+            if nics > room and not self.stack.networks[name].bridge:
+                message = f'network "{name}" is too small: {nics} NICs, room for {room}'
+                needed = subnet.max_prefixlen - (nics + 3 - 1).bit_length()
+                yield self.complain("subnet-too-small", message, ("networks", name, "subnet"), hint=f"a /{needed} has room")
+
+    def sizes(self) -> Iterator[Complaint]:
+        for name, it in self.stack.groups.items():
+            base: KeyPath = ("groups", name)
+            if it.memory < 1024**2:
+                yield self.complain("wrong-value", f'memory of group "{name}" is {it.memory}, expected at least 1 MiB', (*base, "memory"))
+            if it.memory_max and it.memory_max < it.memory:
+                yield self.complain(
+                    "wrong-value", f'memory_max of group "{name}" is {it.memory_max}, memory is {it.memory}', (*base, "memory_max")
+                )
+            yield from self._cpus(it, name)
+            if it.image is None and it.disk is None and "disk" in it.boot:
+                message = f'group "{name}" has neither an image nor a disk'
+                yield self.complain("missing-key", message, base, "expected: image: NAME, or disk: SIZE with boot: [network]")
+
+    def _cpus(self, group: Group, name: str) -> Iterator[Complaint]:
+        cpus = group.cpus
+        path: KeyPath = ("groups", name, "cpus")
+        if cpus.max and cpus.max < cpus.count:
+            yield self.complain("wrong-value", f'cpus of group "{name}": count is {cpus.count}, max is {cpus.max}', path)
+        room = (cpus.sockets or 0) * cpus.cores * cpus.threads
+        if room and room < (cpus.max or cpus.count):
+            shape = f"{cpus.sockets} x {cpus.cores} x {cpus.threads}"
+            message = f'cpus of group "{name}": {shape} is room for {room}, not for {cpus.max or cpus.count}'
+            yield self.complain("wrong-value", message, path)
+
+    def volumes(self) -> Iterator[Complaint]:
+        for name, it in self.stack.groups.items():
+            seen: set[str] = set()
+            for n, volume in enumerate(it.volumes):
+                if volume.name in seen:
+                    path: KeyPath = ("groups", name, "volumes", n, "name")
+                    yield self.complain("duplicate-name", f'group "{name}" has two volumes "{volume.name}"', path)
+                seen.add(volume.name)
+
+    def rules(self) -> Iterator[Complaint]:
+        for name, policy in self.stack.policies.items():
+            for key, peer, other in (("inbound", "peer_from", "peer_to"), ("outbound", "peer_to", "peer_from")):
+                for n, rule in enumerate(getattr(policy, key)):
+                    path: KeyPath = ("policies", name, key, n)
+                    word = peer.removeprefix("peer_")
+                    if getattr(rule, other) is not None:
+                        yield self.complain(
+                            "wrong-key", f'{key} rule of policy "{name}" has "{other.removeprefix("peer_")}"', path, f'expected: "{word}"'
+                        )
+                    elif getattr(rule, peer) is not None:
+                        yield from self._peer(rule, getattr(rule, peer), name, (*path, word))
+                    yield from self._ports(rule, name, path)
+
+    def _peer(self, rule: Rule, peer: Any, policy: str, path: KeyPath) -> Iterator[Complaint]:
+        if isinstance(peer, dict):
+            known: dict[str, Mapping[str, Any]] = {"group": self.stack.groups, "policy": self.stack.policies}
+            for key, name in peer.items():
+                if key in known and name not in known[key]:
+                    yield self.unknown(key, name, f'policy "{policy}"', path, known[key])
+                elif key not in (*known, "stack"):
+                    yield self.complain(
+                        "unknown-key", f'unknown peer "{key}" in policy "{policy}"', path, "expected: group, policy or stack"
+                    )
+        elif peer not in ("anywhere", "network", "host"):
+            try:
+                ip_network(peer)
+            except ValueError:
+                expected = "expected: anywhere, network, host, a CIDR such as 10.0.0.0/8, or {group: NAME}"
+                yield self.complain("wrong-value", f'policy "{policy}": found {peer!r}', path, expected)
+
+    def _ports(self, rule: Rule, policy: str, path: KeyPath) -> Iterator[Complaint]:
+        for key in ("tcp", "udp"):
+            for port in getattr(rule, key) or ():
+                low, _, high = str(port).partition("-")
+                if not 1 <= int(low) <= int(high or low) <= 65535:
+                    yield self.complain("wrong-value", f'policy "{policy}": found {key} port {port}, expected 1 to 65535', (*path, key))
+
+    def references(self) -> Iterator[Complaint]:
+        for path, ref in _late_refs(self.stack):
+            yield from self._reference(ref.path, path)
+
+    def _reference(self, ref: str, path: KeyPath) -> Iterator[Complaint]:
+        words = ref.split(".")
+        known: dict[str, Any] = {"groups": self.stack.groups, "networks": self.stack.networks}
+        attributes = {"groups": refs.GROUP_WORDS, "networks": refs.NETWORK_WORDS, "machine": refs.MACHINE_WORDS}[words[0]]
+        shape = f"${{{words[0]}.NAME.WORD}}" if words[0] in known else "${machine.WORD}"
+        if len(words) != (3 if words[0] in known else 2):
+            yield self.complain("unknown-reference", f"unknown reference ${{{ref}}}", path, f"expected: {shape}")
+        elif words[0] in known and words[1] not in known[words[0]]:
+            yield self.unknown(words[0].removesuffix("s"), words[1], f"${{{ref}}}", path, known[words[0]])
+        elif words[-1] not in attributes:
+            hint = make_did_you_mean(words[-1], attributes)
+            yield self.complain(
+                "unknown-reference", f"unknown reference ${{{ref}}}", path, f"known words: {', '.join(attributes)}", hint=hint
+            )
+        elif words[0] == "machine" and path[0] == "outputs":
+            yield self.complain("unknown-reference", f"${{{ref}}} means one machine; an output belongs to the stack", path)
+
+
+def _late_refs(stack: Stack) -> Iterator[tuple[KeyPath, Ref]]:
+    for name, group in stack.groups.items():
+        base: KeyPath = ("groups", name)
+        for n, file in enumerate(group.guest.files):
+            yield from _refs_in(file.content, (*base, "guest", "files", n, "content"))
+        for n, line in enumerate(group.guest.run):
+            yield from _refs_in(line, (*base, "guest", "run", n))
+        yield from _refs_in(group.guest.user_data, (*base, "guest", "user_data"))
+        yield from _refs_in(group.values, (*base, "values"))
+    yield from _refs_in(stack.outputs, ("outputs",))
+
+
+def _refs_in(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Ref]]:
+    if isinstance(value, Ref):
+        yield path, value
+    elif isinstance(value, Text):
+        for ref in value.refs:
+            yield path, ref
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _refs_in(item, (*path, key))
+    elif isinstance(value, (list, tuple)):
+        for n, item in enumerate(value):
+            yield from _refs_in(item, (*path, n))

@@ -1,0 +1,89 @@
+"""Reads the files that a stack file names: ssh keys, file contents, templates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tinycloud.model.secret import make_text
+from tinycloud.source.complaints import Complaint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tinycloud.model.stack import Group, Guest, GuestFile, Stack, User
+    from tinycloud.source.inputs import Vault
+    from tinycloud.source.load import KeyPath, Tree
+
+_KEY_WORDS = ("ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-")
+_MOST = 1024 * 1024
+
+
+@dataclass
+class FileReader:
+    """Puts contents in the place of file names. Relative names start at the stack file's folder."""
+
+    tree: Tree
+    base: Path
+    vault: Vault
+    complaints: list[Complaint] = field(default_factory=list)
+    templates: dict[str, str] = field(default_factory=dict)
+
+    def read(self, stack: Stack) -> Stack:
+        groups = {name: self._group(group, ("groups", name)) for name, group in stack.groups.items()}
+        return stack.model_copy(update={"groups": groups})
+
+    def _group(self, group: Group, path: KeyPath) -> Group:
+        if group.template and group.template not in self.templates:
+            self.templates[group.template] = self._text(group.template, (*path, "template"))
+        return group.model_copy(update={"guest": self._guest(group.guest, (*path, "guest"))})
+
+    def _guest(self, guest: Guest, path: KeyPath) -> Guest:
+        users = tuple(self._user(user, (*path, "users", n)) for n, user in enumerate(guest.users))
+        files = tuple(self._file(file, (*path, "files", n)) for n, file in enumerate(guest.files))
+        keys = self._keys(guest.ssh_keys, (*path, "ssh_keys"))
+        return guest.model_copy(update={"users": users, "files": files, "ssh_keys": keys})
+
+    def _user(self, user: User, path: KeyPath) -> User:
+        changes: dict[str, object] = {"ssh_keys": self._keys(user.ssh_keys, (*path, "ssh_keys"))}
+        if user.password is not None and not user.password.refs:
+            name = user.password.secrets[0].name if user.password.secrets else f"password of {user.name}"
+            changes["password"] = make_text(self.vault.wrap(name, user.password.reveal()))
+        elif user.password is not None:
+            self._complain("wrong-value", f"a password cannot refer to {user.password.refs[0]}", (*path, "password"))
+        return user.model_copy(update=changes)
+
+    def _file(self, file: GuestFile, path: KeyPath) -> GuestFile:
+        if (file.content is None) == (file.source is None):
+            self._complain("wrong-value", f'file "{file.path}" needs either content or source', path)
+            return file
+        if file.source is None:
+            return file
+        return file.model_copy(update={"content": make_text(self._text(file.source, (*path, "source"))), "source": None})
+
+    def _keys(self, keys: Iterable[str], path: KeyPath) -> tuple[str, ...]:
+        out: list[str] = []
+        for n, key in enumerate(keys):
+            text = key if key.startswith(_KEY_WORDS) else self._text(key, (*path, n))
+            lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+            if not all(line.startswith(_KEY_WORDS) for line in lines):
+                self._complain("wrong-value", f"{key} holds no ssh public key", (*path, n), "expected: a line such as ssh-ed25519 AAAA…")
+            out += lines
+        return tuple(out)
+
+    def _text(self, name: str, path: KeyPath) -> str:
+        target = (self.base / Path(name).expanduser()).resolve()
+        try:
+            with target.open("rb") as file:
+                raw = file.read(_MOST + 1)
+            if len(raw) > _MOST:
+                raise ValueError("it is larger than 1 MiB")
+            return raw.decode()
+        except (OSError, ValueError) as err:
+            why = err.strerror if isinstance(err, OSError) and err.strerror else str(err)
+            self._complain("no-file", f"cannot read {name}: {why}", path, f"looked for: {target}")
+            return ""
+
+    def _complain(self, code: str, message: str, path: KeyPath, *facts: str) -> None:
+        self.complaints.append(Complaint(code, message, self.tree.find_place(path), facts))

@@ -1,0 +1,213 @@
+"""The store: stacks, executions and their journal, events. Safe for the threads of one process and for several processes."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from tinycloud.store.database import open_database
+from tinycloud.store.tables import events, executions, stacks, steps
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy import Row
+
+
+@dataclass(frozen=True, slots=True)
+class StackRecord:
+    """A stack as somebody asked for it."""
+
+    name: str
+    file: str
+    text: str
+    given: dict[str, Any] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    updated: float = 0.0
+
+    def __repr__(self) -> str:
+        return f"StackRecord({self.name!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionRecord:
+    id: str
+    stack: str
+    kind: str
+    state: str
+    started: float
+    ended: float | None
+    who: str
+    steps: int
+    options: dict[str, Any]
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """A line of the journal. ``state``: intent (perhaps done), done, failed (perhaps in part), undone."""
+
+    number: int
+    step: str
+    kind: str
+    host: str
+    subject: str
+    args: dict[str, Any]
+    before: dict[str, Any]
+    state: str
+    started: float
+    ended: float | None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    time: float
+    stack: str
+    machine: str
+    kind: str
+    text: str
+
+
+class Store:
+    """One database file."""
+
+    def __init__(self, path: Path) -> None:
+        self._engine = open_database(path)
+        self._lock = threading.Lock()  # SQLite has one writer; queueing here is cheaper than its busy loop
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    # stacks
+
+    def save_stack(self, record: StackRecord) -> None:
+        values = {
+            "name": record.name,
+            "file": record.file,
+            "text": record.text,
+            "given": json.dumps(record.given),
+            "secrets": json.dumps(record.secrets),
+            "outputs": json.dumps(record.outputs),
+            "updated": record.updated,
+        }
+        with self._lock, self._engine.begin() as connection:
+            connection.execute(upsert(stacks).values(values).on_conflict_do_update(index_elements=["name"], set_=values))
+
+    def find_stack(self, name: str) -> StackRecord | None:
+        with self._engine.connect() as connection:
+            row = connection.execute(select(stacks).where(stacks.c.name == name)).first()
+        return _stack(row) if row else None
+
+    def list_stacks(self) -> list[StackRecord]:
+        with self._engine.connect() as connection:
+            return [_stack(row) for row in connection.execute(select(stacks).order_by(stacks.c.name))]
+
+    def forget_stack(self, name: str) -> None:
+        with self._lock, self._engine.begin() as connection:
+            connection.execute(stacks.delete().where(stacks.c.name == name))
+
+    # executions
+
+    def begin(self, record: ExecutionRecord) -> None:
+        values = {key: getattr(record, key) for key in ("id", "stack", "kind", "state", "started", "ended", "who", "steps", "error")}
+        with self._lock, self._engine.begin() as connection:
+            connection.execute(insert(executions).values(**values, options=json.dumps(record.options)))
+
+    def has_execution(self, id: str) -> bool:
+        with self._engine.connect() as connection:
+            return connection.execute(select(executions.c.id).where(executions.c.id == id)).first() is not None
+
+    def set_execution(self, id: str, **values: Any) -> None:
+        """Change columns of an execution: state, ended, error, who, steps."""
+        with self._lock, self._engine.begin() as connection:
+            connection.execute(update(executions).where(executions.c.id == id).values(**values))
+
+    def find_unfinished(self, stack: str) -> ExecutionRecord | None:
+        """The execution of a stack that was begun and neither ended nor undone."""
+        query = select(executions).where(executions.c.stack == stack, executions.c.state.in_(("running", "failed")))
+        with self._engine.connect() as connection:
+            row = connection.execute(query.order_by(executions.c.started.desc())).first()
+        return _execution(row) if row else None
+
+    def list_executions(self, stack: str = "", limit: int = 50) -> list[ExecutionRecord]:
+        """Newest first; of all stacks without a name."""
+        query = select(executions).order_by(executions.c.started.desc()).limit(limit)
+        if stack:
+            query = query.where(executions.c.stack == stack)
+        with self._engine.connect() as connection:
+            return [_execution(row) for row in connection.execute(query)]
+
+    # the journal
+
+    def last_number(self, execution: str) -> int:
+        """The number of the newest line of an execution's journal; 0 for none."""
+        query = select(func.max(steps.c.number)).where(steps.c.execution == execution)
+        with self._engine.connect() as connection:
+            return connection.execute(query).scalar() or 0
+
+    def write_intent(self, execution: str, record: StepRecord) -> None:
+        values = {key: getattr(record, key) for key in ("number", "step", "kind", "host", "subject", "state", "started")}
+        with self._lock, self._engine.begin() as connection:
+            connection.execute(
+                insert(steps).values(execution=execution, **values, args=json.dumps(record.args), before=json.dumps(record.before))
+            )
+
+    def write_outcome(self, execution: str, number: int, state: str, ended: float, error: str = "") -> None:
+        query = update(steps).where(steps.c.execution == execution, steps.c.number == number)
+        with self._lock, self._engine.begin() as connection:
+            connection.execute(query.values(state=state, ended=ended, error=error))
+
+    def list_steps(self, execution: str) -> list[StepRecord]:
+        """The journal of an execution, oldest line first."""
+        query = select(steps).where(steps.c.execution == execution).order_by(steps.c.number)
+        with self._engine.connect() as connection:
+            return [_step(row) for row in connection.execute(query)]
+
+    # events
+
+    def add_event(self, record: EventRecord) -> None:
+        with self._lock, self._engine.begin() as connection:
+            connection.execute(
+                insert(events).values(time=record.time, stack=record.stack, machine=record.machine, kind=record.kind, text=record.text)
+            )
+
+    def list_events(self, stack: str, machine: str = "", limit: int = 20) -> list[EventRecord]:
+        """Newest first."""
+        query = select(events).where(events.c.stack == stack).order_by(events.c.id.desc()).limit(limit)
+        if machine:
+            query = query.where(events.c.machine == machine)
+        with self._engine.connect() as connection:
+            return [EventRecord(row.time, row.stack, row.machine, row.kind, row.text) for row in connection.execute(query)]
+
+
+def _stack(row: Row[Any]) -> StackRecord:
+    return StackRecord(row.name, row.file, row.text, json.loads(row.given), json.loads(row.secrets), json.loads(row.outputs), row.updated)
+
+
+def _execution(row: Row[Any]) -> ExecutionRecord:
+    return ExecutionRecord(
+        row.id, row.stack, row.kind, row.state, row.started, row.ended, row.who, row.steps, json.loads(row.options), row.error
+    )
+
+
+def _step(row: Row[Any]) -> StepRecord:
+    return StepRecord(
+        number=row.number,
+        step=row.step,
+        kind=row.kind,
+        host=row.host,
+        subject=row.subject,
+        args=json.loads(row.args),
+        before=json.loads(row.before),
+        state=row.state,
+        started=row.started,
+        ended=row.ended,
+        error=row.error,
+    )

@@ -1,0 +1,66 @@
+"""The tables. Times are seconds since 1970, UTC; JSON is text."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
+
+metadata = MetaData(
+    naming_convention={"ix": "ix_%(column_0_N_label)s", "fk": "fk_%(table_name)s_%(column_0_name)s", "pk": "pk_%(table_name)s"}
+)
+
+stacks = Table(
+    "stacks",
+    metadata,
+    Column("name", String(31), primary_key=True),
+    Column("file", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("given", Text, nullable=False, doc="inputs as they were given, JSON"),
+    Column("secrets", Text, nullable=False, doc="generated secrets, JSON"),
+    Column("outputs", Text, nullable=False, doc="as of the last up, JSON; secrets by name"),
+    Column("updated", Float, nullable=False),
+)
+
+executions = Table(
+    "executions",
+    metadata,
+    Column("id", String(8), primary_key=True),
+    Column("stack", String(31), nullable=False),
+    Column("kind", String(16), nullable=False, doc="up, down"),
+    Column("state", String(16), nullable=False, doc="running, done, undone, failed"),
+    Column("started", Float, nullable=False),
+    Column("ended", Float),
+    Column("who", Text, nullable=False, doc="user and process, for people"),
+    Column("steps", Integer, nullable=False, doc="how many there were to do"),
+    Column("options", Text, nullable=False, doc="what was allowed, JSON"),
+    Column("error", Text, nullable=False, server_default=""),
+    Index("ix_executions_stack", "stack", "started"),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("execution", String(8), ForeignKey("executions.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("step", Text, nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("host", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("args", Text, nullable=False),
+    Column("before", Text, nullable=False, doc="what was there, JSON: all that undo needs"),
+    Column("state", String(16), nullable=False, doc="intent, done, failed, undone"),
+    Column("started", Float, nullable=False),
+    Column("ended", Float),
+    Column("error", Text, nullable=False, server_default=""),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("time", Float, nullable=False),
+    Column("stack", String(31), nullable=False),
+    Column("machine", String(63), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("text", Text, nullable=False),
+    Index("ix_events_stack", "stack", "id"),
+)

@@ -1,0 +1,139 @@
+"""A wanted machine → the XML of its domain."""
+
+from __future__ import annotations
+
+import string
+from typing import TYPE_CHECKING, Any, Final
+
+from tinycloud.model.names import make_network_name
+from tinycloud.model.secret import Ref, Text
+from tinycloud.templates.render import render, render_text
+from tinycloud.templates.xml import apply_patches, parse_xml, stamp, to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tinycloud.model.machine import Mark
+    from tinycloud.model.plan import Wanted
+
+_CHIPSETS: Final = {"x86_64": "q35", "i686": "q35", "aarch64": "virt", "ppc64le": "pseries", "s390x": "s390-ccw-virtio"}
+_LETTERS: Final = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd"}
+_CPU_MODELS: Final = {"kvm": "host-model", "qemu": "maximum"}
+
+LOGS = "/var/log/libvirt/qemu"
+
+
+def serial_log(domain: str) -> str:
+    """Where the host keeps what a machine said on its serial line."""
+    return f"{LOGS}/{domain}.console.log"
+
+
+def render_domain(wanted: Wanted, arch: str, pool_path: str, templates: Mapping[str, str]) -> str:
+    """The domain's XML: template, then patches, then our stamp.
+
+    ``templates`` holds the text of the user's own templates by the name the group gives. Raises WrongInput for a template
+    or a patch that does not work.
+    """
+    group, mark = wanted.group, wanted.mark
+    what = f'group "{mark.group}"'
+    values = {"machine": make_machine(mark, arch, pool_path), "host": {"arch": arch, "name": wanted.host}, "values": _plain(group.values)}
+    if group.template:
+        text = render_text(templates[group.template], values, group.template)
+    else:
+        text = render(f"domain/{mark.spec.hypervisor}.xml.j2", values)
+    root = parse_xml(text, f"the template of {what}")
+    apply_patches(root, group.xml, what)
+    stamp(root, mark, f"the template of {what}")
+    return to_text(root)
+
+
+def render_disk(disk: Mapping[str, Any]) -> str:
+    """The XML of one disk, as plugged into a running machine."""
+    return render("disk.xml.j2", {"disk": disk})
+
+
+def _plain(value: Any) -> Any:
+    """Values for a template: texts revealed, for what they hold goes to this one machine."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.reveal() if isinstance(value, Text) else str(value) if isinstance(value, Ref) else value
+
+
+def make_machine(mark: Mark, arch: str, pool_path: str) -> dict[str, Any]:
+    """Everything a template may use as ``machine.NAME``."""
+    spec = mark.spec
+    sockets, cores, threads = spec.cpus.topology
+    disks = _make_disks(mark, pool_path)
+    order = _boot_order(mark)
+    for disk in disks:
+        disk["boot"] = order.get("disk") if disk["serial"] == "root" else None
+    buses = {disk["bus"] for disk in disks}
+    return {
+        "name": mark.domain,
+        "uuid": mark.uuid,
+        "stack": mark.stack,
+        "group": mark.group,
+        "machine": mark.machine,
+        "index": mark.index,
+        "memory_kib": spec.memory.kib,
+        "memory_max_kib": (spec.memory_max or spec.memory).kib,
+        "cpus": spec.cpus.count,
+        "cpus_max": spec.cpus.limit,
+        "sockets": sockets,
+        "cores": cores,
+        "threads": threads,
+        "cpu_model": spec.cpus.model or _CPU_MODELS[spec.hypervisor],
+        "chipset": "pc" if "ide" in buses and arch == "x86_64" else _CHIPSETS.get(arch, "virt"),
+        "firmware": spec.firmware,
+        "boot": list(spec.boot),
+        "graphics": spec.graphics,
+        "serial": spec.serial,
+        "serial_log": serial_log(mark.domain),
+        "usb": "usb" in buses,
+        "disks": disks,
+        "nics": _make_nics(mark, order),
+    }
+
+
+def _boot_order(mark: Mark) -> dict[str, int]:
+    return {device: number for number, device in enumerate(mark.spec.boot, start=1)}
+
+
+def _make_disks(mark: Mark, pool_path: str) -> list[dict[str, Any]]:
+    spec = mark.spec
+    root = {"file": mark.disk_volume, "bus": spec.disk_bus, "serial": "root"}
+    data = [{"file": mark.data_volume(v.name), "bus": v.bus, "serial": v.name[:20]} for v in spec.volumes]
+    seed = [{"file": mark.seed_volume, "bus": spec.disk_bus, "serial": "seed"}] if mark.seed_volume else []
+    letters = {prefix: iter(string.ascii_lowercase) for prefix in _LETTERS.values()}
+    out = []
+    for disk in [root, *data, *seed]:
+        is_seed = disk["serial"] == "seed"
+        bus = str(disk["bus"])
+        # The seed stands last, at a letter of its own, so that data volumes come and go without moving it.
+        letter = "z" if is_seed and bus != "ide" else next(letters[_LETTERS[bus]])
+        out.append(
+            {
+                **disk,
+                "file": f"{pool_path}/{disk['file']}",
+                "format": "raw" if is_seed else "qcow2",
+                "device": "cdrom" if is_seed and bus != "virtio" else "disk",
+                "readonly": is_seed,
+                "target": _LETTERS[bus] + letter,
+            }
+        )
+    return out
+
+
+def _make_nics(mark: Mark, order: dict[str, int]) -> list[dict[str, Any]]:
+    return [
+        {
+            "network": make_network_name(mark.stack, nic.network),
+            "mac": nic.mac,
+            "model": nic.model,
+            "tap": mark.tap(number),
+            "boot": order.get("network") if number == 0 else None,
+        }
+        for number, nic in enumerate(mark.spec.nics)
+    ]

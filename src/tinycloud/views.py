@@ -1,0 +1,281 @@
+"""What the Python API hands out: a stack, and a machine in it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+from lxml import etree
+
+from tinycloud.engine import power
+from tinycloud.engine.guests import make_door
+from tinycloud.engine.probe import get_address, list_addresses, read_serial
+from tinycloud.errors import Failed, NotFound, Refused, make_did_you_mean
+from tinycloud.model.machine import Lease, MachineSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tinycloud.drivers.guest.ssh import Door
+    from tinycloud.drivers.host import Host
+    from tinycloud.drivers.shell import Done
+    from tinycloud.engine.parts import Parts
+    from tinycloud.engine.why import Answer
+    from tinycloud.model import world
+
+
+class Machine:
+    """One machine, as it was when it was looked up; :meth:`refresh` looks again."""
+
+    def __init__(self, parts: Parts, facts: world.Machine) -> None:
+        self._parts = parts
+        self.facts = facts
+
+    def __repr__(self) -> str:
+        return f"<Machine {self.ref} {self.state}>"
+
+    @property
+    def ref(self) -> str:
+        """``shop/web-1``."""
+        return self.facts.ref
+
+    @property
+    def name(self) -> str:
+        return self.facts.mark.machine
+
+    @property
+    def spec(self) -> MachineSpec:
+        return self.facts.mark.spec
+
+    @property
+    def host(self) -> str:
+        return self.facts.host
+
+    @property
+    def state(self) -> str:
+        """ready, running (up, but not seen ready), paused, stopped, crashed, stopping."""
+        is_ready = self.facts.state == "running" and self.facts.live.level == self.spec.level
+        return "ready" if is_ready else self.facts.state
+
+    @property
+    def _host(self) -> Host:
+        return self._parts.get_host(self.facts.host)
+
+    def refresh(self) -> Machine:
+        """Look at the host again; raises NotFound when the machine is gone."""
+        from tinycloud.engine.inventory import read_machine
+
+        record = self._host.domains.find(self.facts.mark.domain)
+        facts = read_machine(self.host, record) if record else None
+        if facts is None:
+            raise NotFound(f"machine {self.ref} is gone")
+        self.facts = facts
+        return self
+
+    # reaching it
+
+    @property
+    def address(self) -> str:
+        """Its first IPv4 address: reserved, else seen. Raises NotFound when nobody knows one."""
+        address = get_address(self._host, self.facts.mark)
+        if address is None:
+            raise NotFound(f"no address of {self.ref} is known", hint=f"tinycloud why {self.ref}")
+        return address
+
+    def addresses(self) -> list[Lease]:
+        """Every address anybody knows, with its source: reservation, lease, agent, arp."""
+        reserved = [Lease(nic.mac, nic.address, "reservation") for nic in self.spec.nics if nic.address]
+        return [*reserved, *list_addresses(self._host, self.facts.mark)]
+
+    def door(self, user: str = "") -> Door:
+        """How to get in by ssh: address, user, key, known host key. Raises Refused for a machine that is not running."""
+        if self.facts.state != "running":
+            raise Refused(f"{self.ref} is {self.facts.state}", hint=f"tinycloud start {self.ref}")
+        return make_door(self._parts.keys, self.facts.mark, self.address, user)
+
+    def exec(self, command: Sequence[str], *, user: str = "", input: bytes | None = None, limit: float = 300.0) -> Done:
+        """Run a command inside and wait; its words arrive as they are. Status 255 is ssh's own."""
+        return self.door(user).run(self._parts.shell, command, input=input, limit=limit)
+
+    def ssh(self, command: str, *, user: str = "", limit: float = 300.0) -> str:
+        """The output of a shell command run inside. Raises Failed with its last words when it does not end with 0."""
+        done = self.exec(["sh", "-c", command], user=user, limit=limit)
+        if done.status != 0:
+            said = done.stderr.decode(errors="replace").strip().splitlines()[-8:]
+            raise Failed(f"{command!r} on {self.ref} ended with status {done.status}", facts=said)
+        return done.text
+
+    def copy(self, sources: Sequence[str], target: str, *, recursive: bool = False) -> None:
+        """scp: ``REMOTE:/path`` names a path in the machine, anything else one here."""
+        self._parts.shell.run(self.door().make_scp_argv([*sources, target], recursive=recursive), limit=3600)
+
+    # power
+
+    def start(self) -> None:
+        power.start(self._host, self.facts)
+
+    def stop(self, *, force: bool = False, limit: float | None = None) -> None:
+        """Clean shutdown, waiting for it; the power is cut after ``limit`` seconds (default: the group's stop_timeout)."""
+        power.stop(self._host, self.facts, force=force, limit=limit)
+
+    def reboot(self) -> None:
+        power.reboot(self._host, self.facts)
+
+    def reset(self) -> None:
+        power.reset(self._host, self.facts)
+
+    def pause(self) -> None:
+        power.pause(self._host, self.facts)
+
+    def unpause(self) -> None:
+        power.resume(self._host, self.facts)
+
+    # looking
+
+    def xml(self, *, inactive: bool = False) -> str:
+        """libvirt's XML; ``inactive``: as at the next start."""
+        return self._host.domains.get_xml(self.facts.mark.domain, inactive=inactive)
+
+    def command_line(self) -> str:
+        """The QEMU command line that runs it."""
+        return self._host.domains.make_command_line(self.facts.mark.domain)
+
+    def console_argv(self) -> list[str]:
+        """The command that opens its serial line."""
+        if not self.spec.serial:
+            raise Refused(f"{self.ref} has no serial line", hint="serial: true in its group")
+        return ["virsh", "-c", self._host.uri, "console", "--safe", self.facts.mark.domain]
+
+    def serial(self, lines: int = 40) -> list[str]:
+        """The last lines it said on its serial line, without control sequences."""
+        return read_serial(self._host, self.facts.mark.domain, lines)
+
+    def vnc(self) -> str:
+        """``host:port`` of its screen. Raises Refused when it has none or is off."""
+        graphics = etree.fromstring(self.xml()).find("devices/graphics[@type='vnc']")
+        if graphics is None:
+            raise Refused(f"{self.ref} has no screen", hint="graphics: vnc in its group")
+        port = graphics.get("port", "-1")
+        if port == "-1":
+            raise Refused(f"{self.ref} is {self.facts.state}", hint=f"tinycloud start {self.ref}")
+        return f"{graphics.get('listen', '127.0.0.1')}:{port}"
+
+    def why(self) -> Answer:
+        """Everything known about why it is as it is."""
+        from tinycloud.engine.why import explain
+
+        return explain(self._parts, self._host, self.refresh().facts)
+
+
+class Stack:
+    """A stack that exists: its machines by name, its outputs."""
+
+    def __init__(self, parts: Parts, name: str, machines: Sequence[Machine]) -> None:
+        self._parts = parts
+        self.name = name
+        self._machines = {machine.name: machine for machine in machines}
+
+    def __repr__(self) -> str:
+        return f"<Stack {self.name}: {len(self._machines)} machines>"
+
+    def __getitem__(self, machine: str) -> Machine:
+        """``shop["web-1"]``; raises NotFound with the nearest name."""
+        if machine not in self._machines:
+            raise NotFound(f'stack {self.name} has no machine "{machine}"', hint=make_did_you_mean(machine, self._machines))
+        return self._machines[machine]
+
+    def __iter__(self) -> Iterator[Machine]:
+        return iter(self._machines.values())
+
+    def __len__(self) -> int:
+        return len(self._machines)
+
+    def group(self, name: str) -> list[Machine]:
+        """The machines of one group, in order."""
+        return [machine for machine in self if machine.facts.mark.group == name]
+
+    def outputs(self, *, secrets: bool = False) -> dict[str, Any]:
+        """The stack's outputs; a secret's value only with ``secrets``."""
+        record = self._parts.store.find_stack(self.name)
+        if record is None:
+            return {}
+        return {name: _reveal(value, record.secrets if secrets else {}) for name, value in record.outputs.items()}
+
+    def secrets(self) -> dict[str, str]:
+        """The generated secrets, by input."""
+        record = self._parts.store.find_stack(self.name)
+        return dict(record.secrets) if record else {}
+
+
+def _reveal(value: Any, secrets: dict[str, str]) -> Any:
+    if isinstance(value, dict) and set(value) == {"secret"}:
+        return secrets.get(value["secret"], f"<secret {value['secret']}>")
+    if isinstance(value, dict):
+        return {key: _reveal(item, secrets) for key, item in value.items()}
+    return [_reveal(item, secrets) for item in value] if isinstance(value, list) else value
+
+
+def make_ssh_config(machines: Sequence[Machine]) -> str:
+    """Lines for ssh_config(5): every machine that has an address, under its name and with its stack's."""
+    blocks = []
+    seen: dict[str, int] = {}
+    for machine in machines:
+        seen[machine.name] = seen.get(machine.name, 0) + 1
+    for machine in machines:
+        if machine.facts.state != "running" or get_address(machine._host, machine.facts.mark) is None:
+            continue
+        aliases = [machine.facts.mark.domain, f"{machine.name}.{machine.facts.mark.stack}"]
+        aliases += [machine.name] if seen[machine.name] == 1 else []
+        lines = [f"Host {' '.join(aliases)}", *(f"  {key} {_quote(value)}" for key, value in machine.door().options.items())]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks) + ("\n" if blocks else "")
+
+
+def _quote(value: str) -> str:
+    return f'"{value}"' if " " in value else value
+
+
+def make_ansible_inventory(machines: Sequence[Machine]) -> dict[str, Any]:
+    """Ansible's dynamic inventory: a group for each stack and each group of machines, connection facts for each machine.
+
+    https://docs.ansible.com/ansible/latest/dev_guide/developing_inventory.html
+    """
+    groups: dict[str, dict[str, Any]] = {}
+    hostvars: dict[str, Any] = {}
+    for machine in machines:
+        mark = machine.facts.mark
+        if machine.facts.state != "running" or get_address(machine._host, mark) is None:
+            continue
+        door = machine.door()
+        options = {k: v for k, v in door.options.items() if k not in ("HostName", "User", "IdentityFile")}
+        hostvars[mark.domain] = {
+            "ansible_host": door.address,
+            "ansible_user": door.user,
+            "ansible_ssh_private_key_file": str(door.identity),
+            "ansible_ssh_common_args": " ".join(
+                ["-F", "/dev/null", *(w for k, v in options.items() for w in ("-o", shlex.quote(f"{k}={v}")))]
+            ),
+            "tinycloud_stack": mark.stack,
+            "tinycloud_group": mark.group,
+            "tinycloud_index": mark.index,
+        }
+        for name in (_ansible_name(mark.stack), _ansible_name(f"{mark.stack}_{mark.group}")):
+            groups.setdefault(name, {"hosts": []})["hosts"].append(mark.domain)
+    return {**groups, "_meta": {"hostvars": hostvars}}
+
+
+def _ansible_name(name: str) -> str:
+    return re.sub(r"\W", "_", name)
+
+
+def run_interactively(argv: Sequence[str]) -> int:
+    """Run a program on this terminal and return its status. Raises Missing when it is not installed."""
+    try:
+        return subprocess.call(list(argv), env={**os.environ})
+    except FileNotFoundError as err:
+        from tinycloud.drivers.shell import make_missing_tool
+
+        raise make_missing_tool(argv[0]) from err

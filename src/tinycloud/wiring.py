@@ -1,0 +1,66 @@
+"""Settings → objects: the only module that knows every concrete class."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from tinycloud.engine.guests import SshGuests
+from tinycloud.engine.parts import Parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tinycloud.store.store import Store
+
+DEFAULT_URI = "qemu:///system"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where things are. ``state`` holds the database and keys (0700), ``cache`` what can be made again."""
+
+    uri: str
+    state: Path
+    cache: Path
+
+    @classmethod
+    def from_environment(cls, uri: str | None = None, state: Path | None = None, env: Mapping[str, str] = os.environ) -> Self:
+        """What the environment says: TINYCLOUD_URI, TINYCLOUD_STATE, TINYCLOUD_CACHE, else the system's or the user's own folders."""
+        root = os.geteuid() == 0
+        home = Path(env.get("HOME", "/root"))
+        own_state = Path(env.get("XDG_STATE_HOME") or home / ".local/state") / "tinycloud"
+        own_cache = Path(env.get("XDG_CACHE_HOME") or home / ".cache") / "tinycloud"
+        return cls(
+            uri=uri or env.get("TINYCLOUD_URI") or DEFAULT_URI,
+            state=state or Path(env.get("TINYCLOUD_STATE") or (Path("/var/lib/tinycloud") if root else own_state)),
+            cache=Path(env.get("TINYCLOUD_CACHE") or (Path("/var/cache/tinycloud") if root else own_cache)),
+        )
+
+
+def make_parts(settings: Settings, on_run: Callable[[str], None] | None = None) -> Parts:
+    """The engine's parts for one cloud of one host, ``local``. ``on_run`` hears every child process."""
+    from tinycloud.drivers.guest.keys import Keys
+    from tinycloud.drivers.libvirt.host import LibvirtHost
+    from tinycloud.drivers.shell import LocalShell
+
+    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    shell = LocalShell(on_run)
+    host = LibvirtHost("local", settings.uri, shell, settings.state)
+    return Parts(
+        hosts={"local": host},
+        keys=Keys(settings.state / "keys"),
+        guests=SshGuests(shell),
+        shell=shell,
+        state=settings.state,
+        cache=settings.cache,
+        open_store=_open_store,
+    )
+
+
+def _open_store(path: Path) -> Store:
+    from tinycloud.store.store import Store  # 0.2 s of import
+
+    return Store(path)
