@@ -12,13 +12,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from tinycloud.engine.deploy import Deployer, Wish
 from tinycloud.engine.events import Listener, ignore
 from tinycloud.engine.inventory import read_machines, read_world
 from tinycloud.engine.refs import find_machines, get_machine
+from tinycloud.engine.wish import Wish
 from tinycloud.errors import NotFound, Refused, make_did_you_mean
 from tinycloud.views import Machine, Stack, make_ansible_inventory, make_ssh_config
 from tinycloud.wiring import Settings, make_parts
@@ -26,6 +27,7 @@ from tinycloud.wiring import Settings, make_parts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from tinycloud.engine.deploy import Deployer
     from tinycloud.engine.doctor import Finding
     from tinycloud.engine.parts import Parts
     from tinycloud.engine.recover import Recovered
@@ -119,7 +121,6 @@ class Cloud:
         settings = Settings.from_environment(uri, Path(state) if state else None)
         self.parts = parts or make_parts(settings, on_run)
         self.images = Images(self.parts)
-        self._deployer = Deployer(self.parts)
 
     def __enter__(self) -> Self:
         return self
@@ -129,6 +130,12 @@ class Cloud:
 
     def close(self) -> None:
         self.parts.close()
+
+    @cached_property
+    def _deployer(self) -> Deployer:
+        from tinycloud.engine.deploy import Deployer  # 50 ms of import: the planner and pydantic
+
+        return Deployer(self.parts)
 
     # stacks
 
@@ -159,7 +166,7 @@ class Cloud:
         Raises WrongFile, NeedsReplace, NoHost, Clash, Unfinished, Busy with nothing changed; Failed otherwise.
         """
         loaded, vault = self._deployer.load(Path(file), inputs)
-        wish = Wish(frozenset(replace), keep_failed, False, wait, agree, listener)
+        wish = Wish(frozenset(replace), keep_failed=keep_failed, wait=wait, agree=agree, listener=listener)
         self._deployer.up(loaded, vault, wish)
         return self.stack(loaded.stack.stack)
 

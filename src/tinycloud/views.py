@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
-from tinycloud.engine import power
 from tinycloud.engine.guests import make_door
 from tinycloud.engine.probe import get_address, list_addresses, read_serial
 from tinycloud.errors import Failed, NotFound, Refused, make_did_you_mean
@@ -115,23 +114,34 @@ class Machine:
     # power
 
     def start(self) -> None:
-        power.start(self._host, self.facts)
+        """Power on; one that runs stays as it is."""
+        self._power.start(self._host, self.facts)
 
     def stop(self, *, force: bool = False, limit: float | None = None) -> None:
         """Clean shutdown, waiting for it; the power is cut after ``limit`` seconds (default: the group's stop_timeout)."""
-        power.stop(self._host, self.facts, force=force, limit=limit)
+        self._power.stop(self._host, self.facts, force=force, limit=limit)
 
     def reboot(self) -> None:
-        power.reboot(self._host, self.facts)
+        """Ask the guest to restart; returns at once."""
+        self._power.reboot(self._host, self.facts)
 
     def reset(self) -> None:
-        power.reset(self._host, self.facts)
+        """The reset button: no clean shutdown."""
+        self._power.reset(self._host, self.facts)
 
     def pause(self) -> None:
-        power.pause(self._host, self.facts)
+        """Freeze it; its memory stays."""
+        self._power.pause(self._host, self.facts)
 
     def unpause(self) -> None:
-        power.resume(self._host, self.facts)
+        """Let a paused machine go on."""
+        self._power.resume(self._host, self.facts)
+
+    @property
+    def _power(self) -> Any:
+        from tinycloud.engine import power
+
+        return power
 
     # looking
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import typer
+import click
 
 from tinycloud.cli.output import print_json, print_table
-from tinycloud.cli.session import complete_image, open_cloud
+from tinycloud.cli.session import complete_image, json_option, open_cloud
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tinycloud.model.world import Image
 
-app = typer.Typer(help="Images: immutable disks that machines stand on.", no_args_is_help=True, rich_markup_mode=None)
+_name = click.argument("name", shell_complete=complete_image)
 
-Json = Annotated[bool, typer.Option("--json", help="for programs")]
-Name = Annotated[str, typer.Argument(help="a name, or the first digits of its sha256", autocompletion=complete_image)]
+
+@click.group("image")
+def group() -> None:
+    """Images: immutable disks that machines stand on."""
 
 
 def _as_json(image: Image) -> dict[str, Any]:
@@ -37,12 +38,13 @@ def _as_json(image: Image) -> dict[str, Any]:
     }
 
 
-@app.command("list")
-def list_(json: Json = False) -> None:
+@group.command("list")
+@json_option
+def list_(as_json: bool) -> None:
     """List images."""
     with open_cloud() as cloud:
         images = cloud.images.list()
-    if json:
+    if as_json:
         print_json([_as_json(image) for image in images])
     elif images:
         rows = [(", ".join(i.names), i.sha[:12], i.format, str(i.size), str(i.stored), i.user, _day(i.created)) for i in images]
@@ -55,59 +57,64 @@ def _day(when: float) -> str:
     return time.strftime("%F", time.localtime(when)) if when else "-"
 
 
-@app.command()
-def show(name: Name, json: Json = False) -> None:
+@group.command()
+@_name
+@json_option
+def show(name: str, as_json: bool) -> None:
     """Show one image and who stands on it."""
     with open_cloud() as cloud:
         image, users = cloud.images.show(name), cloud.images.users(name)
-    if json:
+    if as_json:
         print_json({**_as_json(image), "used_by": users})
         return
     facts = {**_as_json(image), "names": ", ".join(image.names), "size": image.size, "stored": image.stored, "created": _day(image.created)}
-    for key, value in facts.items():
+    for key, value in {**facts, "used by": ", ".join(users) or "nobody"}.items():
         print(f"{key:<8} {value}")
-    print(f"{'used by':<8} {', '.join(users) or 'nobody'}")
 
 
-@app.command()
-def build(
-    recipe: Annotated[str, typer.Argument(help="nano or debian-12")],
-    name: Annotated[str, typer.Option(help="its name in the store [the recipe's]")] = "",
-    file: Annotated[bool, typer.Option("--file", help="only build; print the qcow2 file")] = False,
-    json: Json = False,
-) -> None:
+@group.command()
+@click.argument("recipe", metavar="nano|debian-12")
+@click.option("--name", default="", help="Its name in the store [the recipe's].")
+@click.option("--file", "only_file", is_flag=True, help="Only build; print the qcow2 file. Needs no libvirt.")
+@json_option
+def build(recipe: str, name: str, only_file: bool, as_json: bool) -> None:
     """Build an image from the distribution's packages."""
     with open_cloud() as cloud:
-        if file:
+        if only_file:
             print(cloud.images.build_file(recipe))
             return
-        image = cloud.images.build(recipe, name)
-    print_json(_as_json(image)) if json else print(f"image {image.label}  {image.size}, {image.stored} on disk")
+        _report(cloud.images.build(recipe, name), as_json=as_json)
 
 
-@app.command("import")
-def import_(
-    file: Annotated[Path, typer.Argument(help="a qcow2 or raw file")],
-    name: Annotated[str, typer.Option(help="its name in the store")],
-    format: Annotated[str, typer.Option(help="qcow2 or raw [found by its content]")] = "",
-    user: Annotated[str, typer.Option(help="who logs in by ssh")] = "root",
-    seed: Annotated[bool, typer.Option(help="the guest reads a NoCloud seed (cloud-init)")] = True,
-    json: Json = False,
-) -> None:
-    """Bring an image file into the store."""
+@group.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", required=True, help="Its name in the store.")
+@click.option("--format", "format_", type=click.Choice(["qcow2", "raw"]), help="[found by its content]")
+@click.option("--user", default="root", show_default=True, help="Who logs in by ssh.")
+@click.option("--seed/--no-seed", default=True, help="The guest reads a NoCloud seed (cloud-init).")
+@json_option
+def import_(file: Path, name: str, format_: str | None, user: str, seed: bool, as_json: bool) -> None:
+    """Bring an image file, qcow2 or raw, into the store."""
     with open_cloud() as cloud:
-        image = cloud.images.import_file(file, name, format=format, user=user, seed=seed, progress=_progress)
-    print_json(_as_json(image)) if json else print(f"image {image.label}  {image.size}, {image.stored} on disk")
+        image = cloud.images.import_file(file, name, format=format_ or "", user=user, seed=seed, progress=_progress)
+    _report(image, as_json=as_json)
+
+
+def _report(image: Image, *, as_json: bool) -> None:
+    if as_json:
+        print_json(_as_json(image))
+    else:
+        print(f"image {image.label}  {image.size}, {image.stored} on disk")
 
 
 def _progress(done: int, total: int) -> None:
     if sys.stderr.isatty():
-        end = "\n" if done >= total else "\r"
-        print(f"reading {100 * done // max(total, 1)} %", end=end, file=sys.stderr, flush=True)
+        print(f"reading {100 * done // max(total, 1)} %", end="\n" if done >= total else "\r", file=sys.stderr, flush=True)
 
 
-@app.command()
-def remove(name: Name) -> None:
+@group.command()
+@_name
+def remove(name: str) -> None:
     """Remove an image that nobody stands on."""
     with open_cloud() as cloud:
         print(f"image {cloud.images.remove(name).label} is gone")

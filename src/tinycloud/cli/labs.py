@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
 
-import typer
+import click
 
 from tinycloud.cli.output import print_json, print_table
+from tinycloud.cli.session import json_option
 
-app = typer.Typer(help="Labs: throw-away hosts on this machine, for trying. Need root.", no_args_is_help=True, rich_markup_mode=None)
-
-Name = Annotated[str, typer.Option(help="the lab's name")]
 _INSIDE = "TINYCLOUD_INSIDE"
+
+_name = click.option("--name", default="lab", show_default=True, help="The lab's name.")
+
+
+@click.group("lab")
+def group() -> None:
+    """Labs: throw-away hosts on this machine, for trying. Need root."""
 
 
 def enter(where: str) -> None:
@@ -36,8 +40,10 @@ def _become_root() -> None:
         os.execvp(argv[0], argv)
 
 
-@app.command()
-def up(name: Name = "lab", hosts: Annotated[int, typer.Option(min=1, max=50, help="how many hosts")] = 1) -> None:
+@group.command()
+@_name
+@click.option("--hosts", type=click.IntRange(1, 50), default=1, show_default=True, help="How many hosts.")
+def up(name: str, hosts: int) -> None:
     """Open a lab."""
     _become_root()
     from tinycloud.lab import open_lab
@@ -50,40 +56,29 @@ def up(name: Name = "lab", hosts: Annotated[int, typer.Option(min=1, max=50, hel
         print(f"  tinycloud {command:<{max(map(len, ways))}}  {what}")
 
 
-@app.command("list")
-def list_(json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
+@group.command("list")
+@json_option
+def list_(as_json: bool) -> None:
     """List labs and their hosts."""
     from tinycloud.lab import list_labs
 
     labs = list_labs()
-    if json:
-        print_json(
-            [
-                {
-                    "name": lab.name,
-                    "ready": lab.ready,
-                    "hosts": [{"name": h.name, "address": h.address, "running": h.running} for h in lab.hosts],
-                }
-                for lab in labs
-            ]
-        )
-    elif labs:
-        rows = [
-            (lab.name, h.name, h.address, "running" if h.running else "gone" if lab.ready else "half made")
-            for lab in labs
-            for h in lab.hosts
-        ]
+    rows = [
+        (lab.name, h.name, h.address, "running" if h.running else "gone" if lab.ready else "half made") for lab in labs for h in lab.hosts
+    ]
+    if as_json:
+        print_json([dict(zip(("lab", "host", "address", "state"), row, strict=True)) for row in rows])
+    elif rows:
         print_table(("LAB", "HOST", "ADDRESS", "STATE"), rows)
     else:
         print("no labs; tinycloud lab up opens one")
 
 
-@app.command()
-def shell(
-    host: Annotated[str, typer.Argument(help="h1, h2 …")] = "h1",
-    words: Annotated[list[str], typer.Argument(help="a command, after --")] = [],
-    name: Name = "lab",
-) -> None:
+@group.command()
+@click.argument("host", default="h1")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND…]")
+@_name
+def shell(host: str, words: tuple[str, ...], name: str) -> None:
     """Enter a lab host, or run a command there."""
     _become_root()
     from tinycloud.lab import get_lab
@@ -96,8 +91,9 @@ def shell(
     os.execvp(argv[0], argv)
 
 
-@app.command()
-def down(name: Name = "lab") -> None:
+@group.command()
+@_name
+def down(name: str) -> None:
     """Remove a lab: every process, namespace and file of it."""
     _become_root()
     from tinycloud.lab import get_lab

@@ -105,6 +105,8 @@ class Rows:
 class Display:
     """Shows events from :meth:`open` to :meth:`close`; as a context manager it is closed at the end in any case."""
 
+    for_programs = False
+
     def __enter__(self) -> Self:
         return self
 
@@ -121,8 +123,10 @@ class Display:
         raise NotImplementedError
 
 
-class Plain(Display):
+class JsonLines(Display):
     """One JSON object a line, for programs."""
+
+    for_programs = True
 
     def hear(self, event: Event) -> None:
         print_line(event.as_json())
@@ -201,10 +205,8 @@ class Lines(Display):
             print(f"  {sign} {row.subject:<12} {' · '.join([*row.levels, *([row.doing] if row.doing else [])])}", flush=True)
 
 
-def make_listener(*, as_json: bool, text: bool) -> Display:
-    """JSON lines when asked for or when nobody watches; ``text`` keeps them readable there."""
-    if as_json:
-        return Plain()
-    if sys.stdout.isatty():
-        return Live()
-    return Lines() if text else Plain()
+def make_display(*, as_json: bool, plain: bool) -> Display:
+    """JSON lines when asked for or when nobody watches; ``plain`` keeps lines readable there."""
+    if as_json or not (plain or sys.stdout.isatty()):
+        return JsonLines()
+    return Live() if sys.stdout.isatty() and not plain else Lines()

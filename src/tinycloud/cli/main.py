@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
 
 import click
-import typer
 
 from tinycloud import __version__
 from tinycloud.cli import images, labs, machines, stacks, system
@@ -15,53 +13,54 @@ from tinycloud.cli.output import print_error, print_json
 from tinycloud.cli.session import SESSION
 from tinycloud.errors import EXIT_BUG, Interrupted, TinycloudError, make_did_you_mean
 
-app = typer.Typer(
-    name="tinycloud",
-    help="A private cloud for the servers you already have.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+
+class Commands(click.Group):
+    """Commands in the order a new user meets them; an unknown one is answered with the nearest."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands:
+            raise UnknownCommand(args[0], list(self.commands), ctx)
+        return super().resolve_command(ctx, args)
 
 
-def _version(value: bool) -> None:
-    if value:
-        print(f"tinycloud {__version__}")
-        raise typer.Exit()
+class UnknownCommand(click.UsageError):
+    """A word that is no command."""
+
+    def __init__(self, word: str, known: list[str], ctx: click.Context) -> None:
+        super().__init__(f'there is no command "{word}"', ctx)
+        self.nearest = make_did_you_mean(word, known)
 
 
-@app.callback()
-def _globals(
-    uri: Annotated[str | None, typer.Option(help="libvirt's address [qemu:///system]", envvar="TINYCLOUD_URI")] = None,
-    state: Annotated[str | None, typer.Option(help="folder of database and keys", envvar="TINYCLOUD_STATE")] = None,
-    lab: Annotated[str | None, typer.Option(help="work inside a lab host: LAB or LAB/HOST", envvar="TINYCLOUD_LAB")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="show each command run on a host")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="say the version")] = False,
-) -> None:
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="tinycloud %(version)s")
+@click.option("--uri", envvar="TINYCLOUD_URI", help="Libvirt's address [qemu:///system].")
+@click.option("--state", envvar="TINYCLOUD_STATE", help="Folder of database and keys.")
+@click.option("--lab", envvar="TINYCLOUD_LAB", metavar="LAB[/HOST]", help="Work inside a lab host.")
+@click.option("--verbose", "-v", is_flag=True, help="Show each command run on a host.")
+def app(uri: str | None, state: str | None, lab: str | None, verbose: bool) -> None:
+    """A private cloud for the servers you already have."""
     SESSION.uri, SESSION.state, SESSION.verbose = uri, state, verbose
     if lab:
         labs.enter(lab)
 
 
-stacks.register(app)
-machines.register(app)
-system.register(app)
-app.add_typer(images.app, name="image")
-app.add_typer(labs.app, name="lab")
+for command in (*stacks.COMMANDS, *machines.COMMANDS, images.group, labs.group, *system.COMMANDS):
+    app.add_command(command)
 
 
 def main(argv: list[str] | None = None) -> None:
     """Run one command and exit; the statuses are those of :mod:`tinycloud.errors`."""
-    words = sys.argv[1:] if argv is None else argv
-    sys.exit(_run(words))
+    sys.exit(_run(sys.argv[1:] if argv is None else argv))
 
 
 def _run(words: list[str]) -> int:
-    command = typer.main.get_command(app)
     try:
-        result = command.main(args=words, prog_name="tinycloud", standalone_mode=False)
-        return int(result) if isinstance(result, int) else 0
+        result = app.main(args=words, prog_name="tinycloud", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
     except TinycloudError as err:
         return _fail(err, words)
     except click.exceptions.NoArgsIsHelpError as err:
@@ -72,7 +71,7 @@ def _run(words: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _fail(Interrupted("interrupted by Ctrl-C"), words)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at its end
         return 1
     except Exception:  # noqa: BLE001 - a bug: shown whole, with its own exit status
         import traceback
@@ -91,11 +90,7 @@ def _fail(err: TinycloudError, words: list[str]) -> int:
 
 
 def _usage(err: click.UsageError) -> int:
-    where = err.ctx.command_path if err.ctx else "tinycloud"
+    path = err.ctx.command_path if err.ctx else "tinycloud"
     print(f"error: {err.format_message()}  [usage]", file=sys.stderr)
-    if isinstance(err.ctx, click.Context) and isinstance(err.ctx.command, click.Group) and "No such command" in err.message:
-        word = err.message.split("'")[1]
-        if hint := make_did_you_mean(word, err.ctx.command.list_commands(err.ctx)):
-            print(f"hint: {hint}", file=sys.stderr)
-    print(f"hint: {where} --help", file=sys.stderr)
+    print(f"hint: {getattr(err, 'nearest', '') or f'{path} --help'}", file=sys.stderr)
     return 2

@@ -40,6 +40,11 @@ def print_line(value: dict[str, Any]) -> None:
     print(json.dumps(value, ensure_ascii=False, default=str), flush=True)
 
 
+def format_value(value: Any) -> str:
+    """A value on one line; the items of a list with spaces between."""
+    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
 def format_table(head: Sequence[str], rows: Iterable[Sequence[str]], columns: int) -> list[str]:
     """Aligned columns. When they do not fit, the longest is cut, with an ellipsis, as often as needed."""
     table = [list(head), *(list(row) for row in rows)]

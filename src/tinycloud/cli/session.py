@@ -1,4 +1,4 @@
-"""What one call of the command line shares: the global options, and the cloud they lead to."""
+"""What one call of the command line shares: the global options, the cloud they lead to, options that many commands have."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinycloud.errors import WrongInput
+import click
+
+from tinycloud.errors import TinycloudError, WrongInput
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from tinycloud.cloud import Cloud
 
 
@@ -34,7 +38,7 @@ def _show_command(line: str) -> None:
     print(f"+ {line}", file=sys.stderr, flush=True)
 
 
-def parse_sets(values: list[str], file: Path | None) -> dict[str, Any]:
+def parse_sets(values: Sequence[str], file: Path | None) -> dict[str, Any]:
     """``--inputs FILE`` first, then each ``--set NAME=VALUE``; ``NAME=@FILE`` takes the value from a file, without its last newline."""
     out: dict[str, Any] = {}
     if file is not None:
@@ -56,32 +60,31 @@ def _from_file(name: str, path: str) -> str:
         raise WrongInput(f"--set {name}=@{path}: cannot read the file") from err
 
 
-def complete_machine(incomplete: str) -> list[str]:
-    """Names of machines for the shell's completion; silent when there is no libvirt."""
-    return [machine.ref for machine in _machines() if machine.ref.startswith(incomplete)]
+# completion: names from libvirt, silence when there is none
 
 
-def complete_stack(incomplete: str) -> list[str]:
-    """Names of stacks for the shell's completion."""
-    return sorted({m.facts.mark.stack for m in _machines() if m.facts.mark.stack.startswith(incomplete)})
+def _names(find: Callable[[Cloud], list[str]]) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+        try:
+            with open_cloud() as cloud:
+                return sorted(name for name in find(cloud) if name.startswith(incomplete))
+        except TinycloudError:
+            return []
+
+    return complete
 
 
-def complete_image(incomplete: str) -> list[str]:
-    """Names of images for the shell's completion."""
-    from tinycloud.errors import TinycloudError
+complete_machine = _names(lambda cloud: [m.ref for m in cloud.machines()])
+complete_stack = _names(lambda cloud: list({m.facts.mark.stack for m in cloud.machines()}))
+complete_image = _names(lambda cloud: [name for image in cloud.images.list() for name in image.names])
 
-    try:
-        with open_cloud() as cloud:
-            return [name for image in cloud.images.list() for name in image.names if name.startswith(incomplete)]
-    except TinycloudError:
-        return []
+# options and arguments that several commands have
 
-
-def _machines() -> list[Any]:
-    from tinycloud.errors import TinycloudError
-
-    try:
-        with open_cloud() as cloud:
-            return list(cloud.machines())
-    except TinycloudError:
-        return []
+json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+plain_option = click.option("--plain", is_flag=True, help="Readable lines even where nobody watches.")
+yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+keep_failed_option = click.option("--keep-failed", is_flag=True, help="Leave things as they are after a failure, to look.")
+wait_option = click.option("--wait", type=float, default=0.0, metavar="SECONDS", help="Wait for somebody else's work on the stack.")
+stack_argument = click.argument("stack", shell_complete=complete_stack)
+machine_argument = click.argument("machine", shell_complete=complete_machine)
+machines_argument = click.argument("machines", shell_complete=complete_machine)

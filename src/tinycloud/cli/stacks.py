@@ -1,149 +1,124 @@
-"""Commands for stacks: plan, up, down, resume, rollback, ls, show, outputs, run."""
+"""Commands for stacks: plan, up, down, resume, rollback, ls, outputs, run."""
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any, Final
 
-import typer
+import click
 
-from tinycloud.cli.output import print_json, print_line, print_table
-from tinycloud.cli.session import complete_stack, open_cloud, parse_sets
-from tinycloud.errors import EXIT_CHANGES, Declined, WrongInput
+from tinycloud.cli.asking import Asking
+from tinycloud.cli.live import make_display
+from tinycloud.cli.output import format_value, print_json, print_line, print_table
+from tinycloud.cli.session import (
+    complete_stack,
+    json_option,
+    keep_failed_option,
+    open_cloud,
+    parse_sets,
+    plain_option,
+    stack_argument,
+    wait_option,
+    yes_option,
+)
+from tinycloud.errors import EXIT_CHANGES, WrongInput
 from tinycloud.model.units import Duration
 
 if TYPE_CHECKING:
-    from tinycloud.model.plan import Plan
     from tinycloud.views import Stack
 
-File = Annotated[Path, typer.Argument(help="the stack file", metavar="FILE")]
-Sets = Annotated[list[str], typer.Option("--set", help="an input: NAME=VALUE, or NAME=@FILE", metavar="NAME=VALUE")]
-InputsFile = Annotated[Path | None, typer.Option("--inputs", help="a YAML file of inputs", metavar="FILE")]
-Json = Annotated[bool, typer.Option("--json", help="for programs")]
-Replace = Annotated[list[str], typer.Option("--replace", help="machine, group or network that may be made anew", metavar="NAME")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="do not ask")]
-Plain = Annotated[bool, typer.Option("--plain", help="readable lines even where nobody watches")]
-Wait = Annotated[float, typer.Option(help="seconds to wait for somebody else's work on the stack")]
-KeepFailed = Annotated[bool, typer.Option("--keep-failed", help="leave things as they are after a failure, to look")]
-StackName = Annotated[str, typer.Argument(help="a stack", metavar="STACK", autocompletion=complete_stack)]
+_file = click.argument("file", type=click.Path(path_type=Path))
+_sets = click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="An input; NAME=@FILE takes it from a file.")
+_inputs = click.option("--inputs", type=click.Path(path_type=Path), metavar="FILE", help="A YAML file of inputs.")
+_replace = click.option("--replace", multiple=True, metavar="NAME", help="A machine, group or network that may be made anew.")
 
 
-def plan(
-    file: File,
-    sets: Sets = [],
-    inputs: InputsFile = None,
-    replace: Replace = [],
-    world: Annotated[Path | None, typer.Option(help="plan on a saved world (tinycloud world) instead of the hosts", metavar="FILE")] = None,
-    json: Json = False,
-) -> int:
-    """Show what up would do. Status 0: nothing, 3: something."""
+@click.command()
+@_file
+@_sets
+@_inputs
+@_replace
+@click.option("--world", type=click.Path(path_type=Path), metavar="FILE", help="Plan on a saved world instead of the hosts.")
+@json_option
+def plan(file: Path, sets: tuple[str, ...], inputs: Path | None, replace: tuple[str, ...], world: Path | None, as_json: bool) -> int:
+    """Show what up would do. Exit status 0: nothing, 3: something."""
     from tinycloud.cli.show_plan import format_plan, plan_as_json
     from tinycloud.cli.system import load_world
 
     with open_cloud() as cloud:
         made = cloud.plan(file, parse_sets(sets, inputs), replace=replace, saved=load_world(world) if world else None)
-    if json:
+    if as_json:
         print_json(plan_as_json(made))
     else:
         print("\n".join(format_plan(made, str(file))))
     return 0 if made.is_empty else EXIT_CHANGES
 
 
+@click.command()
+@_file
+@_sets
+@_inputs
+@_replace
+@yes_option
+@keep_failed_option
+@wait_option
+@json_option
+@plain_option
 def up(
-    file: File,
-    sets: Sets = [],
-    inputs: InputsFile = None,
-    replace: Replace = [],
-    yes: Yes = False,
-    keep_failed: KeepFailed = False,
-    wait: Wait = 0.0,
-    json: Json = False,
-    plain: Plain = False,
+    file: Path,
+    sets: tuple[str, ...],
+    inputs: Path | None,
+    replace: tuple[str, ...],
+    yes: bool,
+    keep_failed: bool,
+    wait: float,
+    as_json: bool,
+    plain: bool,
 ) -> None:
     """Make a stack file real."""
-    ask = _Asking(yes=yes, as_json=json, source=str(file))
-    with open_cloud() as cloud, _listener(as_json=json, plain=plain) as board:
-        ask.board = board
-        stack = cloud.up(
-            file, parse_sets(sets, inputs), replace=replace, keep_failed=keep_failed, wait=wait, agree=ask.agree, listener=board.hear
-        )
-        _say_up(stack, ask, as_json=json or not (sys.stdout.isatty() or plain))
+    with open_cloud() as cloud, make_display(as_json=as_json, plain=plain) as display:
+        asking = Asking(display, yes=yes, source=str(file))
+        given = parse_sets(sets, inputs)
+        stack = cloud.up(file, given, replace=replace, keep_failed=keep_failed, wait=wait, agree=asking.agree, listener=display.hear)
+        display.close()
+        if display.for_programs:
+            print_line({"stack": stack.name, "changed": asking.changed, "seconds": asking.seconds, "machines": [m.ref for m in stack]})
+        else:
+            _say_up(stack, asking)
 
 
-class _Asking:
-    """Shows a plan and asks; remembers what it showed."""
-
-    def __init__(self, *, yes: bool, as_json: bool, source: str = "") -> None:
-        self.yes = yes
-        self.as_json = as_json
-        self.source = source
-        self.plan: Plan | None = None
-        self.began = time.monotonic()
-        self.board: Any = None
-
-    def agree(self, plan: Plan) -> bool:
-        from tinycloud.cli.show_plan import format_plan
-
-        self.plan = plan
-        if not self.yes:
-            if self.as_json or not sys.stdin.isatty():
-                raise Declined("there is nobody to ask", hint="add --yes")
-            print("\n".join(format_plan(plan, self.source)))
-            if input("go ahead? [y/N] ").strip().lower() not in ("y", "yes"):
-                return False
-        self.began = time.monotonic()
-        self.board.open()
-        return True
-
-
-def _listener(*, as_json: bool, plain: bool = False) -> Any:
-    from tinycloud.cli.live import make_listener
-
-    return make_listener(as_json=as_json, text=plain)
-
-
-def _say_up(stack: Stack, ask: _Asking, *, as_json: bool) -> None:
-    changed = ask.plan is not None and not ask.plan.is_empty
-    took = Duration(time.monotonic() - ask.began)
-    if as_json:
-        print_line({"stack": stack.name, "changed": changed, "seconds": round(float(took), 3), "machines": [m.ref for m in stack]})
-        return
-    if not changed:
+def _say_up(stack: Stack, asking: Asking) -> None:
+    if not asking.changed or asking.plan is None:
         print(f"{stack.name} is up; nothing to do")
         return
-    ask.board.close()
-    print(f"{stack.name} is up in {took}")
-    outputs = stack.outputs()
-    rows = outputs or {group: [m.spec.address or "-" for m in stack.group(group)] for group in sorted({m.facts.mark.group for m in stack})}
+    print(f"{stack.name} is up in {Duration(asking.seconds)}")
+    groups = sorted({machine.facts.mark.group for machine in stack})
+    rows = stack.outputs() or {group: [m.spec.address or "-" for m in stack.group(group)] for group in groups}
+    rows |= dict.fromkeys(asking.plan.secrets, f"shown with: tinycloud outputs {stack.name} --secrets")
+    _print_pairs(rows)
+
+
+def _print_pairs(rows: dict[str, Any]) -> None:
     width = max((len(name) for name in rows), default=0)
     for name, value in rows.items():
-        print(f"  {name:<{width}}  {_flat(value)}")
-    secrets = ask.plan.secrets if ask.plan else ()
-    for name in secrets:
-        print(f"  {name:<{width}}  shown with: tinycloud outputs {stack.name} --secrets")
+        print(f"  {name:<{width}}  {format_value(value)}")
 
 
-def _flat(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def down(
-    stack: Annotated[str, typer.Argument(help="a stack, or its file", metavar="STACK", autocompletion=complete_stack)],
-    volumes: Annotated[bool, typer.Option("--volumes", help="also volumes marked keep")] = False,
-    yes: Yes = False,
-    wait: Wait = 0.0,
-    json: Json = False,
-    plain: Plain = False,
-) -> None:
-    """Take a stack away: clean shutdown, then all that carries its mark."""
-    ask = _Asking(yes=yes, as_json=json)
-    with open_cloud() as cloud, _listener(as_json=json, plain=plain) as board:
-        ask.board = board
-        made = cloud.down(stack, volumes=volumes, wait=wait, agree=ask.agree, listener=board.hear)
-        board.close()
-    if json or not (sys.stdout.isatty() or plain):
+@click.command()
+@stack_argument
+@click.option("--volumes", is_flag=True, help="Also volumes marked keep.")
+@yes_option
+@wait_option
+@json_option
+@plain_option
+def down(stack: str, volumes: bool, yes: bool, wait: float, as_json: bool, plain: bool) -> None:
+    """Take a stack away (its name, or its file): clean shutdown, then all that carries its mark."""
+    with open_cloud() as cloud, make_display(as_json=as_json, plain=plain) as display:
+        asking = Asking(display, yes=yes)
+        made = cloud.down(stack, volumes=volumes, wait=wait, agree=asking.agree, listener=display.hear)
+        display.close()
+    if display.for_programs:
         print_line({"stack": made.stack, "removed": [f"{c.kind} {c.name}" for c in made.changes if c.act == "-"]})
         return
     print(f"{made.stack} is gone" + ("" if made.steps else "; nothing was left of it"))
@@ -152,32 +127,36 @@ def down(
             print(f"  {change.kind} {change.name} stays; tinycloud down {made.stack} --volumes removes it")
 
 
-def resume(
-    target: Annotated[str, typer.Argument(help="a stack with an unfinished execution, or a paused machine", autocompletion=complete_stack)],
-    keep_failed: KeepFailed = False,
-    json: Json = False,
-    plain: Plain = False,
-) -> None:
-    """Finish an interrupted execution of a stack, or let a paused machine go on."""
-    with open_cloud() as cloud, _listener(as_json=json, plain=plain) as board:
+@click.command()
+@click.argument("target", shell_complete=complete_stack)
+@keep_failed_option
+@json_option
+@plain_option
+def resume(target: str, keep_failed: bool, as_json: bool, plain: bool) -> None:
+    """Finish an interrupted execution of a stack, or let paused machines go on."""
+    with open_cloud() as cloud, make_display(as_json=as_json, plain=plain) as display:
         if cloud.has_unfinished(target):
-            board.open()
-            cloud.resume(target, listener=board.hear, keep_failed=keep_failed)
-            board.close()
-            _report(f"{target}: execution finished", as_json=json)
+            display.open()
+            cloud.resume(target, listener=display.hear, keep_failed=keep_failed)
+            display.close()
+            _report(f"{target}: the execution is finished", as_json=as_json)
             return
         for machine in cloud.machines(target):
             machine.unpause()
-            _report(f"{machine.ref} is running", as_json=json)
+            _report(f"{machine.ref} is running", as_json=as_json)
 
 
-def rollback(stack: StackName, json: Json = False, plain: Plain = False) -> None:
+@click.command()
+@stack_argument
+@json_option
+@plain_option
+def rollback(stack: str, as_json: bool, plain: bool) -> None:
     """Undo what an interrupted execution did."""
-    with open_cloud() as cloud, _listener(as_json=json, plain=plain) as board:
-        board.open()
-        cloud.rollback(stack, listener=board.hear)
-        board.close()
-        _report(f"{stack}: what the execution did was undone", as_json=json)
+    with open_cloud() as cloud, make_display(as_json=as_json, plain=plain) as display:
+        display.open()
+        cloud.rollback(stack, listener=display.hear)
+        display.close()
+        _report(f"{stack}: what the execution did was undone", as_json=as_json)
 
 
 def _report(text: str, *, as_json: bool) -> None:
@@ -187,79 +166,82 @@ def _report(text: str, *, as_json: bool) -> None:
         print(text)
 
 
-def ls(
-    ref: Annotated[str, typer.Argument(help="a stack, a group (shop/web) or a machine", autocompletion=complete_stack)] = "",
-    json: Json = False,
-) -> None:
-    """List machines."""
+@click.command()
+@click.argument("ref", default="", shell_complete=complete_stack)
+@json_option
+def ls(ref: str, as_json: bool) -> None:
+    """List machines: all, a stack's, a group's (shop/web)."""
     from tinycloud.cli.rows import HEAD, machine_as_json, make_rows
 
     with open_cloud() as cloud:
         found = cloud.machines(ref)
         used = cloud.disk_use(found)
-        if json:
-            print_json([machine_as_json(machine, used) for machine in found])
-        elif found:
-            print_table(HEAD, make_rows(found, used, time.time()))
-        else:
-            print("no machines; tinycloud up FILE makes some")
+    if as_json:
+        print_json([machine_as_json(machine, used) for machine in found])
+    elif found:
+        print_table(HEAD, make_rows(found, used, time.time()))
+    else:
+        print("no machines; tinycloud up FILE makes some")
 
 
-def outputs(
-    stack: StackName,
-    secrets: Annotated[bool, typer.Option("--secrets", help="show secret values")] = False,
-    json: Json = False,
-) -> None:
-    """Show a stack's outputs, and with --secrets its generated passwords."""
+@click.command()
+@stack_argument
+@click.option("--secrets", is_flag=True, help="Show secret values, the generated ones too.")
+@json_option
+def outputs(stack: str, secrets: bool, as_json: bool) -> None:
+    """Show a stack's outputs."""
     with open_cloud() as cloud:
         found = cloud.stack(stack)
-        values = {**found.outputs(secrets=secrets), **(found.secrets() if secrets else {})}
-    if json:
+        values = {**(found.secrets() if secrets else {}), **found.outputs(secrets=secrets)}
+    if as_json:
         print_json(values)
-    for name, value in values.items() if not json else ():
-        print(f"{name}  {_flat(value)}")
+    else:
+        _print_pairs(values)
 
 
+@click.command()
+@click.argument("image")
+@click.option("--name", default="", help="Its name [IMAGE-N].")
+@click.option("--memory", default="512 MiB", show_default=True)
+@click.option("--cpus", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--disk", help="Size of the root disk [the image's].")
+@click.option("--volume", multiple=True, metavar="NAME:SIZE", help="A data disk.")
+@click.option("--hypervisor", type=click.Choice(["auto", "kvm", "qemu"]), default="auto")
+@click.option("--firmware", type=click.Choice(["bios", "uefi"]), default="bios")
+@click.option("--graphics", type=click.Choice(["vnc", "none"]), default="vnc")
+@click.option("--run", "commands", multiple=True, metavar="COMMAND", help="A shell command for its first start.")
+@click.option("--ready", type=click.Choice(["started", "address", "ssh", "done"]), default="done", help="How far to wait.")
+@keep_failed_option
+@json_option
+@plain_option
 def run(
-    image: Annotated[str, typer.Argument(help="an image")],
-    name: Annotated[str, typer.Option(help="its name [IMAGE-N]")] = "",
-    memory: Annotated[str, typer.Option(help="such as 1GiB")] = "512 MiB",
-    cpus: Annotated[int, typer.Option(min=1)] = 1,
-    disk: Annotated[str | None, typer.Option(help="size of the root disk [the image's]")] = None,
-    volume: Annotated[list[str], typer.Option(help="a data disk: NAME:SIZE", metavar="NAME:SIZE")] = [],
-    hypervisor: Annotated[str, typer.Option(help="auto, kvm or qemu")] = "auto",
-    firmware: Annotated[str, typer.Option(help="bios or uefi")] = "bios",
-    graphics: Annotated[str, typer.Option(help="vnc or none")] = "vnc",
-    command: Annotated[list[str], typer.Option("--run", help="a shell command for its first start")] = [],
-    ready: Annotated[str, typer.Option(help="wait until: started, address, ssh, done")] = "done",
-    keep_failed: KeepFailed = False,
-    json: Json = False,
-    plain: Plain = False,
+    image: str,
+    name: str,
+    disk: str | None,
+    volume: tuple[str, ...],
+    commands: tuple[str, ...],
+    keep_failed: bool,
+    as_json: bool,
+    plain: bool,
+    **simple: Any,
 ) -> None:
     """Run one machine from an image, without a file. It is a stack of its own: down NAME removes it."""
-    group: dict[str, Any] = {
-        "memory": memory,
-        "cpus": cpus,
-        "hypervisor": hypervisor,
-        "firmware": firmware,
-        "graphics": graphics,
-        "ready": ready,
-    }
+    group = simple
     if disk:
         group["disk"] = disk
     if volume:
         group["volumes"] = [_parse_volume(text) for text in volume]
-    if command:
-        group["guest"] = {"run": command}
-    with open_cloud() as cloud, _listener(as_json=json, plain=plain) as board:
-        board.open()
-        machine = cloud.run(image, name, listener=board.hear, keep_failed=keep_failed, **group)
-        board.close()
-        stack = machine.facts.mark.stack
-        if json:
-            print_line({"machine": machine.ref, "address": machine.spec.address})
-        else:
-            print(f"{machine.ref} is {machine.state} at {machine.spec.address}\n  tinycloud ssh {stack}\n  tinycloud down {stack}")
+    if commands:
+        group["guest"] = {"run": list(commands)}
+    with open_cloud() as cloud, make_display(as_json=as_json, plain=plain) as display:
+        display.open()
+        machine = cloud.run(image, name, listener=display.hear, keep_failed=keep_failed, **group)
+        display.close()
+    stack = machine.facts.mark.stack
+    if display.for_programs:
+        print_line({"machine": machine.ref, "address": machine.spec.address})
+    else:
+        print(f"{machine.ref} is {machine.state} at {machine.spec.address}\n  tinycloud ssh {stack}\n  tinycloud down {stack}")
 
 
 def _parse_volume(text: str) -> dict[str, str]:
@@ -269,7 +251,4 @@ def _parse_volume(text: str) -> dict[str, str]:
     return {"name": name, "size": size}
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the program."""
-    for command in (plan, up, down, ls, run, outputs, resume, rollback):
-        app.command()(command)
+COMMANDS: Final = (up, plan, down, ls, run, outputs, resume, rollback)

@@ -1,41 +1,79 @@
-"""Commands for the whole: doctor, world, schema, recover, history."""
+"""Commands for the whole: doctor, history, recover, world, schema, completion."""
 
 from __future__ import annotations
 
-import json as json_module
+import json
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Final
 
-import typer
+import click
 
 from tinycloud.cli.output import paint, print_json, print_table
-from tinycloud.cli.session import complete_stack, open_cloud
+from tinycloud.cli.session import complete_stack, json_option, open_cloud
 from tinycloud.errors import WrongInput
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tinycloud.model.world import World
+    from tinycloud.store.store import ExecutionRecord
 
-Json = Annotated[bool, typer.Option("--json", help="for programs")]
-
-_SIGNS = {"ok": ("ok", "green"), "note": ("note", "yellow"), "problem": ("problem", "red")}
+_COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 
 
-def doctor(fix: Annotated[bool, typer.Option("--fix", help="mend what can be mended")] = False, json: Json = False) -> int:
-    """Say whether this host can run machines, and what would mend it. Status 1 when there is a problem."""
+@click.command()
+@click.option("--fix", is_flag=True, help="Mend what can be mended.")
+@json_option
+def doctor(fix: bool, as_json: bool) -> int:
+    """Say whether this host can run machines, and what would mend it. Exit status 1 when there is a problem."""
     with open_cloud() as cloud:
         findings = cloud.doctor(fix=fix)
-    if json:
+    if as_json:
         print_json([{"topic": f.topic, "state": f.state, "text": f.text, "fix": f.command} for f in findings])
-    for finding in findings if not json else ():
-        word, colour = _SIGNS[finding.state]
-        print(f"{paint(f'{word:<8}', colour)} {finding.topic:<13} {finding.text}")
+    for finding in findings if not as_json else ():
+        print(f"{paint(f'{finding.state:<8}', _COLOURS[finding.state])} {finding.topic:<13} {finding.text}")
         if finding.fix and finding.state != "ok":
             print(f"{'':<22} {finding.command}")
     return int(any(finding.state == "problem" for finding in findings))
 
 
+@click.command()
+@click.argument("stack", default="", shell_complete=complete_stack)
+@json_option
+def history(stack: str, as_json: bool) -> None:
+    """List executions, newest first."""
+    with open_cloud() as cloud:
+        rows = cloud.executions(stack)
+    if as_json:
+        print_json([{key: getattr(row, key) for key in row.__slots__} for row in rows])
+    elif rows:
+        print_table(("ID", "STACK", "WHAT", "STATE", "STARTED", "BY", "ERROR"), [_row(row) for row in rows])
+    else:
+        print("nothing was done yet")
+
+
+def _row(row: ExecutionRecord) -> tuple[str, ...]:
+    return row.id, row.stack, row.kind, row.state, time.strftime("%F %T", time.localtime(row.started)), row.who, row.error
+
+
+@click.command()
+@json_option
+def recover(as_json: bool) -> None:
+    """Rebuild the database from the hosts."""
+    with open_cloud() as cloud:
+        found = cloud.recover()
+    if as_json:
+        print_json({"whole": found.whole, "bare": found.bare, "known": found.known})
+        return
+    for stack in found.whole:
+        print(f"{stack}: found with its file and secrets")
+    for stack in found.bare:
+        print(f"{stack}: found without its file; it can be listed, entered and taken down")
+    if not found.whole and not found.bare:
+        print("nothing to recover")
+
+
+@click.command()
 def world() -> None:
     """Print everything that exists on all hosts, as JSON that plan --world reads."""
     from tinycloud.model.codec import to_plain
@@ -50,11 +88,12 @@ def load_world(path: Path) -> World:
     from tinycloud.model.world import World
 
     try:
-        return from_plain(World, json_module.loads(path.read_text()))
+        return from_plain(World, json.loads(path.read_text()))
     except (OSError, ValueError) as err:
         raise WrongInput(f"{path} is not a saved world: {err}", hint="tinycloud world > world.json") from err
 
 
+@click.command()
 def schema() -> None:
     """Print the JSON Schema of the stack file, for editors."""
     from tinycloud.source.schema import make_schema
@@ -62,41 +101,17 @@ def schema() -> None:
     print_json(make_schema())
 
 
-def recover(json: Json = False) -> None:
-    """Rebuild the database from the hosts."""
-    with open_cloud() as cloud:
-        found = cloud.recover()
-    if json:
-        print_json({"whole": found.whole, "bare": found.bare, "known": found.known})
-        return
-    for stack in found.whole:
-        print(f"{stack}: found with its file and secrets")
-    for stack in found.bare:
-        print(f"{stack}: found without its file; it can be listed, entered and taken down")
-    if not found.whole and not found.bare:
-        print("nothing to recover")
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell: eval "$(tinycloud completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    from tinycloud.cli.main import app
+
+    kind = get_completion_class(shell)
+    if kind is not None:
+        print(kind(app, {}, "tinycloud", "_TINYCLOUD_COMPLETE").source())
 
 
-def history(
-    stack: Annotated[str, typer.Argument(help="a stack [all]", autocompletion=complete_stack)] = "",
-    json: Json = False,
-) -> None:
-    """List executions, newest first."""
-    with open_cloud() as cloud:
-        rows = cloud.executions(stack)
-    if json:
-        print_json([{key: getattr(row, key) for key in row.__slots__} for row in rows])
-    elif rows:
-        print_table(("ID", "STACK", "WHAT", "STATE", "STARTED", "BY", "ERROR"), [_history_row(row) for row in rows])
-    else:
-        print("nothing was done yet")
-
-
-def _history_row(row: Any) -> tuple[str, ...]:
-    return row.id, row.stack, row.kind, row.state, time.strftime("%F %T", time.localtime(row.started)), row.who, row.error
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands to the program."""
-    for command in (doctor, history, recover, world, schema):
-        app.command()(command)
+COMMANDS: Final = (doctor, history, recover, world, schema, completion)

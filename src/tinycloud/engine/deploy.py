@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinycloud.engine.events import Listener, ignore
 from tinycloud.engine.inventory import read_world
 from tinycloud.engine.lock import hold_lock
 from tinycloud.engine.vault import StackVault
@@ -20,32 +18,18 @@ from tinycloud.plan.up import fingerprint
 from tinycloud.store.peek import has_unfinished
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
     from tinycloud.engine.journal import Journal
     from tinycloud.engine.parts import Parts
     from tinycloud.engine.run import Run
+    from tinycloud.engine.wish import Wish
     from tinycloud.model.world import World
     from tinycloud.source import Loaded
 
 IMAGES_LOCK = ".images"
 """Held, shared, while disks are made on images; alone by whoever removes one."""
-
-
-@dataclass(frozen=True)
-class Wish:
-    """How an up or down is to be done: what may be replaced, what is kept after a failure, who agrees, who listens."""
-
-    replace: frozenset[str] = frozenset()
-    keep_failed: bool = False
-    volumes: bool = False
-    wait: float = 0.0
-    agree: Callable[[Plan], bool] = field(default=lambda _plan: True)
-    listener: Listener = ignore
-
-    def as_options(self) -> dict[str, Any]:
-        return {"replace": sorted(self.replace), "volumes": self.volumes}
 
 
 class Deployer:

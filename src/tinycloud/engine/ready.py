@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tinycloud.engine.guests import make_door
 from tinycloud.engine.probe import collect_facts, find_address
 from tinycloud.errors import GuestFailed, NotReady
-from tinycloud.model.stack import LEVELS
+from tinycloud.model.machine import LEVELS
 from tinycloud.model.units import Duration
 
 if TYPE_CHECKING:

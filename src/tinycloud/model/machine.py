@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from tinycloud.model import names
 from tinycloud.model.codec import from_plain, to_plain
+from tinycloud.model.units import Bytes  # noqa: TC001 - the codec reads annotations
 
-if TYPE_CHECKING:
-    from tinycloud.model.units import Bytes
+LEVELS = ("started", "address", "ssh", "done")
+"""How far a machine can be seen to come, in order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,6 @@ Word = Annotated[StrictStr, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,62}$")]
 
 Bus = Literal["virtio", "scsi", "sata", "ide", "usb"]
 Level = Literal["started", "address", "ssh", "done"]
-LEVELS: tuple[Level, ...] = ("started", "address", "ssh", "done")
 
 
 class Part(BaseModel):

@@ -11,11 +11,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tinycloud.model.machine import Live, Mark
+from tinycloud.model.units import Bytes  # noqa: TC001 - the codec reads annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from tinycloud.model.units import Bytes
 
 
 @dataclass(frozen=True, slots=True)

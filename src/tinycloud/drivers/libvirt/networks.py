@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
-from xml.sax.saxutils import quoteattr
+
+from lxml import etree
 
 from tinycloud.drivers.libvirt.errors import NO_NETWORK, OPERATION_INVALID, guarded
 from tinycloud.drivers.records import NetworkRecord
@@ -87,7 +88,7 @@ class Networks:
         self._update(name, _DELETE, line)
 
     def _update(self, name: str, command: int, line: Reservation) -> None:
-        host = f"<host mac={quoteattr(line.mac)} name={quoteattr(line.name)} ip={quoteattr(line.address)}/>"
+        host = etree.tostring(etree.Element("host", mac=line.mac, name=line.name, ip=line.address), encoding="unicode")
         with guarded(f"change the reservations of network {name}"):
             network = self._conn.networkLookupByName(name)
             flags = _CONFIG | (_LIVE if network.isActive() else 0)

@@ -1,0 +1,52 @@
+"""A stack or a machine in full."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tinycloud.cli.output import format_value, print_json
+from tinycloud.cli.rows import machine_as_json
+
+if TYPE_CHECKING:
+    from tinycloud.views import Machine, Stack
+
+
+def show_stack(stack: Stack, *, as_json: bool) -> None:
+    outputs = stack.outputs()
+    if as_json:
+        print_json({"stack": stack.name, "machines": [machine_as_json(machine, {}) for machine in stack], "outputs": outputs})
+        return
+    print(f"stack {stack.name}: {len(stack)} machines")
+    for machine in stack:
+        print(f"  {machine.name:<16} {machine.state:<8} {machine.spec.address or '-'}")
+    for name, value in outputs.items():
+        print(f"  {name} = {format_value(value)}")
+
+
+def show_machine(machine: Machine, *, as_json: bool) -> None:
+    if as_json:
+        addresses = [{"address": a.address, "mac": a.mac, "source": a.source} for a in machine.addresses()]
+        print_json({**machine_as_json(machine, {}), "volumes": machine.facts.mark.volumes, "addresses": addresses})
+        return
+    print(machine.ref)
+    for name, value in _facts(machine):
+        print(f"  {name:<11} {value}")
+
+
+def _facts(machine: Machine) -> list[tuple[str, str]]:
+    spec, mark, reason = machine.spec, machine.facts.mark, machine.facts.reason
+    return [
+        ("state", f"{machine.state}: {reason}" if reason else machine.state),
+        ("host", machine.host),
+        ("domain", f"{mark.domain}  {mark.uuid}"),
+        ("image", f"{spec.image_name} {spec.image}" if spec.image else "none"),
+        ("hypervisor", f"{spec.hypervisor}, {spec.firmware}"),
+        ("cpus", str(spec.cpus.count)),
+        ("memory", f"{spec.memory}, up to {spec.memory_max}" if spec.memory_max else str(spec.memory)),
+        ("disk", f"{spec.disk}  {mark.disk_volume}"),
+        ("seed", mark.seed_volume or "none"),
+        ("login", spec.user),
+        *(("volume", f"{v.name}  {v.size}{', keep' if v.keep else ''}  /dev/disk/by-id/virtio-{v.name[:20]}") for v in spec.volumes),
+        *(("nic", f"{nic.network}  {nic.mac}  {mark.tap(n)}") for n, nic in enumerate(spec.nics)),
+        *(("address", f"{lease.address}  ({lease.source})") for lease in machine.addresses()),
+    ]

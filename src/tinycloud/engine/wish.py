@@ -1,0 +1,28 @@
+"""How an up or a down is to be done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tinycloud.engine.events import Listener, ignore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinycloud.model.plan import Plan
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How an up or down is to be done: what may be replaced, what is kept after a failure, who agrees, who listens."""
+
+    replace: frozenset[str] = frozenset()
+    keep_failed: bool = False
+    volumes: bool = False
+    wait: float = 0.0
+    agree: Callable[[Plan], bool] = field(default=lambda _plan: True)
+    listener: Listener = ignore
+
+    def as_options(self) -> dict[str, Any]:
+        return {"replace": sorted(self.replace), "volumes": self.volumes}
