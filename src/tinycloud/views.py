@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
-from tinycloud.engine.guests import make_door
+from tinycloud.drivers.guest.inside import make_door
 from tinycloud.engine.probe import get_address, list_addresses, read_serial
 from tinycloud.errors import Failed, NotFound, Refused, make_did_you_mean
 from tinycloud.model.machine import Lease, MachineSpec

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tinycloud.engine.guests import SshGuests
+from tinycloud.drivers.guest.inside import SshGuests
 from tinycloud.engine.parts import Parts
 
 if TYPE_CHECKING:

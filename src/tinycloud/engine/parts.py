@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from tinycloud.drivers.guest.inside import Guests
     from tinycloud.drivers.guest.keys import Keys
     from tinycloud.drivers.host import Host
     from tinycloud.drivers.shell import Shell
-    from tinycloud.engine.guests import Guests
     from tinycloud.store.store import Store
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tinycloud.engine.guests import clean
+from tinycloud.drivers.guest.inside import clean
 from tinycloud.errors import Missing, TinycloudError
 from tinycloud.model.names import make_network_name
 from tinycloud.templates.domain import serial_log

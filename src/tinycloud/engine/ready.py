@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tinycloud.engine.guests import make_door
+from tinycloud.drivers.guest.inside import make_door
 from tinycloud.engine.probe import collect_facts, find_address
 from tinycloud.errors import GuestFailed, NotReady
 from tinycloud.model.machine import LEVELS

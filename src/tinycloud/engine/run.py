@@ -13,9 +13,9 @@ from tinycloud.errors import Interrupted, NotFound
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from tinycloud.drivers.guest.inside import Guests
     from tinycloud.drivers.guest.keys import Keys
     from tinycloud.drivers.host import Host
-    from tinycloud.engine.guests import Guests
     from tinycloud.model.plan import NetworkWanted, Plan, Step, Wanted
 
 

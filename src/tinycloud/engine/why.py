@@ -48,7 +48,7 @@ def _headline(machine: Machine, guest: list[str]) -> str:
 
 def _guest(parts: Parts, host: Host, machine: Machine) -> list[str]:
     """What the set-up inside says, when ssh lets us ask."""
-    from tinycloud.engine.guests import make_door
+    from tinycloud.drivers.guest.inside import make_door
 
     if machine.state != "running" or not machine.mark.spec.guest:
         return []

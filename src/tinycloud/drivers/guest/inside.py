@@ -1,4 +1,4 @@
-"""What the engine asks of the inside of a machine."""
+"""The inside of a machine, asked over ssh: does it answer, is its set-up done, what went wrong."""
 
 from __future__ import annotations
 

@@ -1,0 +1,38 @@
+# make setup    install what is missing: system packages, virtual environment
+# make demo     three machines in a lab host, in a minute
+# make test     everything, the live tests included
+.PHONY: setup demo fmt check test-unit test docs bench clean
+
+BIN := .venv/bin
+
+setup:
+	@scripts/setup
+
+demo: setup
+	@scripts/demo
+
+fmt:
+	$(BIN)/ruff check --fix -q .
+	$(BIN)/ruff format -q .
+
+check:
+	$(BIN)/ruff check -q .
+	$(BIN)/ruff format -q --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache > .lint-imports.log || { cat .lint-imports.log; exit 1; }
+	@rm -f .lint-imports.log
+
+test-unit:
+	$(BIN)/pytest -n 2 -m "not live"
+
+test: setup check test-unit
+	@scripts/as-root $(BIN)/pytest -m live --durations 15
+
+docs: setup
+	$(BIN)/python docs/generate.py
+
+bench: setup
+	@scripts/as-root $(BIN)/python -m bench
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,0 +1,62 @@
+"""The fake host itself, its shell, and guests that are always well."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tinycloud.drivers.fake.domains import FakeDomains
+from tinycloud.drivers.fake.files import Documents
+from tinycloud.drivers.fake.networks import FakeNetworks
+from tinycloud.drivers.fake.volumes import FakeVolumes
+from tinycloud.drivers.guest.inside import GuestResult
+from tinycloud.drivers.records import HostRecord
+from tinycloud.drivers.shell import DEFAULT_LIMIT, Done
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tinycloud.drivers.guest.ssh import Door
+
+_MEMORY = 64 * 1024**3
+
+
+class FakeShell:
+    """Every command succeeds and prints nothing."""
+
+    def run(
+        self, argv: Sequence[str], *, input: bytes | None = None, root: bool = False, limit: float = DEFAULT_LIMIT, check: bool = True
+    ) -> Done:
+        return Done(tuple(argv), 0, b"", b"")
+
+
+class FakeHost:
+    """A host kept in ``folder``."""
+
+    def __init__(self, folder: Path, name: str = "local", memory: int = _MEMORY) -> None:
+        self.name = name
+        self.uri = f"fake://{name}"
+        self.shell = FakeShell()
+        self._memory = memory
+        self.networks = FakeNetworks(Documents(folder / "networks"))
+        self.domains = FakeDomains(Documents(folder / "domains"), self.networks)
+        self.volumes = FakeVolumes(Documents(folder / "pools"), Documents(folder / "volumes"))
+
+    def read_facts(self) -> HostRecord:
+        return HostRecord("x86_64", 16, self._memory, self._memory, ("kvm", "qemu"), uefi=True, features=frozenset({"vmx", "ept"}))
+
+    def close(self) -> None:
+        return
+
+
+class FakeGuests:
+    """Guests that answer ssh and have finished their set-up, at once. ``errors`` is what their set-up ended with."""
+
+    def __init__(self, errors: tuple[str, ...] = ()) -> None:
+        self._errors = errors
+
+    def greets(self, address: str) -> bool:
+        return True
+
+    def read_result(self, door: Door, patience: float) -> GuestResult | None:
+        return GuestResult(self._errors, ())
