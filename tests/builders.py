@@ -1,0 +1,128 @@
+"""Things that tests are about, with defaults: stacks, worlds, clouds on fake hosts. No mocks of our own code."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from tinycloud.cloud import Cloud
+from tinycloud.drivers.fake import FakeGuests, FakeHost
+from tinycloud.drivers.fake.host import FakeShell
+from tinycloud.drivers.guest.keys import Keys
+from tinycloud.engine.parts import Parts
+from tinycloud.model import names, world
+from tinycloud.model.machine import Live
+from tinycloud.model.plan import Plan
+from tinycloud.model.secret import Secret
+from tinycloud.model.units import Bytes, parse_bytes
+from tinycloud.source import Loaded, parse_stack
+from tinycloud.store.store import Store
+from tinycloud.templates.objects import render_pool, render_volume
+
+SHA = sha256(b"an image").hexdigest()
+OTHER_SHA = sha256(b"another image").hexdigest()
+
+
+class PlainVault:
+    """Secrets that are the same in every run."""
+
+    def __init__(self, stack: str = "", values: dict[str, str] | None = None) -> None:
+        self.values = values or {}
+
+    def wrap(self, name: str, value: str) -> Secret:
+        return Secret(name, value, f"fp-{sha256(value.encode()).hexdigest()[:8]}")
+
+    def get(self, name: str, length: int) -> Secret:
+        return self.wrap(name, self.values.setdefault(name, f"generated-{name}"))
+
+
+def load(text: str, given: dict[str, Any] | None = None, file: str = "stack.yaml") -> Loaded:
+    """The stack that a text declares."""
+    return parse_stack(text, file, given or {}, PlainVault)
+
+
+def an_image(name: str = "nano", sha: str = SHA, **changes: Any) -> world.Image:
+    size = changes.pop("size", Bytes(128 * 1024**2))
+    return world.Image("local", sha, (name,), "qcow2", size, Bytes(30 * 1024**2), **changes)
+
+
+def a_host(name: str = "local", memory: str = "64 GiB", **changes: Any) -> world.Host:
+    pool = world.Pool(names.POOL, "/pool", parse_bytes("1 TiB"), parse_bytes("500 GiB"))
+    host = world.Host(name, "x86_64", 16, parse_bytes(memory), parse_bytes(memory), ("kvm", "qemu"), pool, uefi=True)
+    return replace(host, **changes)
+
+
+def a_world(*hosts: world.Host, **changes: Any) -> world.World:
+    """An empty world: one host and the nano image."""
+    return world.World(hosts=hosts or (a_host(),), images=changes.pop("images", (an_image(),)), **changes)
+
+
+def settle(plan: Plan, before: world.World) -> world.World:
+    """The world after a plan was carried out: pure, for properties. What the engine does is tested against fake and real hosts."""
+    machines = tuple(
+        world.Machine(wanted.host, wanted.mark, "running", "", Live(1.0, wanted.mark.spec.level)) for wanted in plan.machines.values()
+    )
+    others = tuple(m for m in before.machines if m.mark.stack != plan.stack)
+    networks = tuple(
+        world.Network(n.host, n.stack, n.name, n.subnet, n.access, n.bridge, n.mtu, True, tuple(world.Reservation(*r) for r in n.reservations))
+        for n in plan.networks.values()
+    )
+    kept = [v for v in before.volumes if (name := names.find_volume_name(v.name)) and (name.stack != plan.stack or name.is_data)]
+    new = [world.Volume(m.host, volume, Bytes(1), Bytes(1)) for m in machines for volume in m.mark.volumes]
+    volumes = {volume.name: volume for volume in [*kept, *new]}
+    return replace(
+        before,
+        machines=(*others, *machines),
+        networks=(*(n for n in before.networks if n.stack != plan.stack), *networks),
+        volumes=tuple(volumes.values()),
+    )
+
+
+def fake_parts(folder: Path, guests: FakeGuests | None = None, hosts: dict[str, Any] | None = None) -> Parts:
+    """The engine's parts around one fake host kept in ``folder``."""
+    return Parts(
+        hosts=hosts or {"local": FakeHost(folder / "host")},
+        keys=Keys(folder / "keys"),
+        guests=guests or FakeGuests(),
+        shell=FakeShell(),
+        state=folder / "state",
+        cache=folder / "cache",
+        open_store=Store,
+    )
+
+
+def fake_cloud(folder: Path, guests: FakeGuests | None = None) -> Cloud:
+    """A cloud of one fake host that has the nano image."""
+    cloud = Cloud(parts=fake_parts(folder, guests))
+    put_image(cloud.parts.first_host, "nano", SHA)
+    return cloud
+
+
+def put_image(host: Any, name: str, sha: str, size: int = 128 * 1024**2) -> None:
+    """Put an image into a host's store without a file."""
+    if host.volumes.find_pool() is None:
+        host.volumes.ensure_pool(render_pool(names.POOL, "/pool"))
+    if host.volumes.find(names.image_name(sha)) is None:
+        card = json.dumps({"names": [name], "format": "qcow2", "size": size, "user": "root", "seed": True}).encode()
+        host.volumes.create(render_volume(names.image_name(sha), size, format="raw"), names.image_name(sha))
+        host.volumes.create(render_volume(names.image_card_name(sha), len(card), format="raw"), names.image_card_name(sha))
+        host.volumes.upload_bytes(names.image_card_name(sha), card)
+
+
+HELLO = """
+stack: hello
+networks:
+  front: {subnet: 10.60.0.0/24}
+groups:
+  db: {image: nano, memory: 128 MiB, networks: [front]}
+  web: {count: 2, image: nano, memory: 128 MiB, networks: [front], needs: [db]}
+"""
+
+
+def write_stack(folder: Path, text: str = HELLO, name: str = "stack.yaml") -> Path:
+    path = folder / name
+    path.write_text(text)
+    return path
