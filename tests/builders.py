@@ -5,22 +5,25 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tests.simulation import Simulation
 from tinycloud.cloud import Cloud
 from tinycloud.drivers.fake import FakeGuests, FakeHost
 from tinycloud.drivers.fake.host import FakeShell
 from tinycloud.drivers.guest.keys import Keys
 from tinycloud.engine.parts import Parts
 from tinycloud.model import names, world
-from tinycloud.model.machine import Live
-from tinycloud.model.plan import Plan
 from tinycloud.model.secret import Secret
 from tinycloud.model.units import Bytes, parse_bytes
 from tinycloud.source import Loaded, parse_stack
 from tinycloud.store.store import Store
 from tinycloud.templates.objects import render_pool, render_volume
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tinycloud.model.plan import Plan
 
 SHA = sha256(b"an image").hexdigest()
 OTHER_SHA = sha256(b"another image").hexdigest()
@@ -61,24 +64,8 @@ def a_world(*hosts: world.Host, **changes: Any) -> world.World:
 
 
 def settle(plan: Plan, before: world.World) -> world.World:
-    """The world after a plan was carried out: pure, for properties. What the engine does is tested against fake and real hosts."""
-    machines = tuple(
-        world.Machine(wanted.host, wanted.mark, "running", "", Live(1.0, wanted.mark.spec.level)) for wanted in plan.machines.values()
-    )
-    others = tuple(m for m in before.machines if m.mark.stack != plan.stack)
-    networks = tuple(
-        world.Network(n.host, n.stack, n.name, n.subnet, n.access, n.bridge, n.mtu, True, tuple(world.Reservation(*r) for r in n.reservations))
-        for n in plan.networks.values()
-    )
-    kept = [v for v in before.volumes if (name := names.find_volume_name(v.name)) and (name.stack != plan.stack or name.is_data)]
-    new = [world.Volume(m.host, volume, Bytes(1), Bytes(1)) for m in machines for volume in m.mark.volumes]
-    volumes = {volume.name: volume for volume in [*kept, *new]}
-    return replace(
-        before,
-        machines=(*others, *machines),
-        networks=(*(n for n in before.networks if n.stack != plan.stack), *networks),
-        volumes=tuple(volumes.values()),
-    )
+    """The world after a plan was carried out: pure, and as strict as a host. A refused plan changes nothing."""
+    return Simulation(plan, before).run()
 
 
 def fake_parts(folder: Path, guests: FakeGuests | None = None, hosts: dict[str, Any] | None = None) -> Parts:

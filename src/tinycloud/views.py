@@ -212,7 +212,8 @@ class Stack:
         record = self._parts.store.find_stack(self.name)
         if record is None:
             return {}
-        return {name: _reveal(value, record.secrets if secrets else {}) for name, value in record.outputs.items()}
+        known = {**record.given, **record.secrets} if secrets else {}
+        return {name: _reveal(value, known) for name, value in record.outputs.items()}
 
     def secrets(self) -> dict[str, str]:
         """The generated secrets, by input."""
@@ -220,9 +221,12 @@ class Stack:
         return dict(record.secrets) if record else {}
 
 
-def _reveal(value: Any, secrets: dict[str, str]) -> Any:
+def _reveal(value: Any, secrets: dict[str, Any]) -> Any:
+    """An output from how it is stored: see ``_hide`` of :mod:`tinycloud.engine.deploy`."""
     if isinstance(value, dict) and set(value) == {"secret"}:
         return secrets.get(value["secret"], f"<secret {value['secret']}>")
+    if isinstance(value, dict) and set(value) == {"text"}:
+        return "".join(str(_reveal(part, secrets)) for part in value["text"])
     if isinstance(value, dict):
         return {key: _reveal(item, secrets) for key, item in value.items()}
     return [_reveal(item, secrets) for item in value] if isinstance(value, list) else value

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from tinycloud.drivers.guest.inside import SshGuests
 from tinycloud.engine.parts import Parts
+from tinycloud.errors import Missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,7 +47,7 @@ def make_parts(settings: Settings, on_run: Callable[[str], None] | None = None) 
     from tinycloud.drivers.libvirt.host import LibvirtHost
     from tinycloud.drivers.shell import LocalShell
 
-    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _ensure_state(settings.state)
     shell = LocalShell(on_run)
     host = LibvirtHost("local", settings.uri, shell, settings.state)
     return Parts(
@@ -58,6 +59,13 @@ def make_parts(settings: Settings, on_run: Callable[[str], None] | None = None) 
         cache=settings.cache,
         open_store=_open_store,
     )
+
+
+def _ensure_state(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as err:
+        raise Missing(f"cannot make the folder {folder}: {err.strerror}", hint="--state FOLDER, or TINYCLOUD_STATE") from err
 
 
 def _open_store(path: Path) -> Store:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from tinycloud.cli.output import format_value, print_json
 from tinycloud.cli.rows import machine_as_json
+from tinycloud.model.names import make_serial
 
 if TYPE_CHECKING:
+    from tinycloud.model.machine import VolumeSpec
     from tinycloud.views import Machine, Stack
 
 
@@ -46,7 +48,12 @@ def _facts(machine: Machine) -> list[tuple[str, str]]:
         ("disk", f"{spec.disk}  {mark.disk_volume}"),
         ("seed", mark.seed_volume or "none"),
         ("login", spec.user),
-        *(("volume", f"{v.name}  {v.size}{', keep' if v.keep else ''}  /dev/disk/by-id/virtio-{v.name[:20]}") for v in spec.volumes),
+        *(("volume", _volume(v)) for v in spec.volumes),
         *(("nic", f"{nic.network}  {nic.mac}  {mark.tap(n)}") for n, nic in enumerate(spec.nics)),
         *(("address", f"{lease.address}  ({lease.source})") for lease in machine.addresses()),
     ]
+
+
+def _volume(volume: VolumeSpec) -> str:
+    place = f"  /dev/disk/by-id/virtio-{make_serial(volume.name)}" if volume.bus == "virtio" else f"  on {volume.bus}"
+    return f"{volume.name}  {volume.size}{', keep' if volume.keep else ''}{place}"

@@ -75,6 +75,8 @@ class Rows:
 
     def _start(self, row: Row, event: Event) -> None:
         row.open += 1
+        if event.action == "machine.start":
+            row.began = event.at  # what a person waits for is counted from power-on, not from when its disk was made
         row.state, row.doing = "working", _DOING.get(event.action, event.action)
 
     def _progress(self, row: Row, event: Event) -> None:
@@ -199,10 +201,12 @@ class Lines(Display):
         if event.kind == "begin":
             print(self._rows.title, flush=True)
         row = self._rows.rows.get(event.subject)
-        if row and row.state in ("done", "failed", "undone") and row.levels and (row.subject, row.levels[-1]) not in self._said:
-            self._said.add((row.subject, row.levels[-1]))
-            sign = _SIGNS[row.state][0]
-            print(f"  {sign} {row.subject:<12} {' · '.join([*row.levels, *([row.doing] if row.doing else [])])}", flush=True)
+        if row is None or row.state not in ("done", "failed", "undone"):
+            return
+        words = [*row.levels, *([row.doing] if row.doing else [])]
+        if words and (row.subject, words[-1]) not in self._said:
+            self._said.add((row.subject, words[-1]))
+            print(f"  {_SIGNS[row.state][0]} {row.subject:<12} {' · '.join(words)}", flush=True)
 
 
 def make_display(*, as_json: bool, plain: bool) -> Display:

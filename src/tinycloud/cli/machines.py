@@ -45,9 +45,12 @@ def show(ref: str, xml: bool, command: bool, as_json: bool) -> None:
 @_words
 @_user
 def ssh(machine: str, words: tuple[str, ...], user: str) -> None:
-    """Log into a machine, or run a command there: tinycloud ssh shop/web-1 -- uptime."""
+    """Log into a machine, or run a command there: tinycloud ssh shop/web-1 -- uptime.
+
+    As with ssh itself, the words are joined and the shell of the machine reads them; exec passes them on as they are.
+    """
     with open_cloud() as cloud:
-        argv = cloud.machine(machine).door(user).make_ssh_argv(words)
+        argv = cloud.machine(machine).door(user).make_ssh_argv(" ".join(words))
     os.execvp(argv[0], argv)
 
 

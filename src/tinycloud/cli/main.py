@@ -9,9 +9,9 @@ import click
 
 from tinycloud import __version__
 from tinycloud.cli import images, labs, machines, stacks, system
-from tinycloud.cli.output import print_error, print_json
+from tinycloud.cli.output import print_error, print_line
 from tinycloud.cli.session import SESSION
-from tinycloud.errors import EXIT_BUG, Interrupted, TinycloudError, make_did_you_mean
+from tinycloud.errors import EXIT_BUG, Interrupted, TinycloudError, WrongInput, make_did_you_mean
 
 
 class Commands(click.Group):
@@ -67,7 +67,7 @@ def _run(words: list[str]) -> int:
         print(err.format_message())
         return 0
     except click.UsageError as err:
-        return _usage(err)
+        return _usage(err, words)
     except (click.Abort, KeyboardInterrupt):
         return _fail(Interrupted("interrupted by Ctrl-C"), words)
     except BrokenPipeError:
@@ -82,15 +82,15 @@ def _run(words: list[str]) -> int:
 
 
 def _fail(err: TinycloudError, words: list[str]) -> int:
-    if "--json" in words:
-        print_json(err.as_json())
+    """Print the error, for programs as one line: it may end a stream of JSON lines."""
+    if "--json" in words[: words.index("--") if "--" in words else None]:
+        print_line(err.as_json())
     else:
         print_error(err)
     return err.exit
 
 
-def _usage(err: click.UsageError) -> int:
+def _usage(err: click.UsageError, words: list[str]) -> int:
     path = err.ctx.command_path if err.ctx else "tinycloud"
-    print(f"error: {err.format_message()}  [usage]", file=sys.stderr)
-    print(f"hint: {getattr(err, 'nearest', '') or f'{path} --help'}", file=sys.stderr)
-    return 2
+    hint = getattr(err, "nearest", "") or f"{path} --help"
+    return _fail(WrongInput(err.format_message(), code="usage", hint=hint), words)

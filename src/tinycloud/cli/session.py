@@ -56,7 +56,7 @@ def parse_sets(values: Sequence[str], file: Path | None) -> dict[str, Any]:
 def _from_file(name: str, path: str) -> str:
     try:
         return Path(path).expanduser().read_text().removesuffix("\n")
-    except (OSError, UnicodeDecodeError) as err:
+    except (OSError, RuntimeError, UnicodeDecodeError) as err:
         raise WrongInput(f"--set {name}=@{path}: cannot read the file") from err
 
 

@@ -89,7 +89,7 @@ def load_world(path: Path) -> World:
 
     try:
         return from_plain(World, json.loads(path.read_text()))
-    except (OSError, ValueError) as err:
+    except (OSError, RecursionError, ValueError) as err:
         raise WrongInput(f"{path} is not a saved world: {err}", hint="tinycloud world > world.json") from err
 
 

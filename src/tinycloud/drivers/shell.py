@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -111,13 +113,19 @@ class LocalShell:
                 try:
                     stdout, stderr = child.communicate(input, timeout=limit)
                 except BaseException:
-                    child.kill()
+                    _end_group(child.pid)
                     raise
         except FileNotFoundError as err:
             raise make_missing_tool(words[0] if not shutil.which(words[0], path=self._env["PATH"]) else tool) from err
         except subprocess.TimeoutExpired as err:
             raise ToolFailed(f"{tool} did not finish within {limit:.0f} s", facts=[shlex.join(words)]) from err
         return Done(tuple(words), child.returncode, stdout, stderr)
+
+
+def _end_group(leader: int) -> None:
+    """End a child and its own children; a tool that runs as root through sudo is not ours to end, and ends by itself."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
 
 
 def make_missing_tool(tool: str) -> Missing:

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from tinycloud.source import Loaded
 
 IMAGES_LOCK = ".images"
-"""Held, shared, while disks are made on images; alone by whoever removes one."""
+"""Held, shared, while disks are made on images; alone by whoever imports or removes one."""
+
+IMAGES = "the image store"
 
 
 class Deployer:
@@ -118,8 +120,12 @@ class Deployer:
 
     def resume(self, stack: str, wish: Wish) -> Plan:
         """Finish the unfinished execution of a stack: what it still lacks is planned anew, against the world as it is."""
+        from tinycloud.engine.execute import undo_halves
+
         with self._lock(stack, "resume", wish.wait):
             record = self._get_unfinished(stack)
+            journal = self._journal(record.id, stack)
+            undo_halves(self._make_run(Plan(stack, record.kind, (), ()), wish), journal)
             loaded = vault = None
             if record.kind == "down":
                 plan = plan_down(stack, self._read_world(), volumes=bool(record.options.get("volumes")))
@@ -127,8 +133,7 @@ class Deployer:
                 loaded, vault = self.load_kept(stack)
                 plan = self.plan(loaded, vault, frozenset(record.options.get("replace", ())))
             self._agree(plan, wish)
-            journal = self._journal(record.id, stack)
-            journal.again(len(plan.steps))
+            journal.again(plan)
             self._carry_out(self._make_run(plan, wish, loaded, vault), journal, wish)
             if loaded is not None and vault is not None:
                 self._finish(loaded, vault, plan)
@@ -137,16 +142,17 @@ class Deployer:
             return plan
 
     def rollback(self, stack: str, wish: Wish) -> None:
-        """Undo what the unfinished execution of a stack did."""
-        from tinycloud.engine.execute import undo
+        """Undo what the unfinished execution of a stack did. Raises Refused when it threw something away already."""
+        from tinycloud.engine.execute import is_past_undo, undo
 
         with self._lock(stack, "rollback", wish.wait):
             record = self._get_unfinished(stack)
-            if record.kind == "down":
-                raise Refused(f"a down is not undone: what it removed is gone (execution {record.id})", hint=f"tinycloud resume {stack}")
+            journal = self._journal(record.id, stack)
+            if record.kind == "down" or is_past_undo(journal):
+                why = "a down is not undone" if record.kind == "down" else f"the {record.kind} was nearly done"
+                raise Refused(f"{why}: what it removed is gone (execution {record.id})", hint=f"tinycloud resume {stack}")
             run = self._make_run(Plan(stack, record.kind, (), ()), wish)
             run.execution = record.id
-            journal = self._journal(record.id, stack)
             undo(run, journal)
             journal.end("undone", record.error or "rolled back")
 
@@ -161,13 +167,22 @@ class Deployer:
         if not has_unfinished(self._parts.database, stack):
             return
         record = self._get_unfinished(stack)
-        done = sum(step.state == "done" for step in self._parts.store.list_steps(record.id))
+        journal = self._journal(record.id, stack)
+        done = sum(step.state == "done" for step in journal.list_steps())
         when = time.strftime("%H:%M", time.localtime(record.started))
         how = f"failed: {record.error}" if record.state == "failed" else "interrupted"
         raise Unfinished(
-            f"{stack} has an unfinished execution {record.id} ({when}, {how}, after {done} of {record.steps} steps, by {record.who})",
-            facts=[f"tinycloud resume {stack}      finish it", f"tinycloud rollback {stack}    undo what it did"],
+            f"{stack} has an unfinished {record.kind} {record.id} ({when}, {how}, after {done} of {record.steps} steps, by {record.who})",
+            facts=self._list_ways(journal, record.kind),
         )
+
+    def _list_ways(self, journal: Journal, kind: str) -> list[str]:
+        """What a person can do about an unfinished execution."""
+        from tinycloud.engine.execute import is_past_undo
+
+        stack = journal.stack
+        forward, back = f"tinycloud resume {stack}      finish it", f"tinycloud rollback {stack}    undo what it did"
+        return [forward] if kind == "down" or is_past_undo(journal) else [forward, back]
 
     def _get_unfinished(self, stack: str) -> Any:
         record = self._parts.store.find_unfinished(stack)
@@ -243,7 +258,7 @@ class Deployer:
         run.tell("begin", text=run.plan.stack)
         executor = Executor(run, journal)
         try:
-            with hold_lock(self._parts.locks, IMAGES_LOCK, make_who(), shared=True, wait=60):
+            with hold_lock(self._parts.locks, IMAGES_LOCK, make_who(), shared=True, wait=60, label=IMAGES):
                 executor.execute()
         except (TinycloudError, KeyboardInterrupt) as err:
             failure = err if isinstance(err, TinycloudError) else Interrupted("interrupted by Ctrl-C")
@@ -254,14 +269,13 @@ class Deployer:
 
     def _give_up(self, run: Run, journal: Journal, failure: TinycloudError, *, undo: bool) -> None:
         """Undo, or leave things for a look; either way the failure says which."""
+        from tinycloud.engine.execute import is_past_undo
         from tinycloud.engine.execute import undo as undo_all
 
         id, stack = journal.execution, run.plan.stack
         journal.end("failed", failure.message)
-        if not undo:
-            ways = [f"tinycloud resume {stack}      finish it"]
-            ways += [f"tinycloud rollback {stack}    undo what it did"] if run.plan.kind != "down" else []
-            failure.facts = (*failure.facts, f"execution {id} is left as it is:", *ways)
+        if not undo or is_past_undo(journal):
+            failure.facts = (*failure.facts, f"execution {id} is left as it is:", *self._list_ways(journal, run.plan.kind))
             return
         run.stop.clear()
         try:
@@ -285,7 +299,7 @@ def _hide(value: Any) -> Any:
     if isinstance(value, Secret):
         return {"secret": value.name}
     if isinstance(value, Text):
-        return {"secret": value.secrets[0].name} if value.secrets else value.reveal()
+        return {"text": [_hide(part) for part in value.parts]} if value.secrets else value.reveal()
     if isinstance(value, dict):
         return {key: _hide(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -149,6 +149,7 @@ def check_rights(parts: Parts) -> Iterator[Finding]:
 
 
 def check_pool(parts: Parts) -> Iterator[Finding]:
+    parts.first_host.volumes.refresh()  # libvirt remembers what was free
     pool = parts.first_host.volumes.find_pool()
     if pool is None:
         yield Finding(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import queue
+import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,12 +15,18 @@ from tinycloud.errors import Failed, Interrupted, StepFailed, TinycloudError
 from tinycloud.model.plan import Step
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from tinycloud.engine.journal import Journal
     from tinycloud.engine.run import Run
     from tinycloud.store.store import StepRecord
 
 _ACTORS = 8
 _WAITERS = 200
+_GLANCE = 0.25
+"""Python may miss, until its thread wakes, a signal that comes just before it goes to sleep: so it wakes, every so many seconds."""
+
+_Result = tuple[Step, BaseException | None]
 
 
 @dataclass
@@ -25,7 +34,8 @@ class Executor:
     """Runs the steps of ``run.plan``.
 
     The calling thread only hands out work and collects results, so Ctrl-C reaches it at once: running steps finish, waits end,
-    nothing new starts, and Interrupted is raised.
+    nothing new starts, and Interrupted is raised. Steps that are final wait until nothing else is left to do: until then
+    everything can be undone.
     """
 
     run: Run
@@ -34,7 +44,8 @@ class Executor:
     """True after a second Ctrl-C: the person wants out, and undoing can wait."""
     _blocked: dict[str, int] = field(default_factory=dict)
     _followers: dict[str, list[Step]] = field(default_factory=dict)
-    _results: queue.SimpleQueue[tuple[Step, BaseException | None]] = field(default_factory=queue.SimpleQueue)
+    _results: queue.SimpleQueue[_Result | None] = field(default_factory=queue.SimpleQueue)
+    """What ended, and None for every Ctrl-C."""
 
     def execute(self) -> None:
         """Do every step. Raises the first step's error as it is, or Interrupted; what was done stays done."""
@@ -45,6 +56,7 @@ class Executor:
                 self._followers.setdefault(need, []).append(step)
         waits = sum(ACTIONS[step.kind].waits for step in steps)
         with (
+            _ctrl_c_as(lambda: self._results.put(None)),
             ThreadPoolExecutor(_ACTORS, "act") as self._actors,
             ThreadPoolExecutor(max(1, min(waits, _WAITERS)), "wait") as self._waiters,
         ):
@@ -57,26 +69,27 @@ class Executor:
     def _drive(self, first: list[Step]) -> None:
         running, remaining = 0, len(self._blocked)
         failure: BaseException | None = None
-        ready = list(first)
-        while ready or running:
+        ready, last = _split(first)
+        while running or ((ready or last) and failure is None):
+            if not ready and not running:
+                ready, last = last, []
             for step in ready if failure is None else ():
                 self._submit(step)
                 running += 1
             ready = []
-            if not running:
-                break
-            try:
-                step, error = self._results.get()
-            except KeyboardInterrupt:
+            result = self._next_result()
+            if result is None:
                 self.abandoned = isinstance(failure, Interrupted)
                 failure = failure or Interrupted("interrupted by Ctrl-C")
                 self.run.stop.set()
                 self.run.tell("stopping", text=f"finishing {running} running steps")
                 continue
+            step, error = result
             running -= 1
             remaining -= 1
             if error is None:
-                ready = self._release(step)
+                ready, later = _split(self._release(step))
+                last += later
             elif failure is None:
                 failure = error
                 self.run.stop.set()
@@ -84,6 +97,13 @@ class Executor:
             raise failure
         if remaining:
             raise Failed("the plan's steps wait for each other", facts=[id for id, n in self._blocked.items() if n][:8])
+
+    def _next_result(self) -> _Result | None:
+        while True:
+            try:
+                return self._results.get(timeout=_GLANCE)
+            except queue.Empty:
+                continue
 
     def _submit(self, step: Step) -> None:
         pool = self._waiters if ACTIONS[step.kind].waits else self._actors
@@ -132,6 +152,40 @@ class Executor:
     def _remember(self, step: Step, kind: str, text: str) -> None:
         if step.kind.startswith("machine."):
             self.journal.event(step.args["machine"].split("/", 1)[1], kind, text)
+
+
+@contextmanager
+def _ctrl_c_as(call: Callable[[], None]) -> Iterator[None]:
+    """Have Ctrl-C call ``call`` and raise nothing: KeyboardInterrupt could strike between taking a result and using it.
+
+    Leaves alone an application's own handling of Ctrl-C, and does nothing in a thread, which Ctrl-C does not reach.
+    """
+    mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if mine:
+        signal.signal(signal.SIGINT, lambda *_: call())
+    try:
+        yield
+    finally:
+        if mine:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _split(steps: list[Step]) -> tuple[list[Step], list[Step]]:
+    """Steps that can start now, and final ones."""
+    return [s for s in steps if not ACTIONS[s.kind].final], [s for s in steps if ACTIONS[s.kind].final]
+
+
+def is_past_undo(journal: Journal) -> bool:
+    """True when the execution has begun to throw things away: what an undo would start again may lack its disk."""
+    return any(ACTIONS[record.kind].final and record.state != "undone" for record in journal.list_steps())
+
+
+def undo_halves(run: Run, journal: Journal) -> None:
+    """Take away what was left half made and would count as done."""
+    for record in journal.list_steps():
+        if not ACTIONS[record.kind].whole and record.state in ("intent", "failed"):
+            ACTIONS[record.kind].undo(run, make_step(record), record.before)
+            journal.outcome(record.number, "undone")
 
 
 def undo(run: Run, journal: Journal) -> None:

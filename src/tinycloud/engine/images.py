@@ -9,12 +9,12 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.drivers.inspect import inspect_file
-from tinycloud.engine.deploy import IMAGES_LOCK
+from tinycloud.engine.deploy import IMAGES, IMAGES_LOCK
 from tinycloud.engine.inventory import read_images, read_world
 from tinycloud.engine.lock import hold_lock
 from tinycloud.engine.steps.pool import PATH
 from tinycloud.engine.who import make_who
-from tinycloud.errors import InUse, NotFound, Refused, make_did_you_mean
+from tinycloud.errors import InUse, NotFound, Refused, WrongInput, make_did_you_mean
 from tinycloud.model import names
 from tinycloud.model.units import Bytes
 from tinycloud.templates.objects import render_pool, render_volume
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tinycloud.model.world import Image, World
 
 _CHUNK = 1024 * 1024
+_CARD = 4096
 
 
 class Images:
@@ -67,13 +68,17 @@ class Images:
         ``user`` is who logs in by ssh, ``seed`` whether the guest reads a NoCloud seed. A name that another image has moves here.
         Raises Refused for a file that is not safe to hand to QEMU (see :mod:`tinycloud.drivers.inspect`).
         """
-        names.check_name(name)
+        try:
+            names.check_name(name)
+        except ValueError as err:
+            raise WrongInput(f"name of an image: {err}", code="wrong-name") from err
+        stamp = _stamp(path)
         facts = inspect_file(self._parts.shell, path, format)
         with self._lock(shared=False):
             sha = _hash(path, progress)
             self._ensure_pool()
             if self._find(sha) is None:
-                self._store(path, sha, facts)
+                self._store(path, sha, facts, stamp)
             self._write_card(sha, facts, name=name, user=user, seed=seed, source=path.name)
             self._take_name(name, sha)
         return self.get(sha)
@@ -91,15 +96,16 @@ class Images:
 
     def remove_name(self, name: str) -> None:
         """Take a name off an image that has several."""
-        image = self.get(name)
-        if image.names == (name,):
-            raise Refused(f"{name} is the only name of image {image.label}", hint=f"tinycloud image remove {name}")
-        self._rewrite_card(image, tuple(n for n in image.names if n != name))
+        with self._lock(shared=False):
+            image = self.get(name)
+            if image.names == (name,):
+                raise Refused(f"{name} is the only name of image {image.label}", hint=f"tinycloud image remove {name}")
+            self._rewrite_card(image, tuple(n for n in image.names if n != name))
 
     # parts
 
     def _lock(self, *, shared: bool) -> AbstractContextManager[None]:
-        return hold_lock(self._parts.locks, IMAGES_LOCK, make_who(), shared=shared, wait=600)
+        return hold_lock(self._parts.locks, IMAGES_LOCK, make_who(), shared=shared, wait=600, label=IMAGES)
 
     def _ensure_pool(self) -> None:
         if self._host.volumes.find_pool() is None:
@@ -108,8 +114,8 @@ class Images:
     def _find(self, sha: str) -> Image | None:
         return next((image for image in self.list() if image.sha == sha), None)
 
-    def _store(self, path: Path, sha: str, facts: FileFacts) -> None:
-        """Copy the bytes, hashing them once more: a file that changed meanwhile is not stored."""
+    def _store(self, path: Path, sha: str, facts: FileFacts, stamp: tuple[int, ...]) -> None:
+        """Copy the bytes, hashing them once more: a file that changed since it was looked at is not stored."""
         volume = names.image_name(sha)
         self._check_space(path, facts)
         self._host.volumes.remove(volume)  # half of an import that was interrupted: it has no card
@@ -118,13 +124,14 @@ class Images:
         try:
             with path.open("rb") as file:
                 self._host.volumes.upload(volume, file, digest.update)
-            if digest.hexdigest() != sha:
+            if digest.hexdigest() != sha or _stamp(path) != stamp:
                 raise Refused(f"{path} changed while it was read", code="changed-file", hint="import it again")
         except BaseException:
             self._host.volumes.remove(volume)
             raise
 
     def _check_space(self, path: Path, facts: FileFacts) -> None:
+        self._host.volumes.refresh()
         pool = self._host.volumes.find_pool()
         if pool is not None and facts.allocated > pool.free:
             free = Bytes(pool.free)
@@ -158,10 +165,16 @@ class Images:
         self._put_card(image.sha, {**card, "names": list(new_names)})
 
     def _put_card(self, sha: str, card: dict[str, Any]) -> None:
-        """Written after the image itself, so that an image with a card is whole."""
-        volume, body = names.image_card_name(sha), json.dumps(card, sort_keys=True).encode()
-        self._host.volumes.remove(volume)
-        self._host.volumes.create(render_volume(volume, len(body), format="raw", mode="0644"), volume)
+        """Written after the image itself, so that an image with a card is whole.
+
+        In whole blocks, so that a new card nearly always has the size of the old one and overwrites it: whoever reads finds one.
+        """
+        volume, text = names.image_card_name(sha), json.dumps(card, sort_keys=True).encode()
+        body = text.ljust(-(-len(text) // _CARD) * _CARD)
+        present = self._host.volumes.find(volume)
+        if present is None or present.capacity != len(body):
+            self._host.volumes.remove(volume)
+            self._host.volumes.create(render_volume(volume, len(body), format="raw", mode="0644"), volume)
         self._host.volumes.upload_bytes(volume, body)
 
 
@@ -172,6 +185,14 @@ def list_users(world: World, sha: str, host: Host) -> list[str]:
     loose = [v.name for v in world.volumes if v.name not in owned and ".disk-" in v.name]
     on_it = [name for name in loose if (found := host.volumes.find(name)) and found.backing.endswith(names.image_name(sha))]
     return machines + [f"volume {name}" for name in on_it]
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Differs when the file was written to or exchanged: the time of its last change cannot be set back. Empty for no file."""
+    if not path.exists():
+        return ()
+    it = path.stat()
+    return (it.st_dev, it.st_ino, it.st_size, it.st_ctime_ns)
 
 
 def _hash(path: Path, progress: Callable[[int, int], None] | None = None) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
-from tinycloud.errors import ToolFailed
+from tinycloud.errors import LibvirtFailed, ToolFailed
 from tinycloud.model import names, world
 from tinycloud.model.units import Bytes
 from tinycloud.templates.xml import read_live, read_mark
@@ -143,7 +143,8 @@ def _subnet_of(ip: Any) -> str:
 
 def _read_volumes(host: Host) -> tuple[list[world.Volume], list[world.Image]]:
     records = {record.name: record for record in host.volumes.list_all()}
-    images = [_read_image(host, sha, record) for name, record in records.items() if (sha := _image_with_card(name, records))]
+    with_card = [(sha, record) for name, record in records.items() if (sha := _image_with_card(name, records))]
+    images = [image for sha, record in with_card if (image := _find_image(host, sha, record))]
     volumes = [
         world.Volume(host.name, name, Bytes(record.capacity), Bytes(record.allocation))
         for name, record in sorted(records.items())
@@ -159,6 +160,18 @@ def _image_with_card(name: str, records: dict[str, VolumeRecord]) -> str | None:
 
 def read_images(host: Host) -> list[world.Image]:
     return _read_volumes(host)[1]
+
+
+def _find_image(host: Host, sha: str, record: VolumeRecord) -> world.Image | None:
+    """The image of a card; None for one that is half written, or goes while we look."""
+    try:
+        return _read_image(host, sha, record)
+    except (ValueError, KeyError, TypeError):
+        return None
+    except LibvirtFailed:
+        if host.volumes.find(names.image_card_name(sha)) is None:
+            return None
+        raise
 
 
 def _read_image(host: Host, sha: str, record: VolumeRecord) -> world.Image:

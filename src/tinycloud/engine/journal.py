@@ -12,7 +12,7 @@ from tinycloud.store.store import EventRecord, ExecutionRecord, StepRecord
 
 if TYPE_CHECKING:
     from tinycloud.model.plan import Plan, Step
-from tinycloud.store.store import Store
+    from tinycloud.store.store import Store
 
 
 class Journal:
@@ -21,7 +21,7 @@ class Journal:
     def __init__(self, store: Store, execution: str, stack: str) -> None:
         self.store = store
         self.execution = execution
-        self._stack = stack
+        self.stack = stack
         self._lock = threading.Lock()
         self._number = store.last_number(execution)
 
@@ -31,11 +31,12 @@ class Journal:
         id = secrets.token_hex(2)
         while store.has_execution(id):
             id = secrets.token_hex(3)
-        store.begin(ExecutionRecord(id, plan.stack, plan.kind, "running", time.time(), None, make_who(), len(plan.steps), options))
+        store.begin(ExecutionRecord(id, plan.stack, plan.kind, "running", time.time(), None, make_who(), count_steps(plan), options))
         return cls(store, id, plan.stack)
 
-    def again(self, steps: int) -> None:
-        """Note that the execution goes on, carried by this process."""
+    def again(self, plan: Plan) -> None:
+        """Note that the execution goes on, carried by this process: its steps are those done before and those of ``plan``."""
+        steps = sum(step.state == "done" for step in self.list_steps()) + count_steps(plan)
         self.store.set_execution(self.execution, state="running", ended=None, error="", who=make_who(), steps=steps)
 
     def intent(self, step: Step, before: dict[str, Any]) -> int:
@@ -51,7 +52,7 @@ class Journal:
         self.store.write_outcome(self.execution, number, state, time.time(), error)
 
     def event(self, machine: str, kind: str, text: str) -> None:
-        self.store.add_event(EventRecord(time.time(), self._stack, machine, kind, text))
+        self.store.add_event(EventRecord(time.time(), self.stack, machine, kind, text))
 
     def end(self, state: str, error: str = "") -> None:
         """Close the execution: done, undone or failed."""
@@ -59,3 +60,8 @@ class Journal:
 
     def list_steps(self) -> list[StepRecord]:
         return self.store.list_steps(self.execution)
+
+
+def count_steps(plan: Plan) -> int:
+    """How many steps the journal will have a line of: gates have none."""
+    return sum(step.kind != "gate" for step in plan.steps)

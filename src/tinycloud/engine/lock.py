@@ -16,24 +16,23 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def hold_lock(folder: Path, name: str, holder: str, *, wait: float = 0.0, shared: bool = False) -> Iterator[None]:
+def hold_lock(folder: Path, name: str, holder: str, *, wait: float = 0.0, shared: bool = False, label: str = "") -> Iterator[None]:
     """Hold the lock called ``name``: one holder, or any number of ``shared`` ones.
 
-    Waits at most ``wait`` seconds, then raises Busy with who holds it.
+    Waits at most ``wait`` seconds, then raises Busy with who holds it (of shared ones, the last that came), and what: ``label``.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        _acquire(file, name, wait, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-        if not shared:
-            os.ftruncate(file, 0)
-            os.pwrite(file, f"{holder}, since {time.strftime('%H:%M:%S')}".encode(), 0)
+        _acquire(file, label or name, wait, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"{holder}, since {time.strftime('%H:%M:%S')}".encode(), 0)
         yield
     finally:
         os.close(file)
 
 
-def _acquire(file: int, name: str, wait: float, how: int) -> None:
+def _acquire(file: int, label: str, wait: float, how: int) -> None:
     end = time.monotonic() + wait
     while True:
         try:
@@ -42,5 +41,5 @@ def _acquire(file: int, name: str, wait: float, how: int) -> None:
         except BlockingIOError:
             if time.monotonic() >= end:
                 holder = os.pread(file, 200, 0).decode(errors="replace") or "somebody"
-                raise Busy(f"{name} is being worked on", facts=[f"by {holder}"], hint="try again, or add --wait") from None
+                raise Busy(f"{label} is being worked on", facts=[f"by {holder}"], hint="try again, or add --wait") from None
             time.sleep(0.1)

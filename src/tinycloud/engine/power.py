@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 VERBS = ("start", "stop", "reboot", "reset", "pause", "resume")
 _OFF = ("stopped", "crashed")
+_LEAST_ROOM = 64 * 1024**2
+"""With less than that free a machine that was paused for want of space would be paused again at once."""
 
 
 def start(host: Host, machine: Machine) -> None:
@@ -50,12 +52,18 @@ def pause(host: Host, machine: Machine) -> None:
 
 
 def resume(host: Host, machine: Machine) -> None:
-    if machine.state == "paused" and machine.reason == "no space":
+    if machine.state == "paused" and machine.reason == "no space" and _is_full(host):
         raise NotReady(f"{machine.ref} is paused because its pool is full", hint=f"tinycloud why {machine.ref}")
     if machine.state != "running":
         if machine.state != "paused":
             raise Refused(f"{machine.ref} is {machine.state}, not paused", hint=f"tinycloud start {machine.ref}")
         host.domains.resume(machine.mark.domain)
+
+
+def _is_full(host: Host) -> bool:
+    host.volumes.refresh()
+    pool = host.volumes.find_pool()
+    return pool is not None and pool.free < _LEAST_ROOM
 
 
 def _must_run(machine: Machine, verb: str) -> None:

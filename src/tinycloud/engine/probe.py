@@ -29,9 +29,13 @@ def list_addresses(host: Host, mark: Mark) -> Iterator[Lease]:
         yield from (lease for lease in host.domains.list_addresses(mark.domain, source) if lease.mac in macs)
 
 
-def find_address(host: Host, mark: Mark) -> Lease | None:
-    """The first address that is seen in use; a reservation alone does not count."""
-    return next(list_addresses(host, mark), None)
+_CLOCKS = 2.0  # seconds by which a host's clock may differ from ours
+
+
+def find_address(host: Host, mark: Mark, since: float = 0.0) -> Lease | None:
+    """The first address that is seen in use; a reservation alone, or a lease from before ``since``, does not count."""
+    seen = (lease for lease in list_addresses(host, mark) if not lease.granted or lease.granted >= since - _CLOCKS)
+    return next(seen, None)
 
 
 def get_address(host: Host, mark: Mark) -> str | None:

@@ -32,6 +32,8 @@ class Waiting:
     host: Host
     mark: Mark
     timeout: float
+    since: float = 0.0
+    """When the machine was started: an older lease proves nothing."""
     level: str = ""
     address: str | None = None
     _pause: float = _FIRST_PAUSE
@@ -61,7 +63,7 @@ class Waiting:
         if reserved and self.run.guests.greets(reserved):
             self.address = reserved
         else:
-            found = find_address(self.host, self.mark)
+            found = find_address(self.host, self.mark, self.since)
             self.address = found.address if found else None
         return self.address is not None
 

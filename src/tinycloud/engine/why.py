@@ -65,6 +65,7 @@ def _guest(parts: Parts, host: Host, machine: Machine) -> list[str]:
 
 
 def _pool(host: Host) -> list[str]:
+    host.volumes.refresh()  # libvirt remembers what was free
     pool = host.volumes.find_pool()
     return [f"pool     {pool.name}: {Bytes(pool.free)} free of {Bytes(pool.capacity)}"] if pool else []
 
@@ -78,9 +79,9 @@ def _history(parts: Parts, machine: Machine) -> list[str]:
 
 def _hints(machine: Machine, guest: list[str]) -> list[str]:
     if machine.state == "paused" and machine.reason == "no space":
-        return ["tinycloud image list", f"tinycloud resume-machine {machine.ref}"]
+        return ["tinycloud image list", f"tinycloud resume {machine.ref}"]
     if machine.state in ("stopped", "crashed"):
         return [f"tinycloud start {machine.ref}"]
     if machine.state == "paused":
-        return [f"tinycloud unpause {machine.ref}"]
+        return [f"tinycloud resume {machine.ref}"]
     return [f"tinycloud console {machine.ref}"] if any("no ssh" in line or "failed" in line or "ended" in line for line in guest) else []

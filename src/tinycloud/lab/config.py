@@ -69,6 +69,7 @@ def write_host(shell: Shell, folder: Path, name: str, address: str, lab_key: Pat
     """Write all files of one host; returns its public ssh host key."""
     for part in ("libvirt/images", "cache", "log/qemu", "etc", "state"):
         (folder / part).mkdir(parents=True, exist_ok=True)
+    (folder / "state").chmod(0o700)
     _put(folder / "name", name)
     _put(folder / "etc/libvirtd.conf", _LIBVIRTD.format(uuid=uuid.uuid4()))
     _put(folder / "etc/qemu.conf", _QEMU)

@@ -77,9 +77,13 @@ def main() -> None:
     folder = Path(sys.argv[1])
     os.environ["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     os.chdir("/")
-    make_mounts(folder)
-    call("hostname", (folder / "name").read_text())
-    start_daemons()
+    try:
+        make_mounts(folder)
+        call("hostname", (folder / "name").read_text())
+        start_daemons()
+    except BaseException:
+        (folder / "failed").touch()
+        raise
     (folder / "started").touch()
     reap_forever()
 

@@ -182,10 +182,11 @@ def _make(lab: Lab) -> None:
     keys = {h.name: (h.address, config.write_host(shell, h.folder, h.name, h.address, key)) for h in lab.hosts}
     config.write_names([host.folder for host in lab.hosts], keys)
     _make_switch(shell, lab)
-    children = {host: _start(host) for host in lab.hosts}
+    for host in lab.hosts:
+        _start(host)
     end = time.monotonic() + _OPEN_LIMIT
-    for host, child in children.items():
-        _wait_for(host, child, end)
+    for host in lab.hosts:
+        _wait_for(host, end)
     _note(lab, ready=True)
 
 
@@ -204,22 +205,18 @@ def _make_switch(shell: LocalShell, lab: Lab) -> None:
         shell.run(["ip", "-n", host.namespace, "-b", "-"], input=wires.encode())
 
 
-def _start(host: LabHost) -> subprocess.Popen[bytes]:
+def _start(host: LabHost) -> None:
+    """Start the host's process 1, detached: it outlives us."""
     script = str(Path(__file__).with_name("host_init.py"))
-    argv = ["nsenter", f"--net={processes.NETNS / host.namespace}", "unshare", "-m", "-u", "-p", "--fork", "--propagation", "private"]
+    argv = ["setsid", "--fork", "nsenter", f"--net={processes.NETNS / host.namespace}"]
+    argv += ["unshare", "-m", "-u", "-p", "--fork", "--propagation", "private", sys.executable, "-I", "-S", script, str(host.folder)]
     with (host.folder / "init.log").open("wb") as log:
-        return subprocess.Popen(
-            [*argv, sys.executable, "-I", "-S", script, str(host.folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, check=True)
 
 
-def _wait_for(host: LabHost, child: subprocess.Popen[bytes], end: float) -> None:
+def _wait_for(host: LabHost, end: float) -> None:
     while not _answers(host):
-        if child.poll() is not None or time.monotonic() > end:
+        if (host.folder / "failed").exists() or time.monotonic() > end:
             said = (host.folder / "init.log").read_text(errors="replace").strip().splitlines()[-8:]
             raise Failed(f"lab host {host.lab}/{host.name} does not come up", facts=said)
         time.sleep(0.05)

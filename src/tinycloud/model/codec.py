@@ -47,9 +47,11 @@ def _read(kind: Any, raw: Any, path: str) -> Any:
         _expect(isinstance(raw, list), "a list", raw, path)
         if len(inner) == 2 and inner[1] is Ellipsis:
             return tuple(_read(inner[0], item, f"{path}[{n}]") for n, item in enumerate(raw))
+        _expect(len(raw) == len(inner), f"{len(inner)} items", raw, path)
         return tuple(_read(item, value, f"{path}[{n}]") for n, (item, value) in enumerate(zip(inner, raw, strict=True)))
     if isinstance(kind, type) and issubclass(kind, (int, float)) and kind is not bool:
-        _expect(isinstance(raw, (int, float)) and not isinstance(raw, bool), "a number", raw, path)
+        fits = (int,) if issubclass(kind, int) else (int, float)
+        _expect(isinstance(raw, fits) and not isinstance(raw, bool), "a number" if float in fits else "a whole number", raw, path)
         return kind(raw)
     if isinstance(kind, type):
         _expect(isinstance(raw, kind), kind.__name__, raw, path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Self
 
@@ -161,13 +161,21 @@ class Live:
     level: str = ""
 
 
+LEASE_SECONDS = 3600
+"""How long our DHCP servers give an address for; from it and the expiry follows when a lease was granted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """An address that somebody says a MAC has, and who says so: reservation, lease, agent or arp."""
+    """An address that somebody says a MAC has, and who says so: reservation, lease, agent or arp.
+
+    ``granted`` is when a lease was given or renewed, in seconds since 1970; 0 where that is not known.
+    """
 
     mac: str
     address: str
-    source: str = field(default="lease")
+    source: str = "lease"
+    granted: float = 0.0
 
 
 def make_digest(value: object) -> str:

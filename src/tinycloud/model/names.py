@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+from tinycloud.model.show import show
+
 NAMESPACE: Final = "urn:tinycloud:1"
 _ROOT: Final = uuid.uuid5(uuid.NAMESPACE_URL, NAMESPACE)
 
@@ -19,6 +21,8 @@ POOL: Final = "tinycloud"
 NAME: Final = re.compile(r"[a-z](?:[a-z0-9]|-(?=[a-z0-9])){0,30}")
 NAME_RULE: Final = "a small letter, then small letters, digits and single dashes, at most 31 characters"
 _SHA: Final = re.compile(r"[0-9a-f]{64}")
+_MACHINE: Final = re.compile(r"[a-z][a-z0-9-]*-\d+")
+_ROLE: Final = re.compile(rf"disk-\d+|seed-\w+|vol-{NAME.pattern}")
 
 
 def check_name(name: object) -> str:
@@ -27,7 +31,7 @@ def check_name(name: object) -> str:
     The rule is what libvirt, DNS (RFC 1123) and file systems all accept; a dot separates names in volume names.
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise ValueError(f"found {name!r}, expected {NAME_RULE}")
+        raise ValueError(f"found {show(name)}, expected {NAME_RULE}")
     return name
 
 
@@ -122,12 +126,19 @@ def note_name(stack: str, digest: str) -> str:
 def find_volume_name(text: str) -> VolumeName | None:
     """The parts of a volume name of ours, or None for any other file."""
     words = text.split(".")
+    if not NAME.fullmatch(words[0]):
+        return None
     if len(words) == 3 and words[1].startswith("note-") and words[2] == "json":
         return VolumeName(words[0], "", words[1])
-    if len(words) != 4:
+    if len(words) != 4 or not _MACHINE.fullmatch(words[1]) or not _ROLE.fullmatch(words[2]):
         return None
     name = VolumeName(words[0], words[1], words[2])
-    return name if str(name) == text and NAME.fullmatch(words[0]) else None
+    return name if str(name) == text else None
+
+
+def make_serial(volume: str) -> str:
+    """The serial number of a data disk, by which a guest finds it: ``/dev/disk/by-id/virtio-SERIAL``. Virtio holds 20 letters."""
+    return volume[:20]
 
 
 def image_name(sha: str) -> str:

@@ -22,6 +22,7 @@ from pydantic_core import core_schema
 
 from tinycloud.model.names import NAME, check_name
 from tinycloud.model.secret import Ref, Secret, Text, make_text
+from tinycloud.model.show import show
 from tinycloud.model.units import Bytes, Duration, parse_bytes, parse_duration
 
 
@@ -36,26 +37,23 @@ def _plain(parse: Any, schema: dict[str, Any]) -> Any:
 def _parse_text(value: object) -> Text:
     if isinstance(value, (str, int, float, Secret, Ref, Text)):
         return make_text(value)
-    raise ValueError(f"found {_kind(value)}, expected text")
+    raise ValueError(f"found {show(value)}, expected text")
 
 
 def _parse_subnet(value: object) -> IPv4Network | None:
     if value == "auto":
         return None
     if not isinstance(value, str) or "/" not in value:
-        raise ValueError(f'found {value!r}, expected a subnet such as 10.60.0.0/24, or "auto"')
+        raise ValueError(f'found {show(value)}, expected a subnet such as 10.60.0.0/24, or "auto"')
     try:
         subnet = IPv4Network(value)
     except ValueError as err:
-        raise ValueError(f"found {value!r}, expected a subnet such as 10.60.0.0/24 ({err})") from err
+        raise ValueError(f"found {show(value)}, expected a subnet such as 10.60.0.0/24 ({err})") from err
     if not 8 <= subnet.prefixlen <= 30:
         raise ValueError(f"found a /{subnet.prefixlen}, expected /8 to /30")
+    if any(subnet.overlaps(other) for other in _NOT_FOR_MACHINES):
+        raise ValueError(f"found {show(value)}, expected addresses that machines may have")
     return subnet
-
-
-def _kind(value: object) -> str:
-    names = {dict: "a mapping", list: "a list", type(None): "nothing", bool: "true or false"}
-    return names.get(type(value), repr(value))
 
 
 def _wrap(key: str, kind: type) -> Any:
@@ -66,7 +64,7 @@ def _wrap(key: str, kind: type) -> Any:
             return value
         if isinstance(value, kind) and not isinstance(value, bool):
             return {key: value}
-        raise ValueError(f"found {_kind(value)}, expected {_KINDS[kind]} or a mapping")
+        raise ValueError(f"found {show(value)}, expected {_KINDS[kind]} or a mapping")
 
     return wrap
 
@@ -79,8 +77,11 @@ def _parse_access(value: object) -> str:
         return str(value)
     if isinstance(value, dict) and set(value) == {"bridge"} and re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", str(value["bridge"])):
         return f"bridge:{value['bridge']}"
-    raise ValueError(f"found {_kind(value)}, expected nat, isolated, routed or {{bridge: NAME}}")
+    raise ValueError(f"found {show(value)}, expected nat, isolated, routed or {{bridge: NAME}}")
 
+
+_NOT_FOR_MACHINES = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")))
+"""This host, loopback, link-local, multicast and reserved: https://www.rfc-editor.org/rfc/rfc6890."""
 
 _SIZE_SCHEMA = {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*[A-Za-z]+\s*$", "examples": ["512 MiB", "20 GiB"]}
 _TIME_SCHEMA = {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|sec|min|m|h|d)\s*$", "examples": ["90 s", "5 min"]}
@@ -95,7 +96,7 @@ _NAME_SCHEMA = {"type": "string", "pattern": f"^{NAME.pattern}$"}
 Name = Annotated[StrictStr, AfterValidator(check_name), WithJsonSchema(_NAME_SCHEMA)]
 Size = Annotated[Bytes, *_plain(parse_bytes, _SIZE_SCHEMA)]
 Time = Annotated[Duration, *_plain(parse_duration, _TIME_SCHEMA)]
-Words = Annotated[Text, *_plain(_parse_text, {"type": "string"})]
+Words = Annotated[Text, *_plain(_parse_text, {"type": ["string", "number", "boolean"]})]
 Subnet = Annotated[IPv4Network | None, *_plain(_parse_subnet, {"type": "string", "examples": ["10.60.0.0/24", "auto"]})]
 
 Access = Annotated[str, *_plain(_parse_access, _ACCESS_SCHEMA)]
@@ -145,7 +146,7 @@ class Network(Part):
 
 
 Ports = Annotated[
-    tuple[StrictInt | Annotated[StrictStr, Field(pattern=r"^\d+-\d+$")], ...],
+    tuple[StrictInt | Annotated[StrictStr, Field(pattern=r"^\d{1,5}-\d{1,5}$")], ...],
     BeforeValidator(lambda v: v if isinstance(v, list) else [v], json_schema_input_type=int | str | list[int | str]),
 ]
 
@@ -173,9 +174,9 @@ class Cpus(Part):
 
     count: StrictInt = Field(1, ge=1, le=4096)
     max: StrictInt | None = Field(None, ge=1, le=4096, description="how far count may grow while the machine runs")
-    sockets: StrictInt | None = Field(None, ge=1)
-    cores: StrictInt = Field(1, ge=1)
-    threads: StrictInt = Field(1, ge=1)
+    sockets: StrictInt | None = Field(None, ge=1, le=4096)
+    cores: StrictInt = Field(1, ge=1, le=4096)
+    threads: StrictInt = Field(1, ge=1, le=4096)
     model: StrictStr | None = Field(None, description="a CPU model of libvirt, host-model, host-passthrough or maximum")
 
 

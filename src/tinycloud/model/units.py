@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from tinycloud.model.show import show
+
 _BINARY: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _SIZES: Final = {
     "b": 1,
@@ -13,7 +15,9 @@ _SIZES: Final = {
     **{p: 1024**n for n, p in enumerate("kmgtp", 1)},
 }
 _TIMES: Final = {"ms": 0.001, "s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600, "d": 86400}
-_AMOUNT: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*")
+_AMOUNT: Final = re.compile(r"\s*(\d{1,18}(?:\.\d{1,9})?)\s*([A-Za-z]+)\s*")
+_MOST_BYTES: Final = 1024**6
+_MOST_SECONDS: Final = 1000 * 86400
 
 
 class Bytes(int):
@@ -56,8 +60,15 @@ def _parse(text: object, units: dict[str, int] | dict[str, float], what: str, ex
         raise ValueError(f"{what} needs a unit: found {text}, expected for example {example}")
     match = _AMOUNT.fullmatch(text) if isinstance(text, str) else None
     if match is None or match[2].lower() not in units:
-        raise ValueError(f"found {text!r}, expected {what} such as {example}")
-    return float(match[1]) * units[match[2].lower()]
+        raise ValueError(f"found {show(text)}, expected {what} such as {example}")
+    number = int(match[1]) if match[1].isdecimal() else float(match[1])
+    return number * units[match[2].lower()]
+
+
+def _limited(amount: float, most: int, text: object, limit: str) -> float:
+    if amount > most:
+        raise ValueError(f"found {show(text)}, expected at most {limit}")
+    return amount
 
 
 def parse_bytes(text: object) -> Bytes:
@@ -67,11 +78,11 @@ def parse_bytes(text: object) -> Bytes:
     """
     if isinstance(text, Bytes):
         return text
-    return Bytes(_parse(text, _SIZES, "a size", '"512 MiB"'))
+    return Bytes(_limited(_parse(text, _SIZES, "a size", '"512 MiB"'), _MOST_BYTES, text, "1024 PiB"))
 
 
 def parse_duration(text: object) -> Duration:
     """``90 s``, ``5 min``, ``1h`` → seconds. Raises ValueError for anything else."""
     if isinstance(text, Duration):
         return text
-    return Duration(_parse(text, _TIMES, "a time", '"90 s"'))
+    return Duration(_limited(_parse(text, _TIMES, "a time", '"90 s"'), _MOST_SECONDS, text, "1000 d"))

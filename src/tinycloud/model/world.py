@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from typing import TYPE_CHECKING, TypeVar
 
+from tinycloud.model import names
 from tinycloud.model.machine import Live, Mark
 from tinycloud.model.units import Bytes  # noqa: TC001 - the codec reads annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,11 @@ class Machine:
     @property
     def ref(self) -> str:
         return self.mark.ref
+
+    @property
+    def is_off(self) -> bool:
+        """True when it takes no memory and may be defined anew."""
+        return self.state in ("stopped", "crashed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,18 +166,50 @@ class World:
     def host_by_name(self) -> dict[str, Host]:
         return {host.name: host for host in self.hosts}
 
+    @property
+    def home(self) -> str:
+        """The host that networks and notes are kept on: the first by name."""
+        return min((host.name for host in self.hosts), default="local")
+
     def find_image(self, name: str) -> Image | None:
         """The image of that name, or whose sha256 starts with it (at least 6 digits), or None."""
         by_name = (image for image in self.images if name in image.names)
         by_sha = (image for image in self.images if len(name) >= 6 and image.sha.startswith(name))
-        return next(by_name, None) or next(by_sha, None)
+        sha = attrgetter("sha")
+        return min(by_name, key=sha, default=None) or min(by_sha, key=sha, default=None)
 
     def stack_machines(self, stack: str) -> tuple[Machine, ...]:
-        return tuple(machine for machine in self.machines if machine.mark.stack == stack)
+        """The machines of a stack, by group and index."""
+        return self._machines_by_stack.get(stack, ())
+
+    def stack_networks(self, stack: str) -> tuple[Network, ...]:
+        """The networks of a stack, by name."""
+        return tuple(sorted((network for network in self.networks if network.stack == stack), key=lambda network: network.name))
+
+    def stack_volumes(self, stack: str) -> tuple[tuple[names.VolumeName, Volume], ...]:
+        """The files that carry a stack's name, whether a machine uses them or not, by name."""
+        return self._volumes_by_stack.get(stack, ())
+
+    @cached_property
+    def _machines_by_stack(self) -> dict[str, tuple[Machine, ...]]:
+        ordered = sorted(self.machines, key=lambda machine: (machine.mark.group, machine.mark.index))
+        return _by_stack((machine.mark.stack, machine) for machine in ordered)
+
+    @cached_property
+    def _volumes_by_stack(self) -> dict[str, tuple[tuple[names.VolumeName, Volume], ...]]:
+        named = ((names.find_volume_name(volume.name), volume) for volume in sorted(self.volumes, key=lambda volume: volume.name))
+        return _by_stack((name.stack, (name, volume)) for name, volume in named if name)
 
     @property
     def stacks(self) -> tuple[str, ...]:
         return tuple(sorted({m.mark.stack for m in self.machines} | {n.stack for n in self.networks}))
+
+
+def _by_stack(pairs: Iterable[tuple[str, T]]) -> dict[str, tuple[T, ...]]:
+    lists: dict[str, list[T]] = {}
+    for stack, item in pairs:
+        lists.setdefault(stack, []).append(item)
+    return {stack: tuple(items) for stack, items in lists.items()}
 
 
 def merge_worlds(worlds: Iterable[World]) -> World:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _AUTO: Final = IPv4Network("10.64.0.0/10")
 _AUTO_PREFIX: Final = 24
-_FIRST: Final = 11  # .1 is the gateway; .2 to .10 stay free for what people set up by hand
+_FIRST: Final = 11  # .1 is the gateway; .2 to .10 stay free for what people set up by hand, while there is room
 
 
 def find_overlap(subnet: IPv4Network, others: Iterable[tuple[str, str]]) -> tuple[str, str] | None:
@@ -52,21 +52,19 @@ class AddressBook:
     subnet: IPv4Network
     _used: set[int] = field(default_factory=set)
     _next: int = 0
+    _leaving: int = 0
 
     def __post_init__(self) -> None:
         small = self.subnet.num_addresses < 32
         self._next = int(self.subnet.network_address) + (2 if small else _FIRST)
 
-    @property
-    def gateway(self) -> str:
-        return str(self.subnet[1])
-
-    def keep(self, address: str) -> bool:
-        """Take a known address; False when it is not of this subnet or taken already."""
-        value = IPv4Address(address)
-        if value not in self.subnet or int(value) in self._used or not self._usable(int(value)):
+    def keep(self, address: str, *, leaving: bool = False) -> bool:
+        """Take a known address; False when it is not one for machines of this subnet, or taken already."""
+        value = int(IPv4Address(address))
+        if value in self._used or not self._usable(value):
             return False
-        self._used.add(int(value))
+        self._used.add(value)
+        self._leaving += leaving
         return True
 
     def _usable(self, value: int) -> bool:
@@ -82,9 +80,14 @@ class AddressBook:
             return str(IPv4Address(self._next))
         low = next((v for v in range(int(self.subnet[2]), int(self.subnet.broadcast_address)) if v not in self._used), None)
         if low is None:
-            raise Refused(f'network "{self.network}" ({self.subnet}) has no free address', hint="give it a larger subnet:")
+            raise self._full()
         self._used.add(low)
         return str(IPv4Address(low))
+
+    def _full(self) -> Refused:
+        held = f"{self._leaving} of its {len(self._used)} addresses are of machines that go: first take those away"
+        message = f'network "{self.network}" ({self.subnet}) has no free address'
+        return Refused(message, facts=[held] if self._leaving else [], hint="give it a larger subnet:")
 
 
 def assign_mac(stack: str, machine: str, network: str, used: set[str]) -> str:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Any
 
-from tinycloud.errors import Clash, NotFound, NotYet, Refused, make_did_you_mean
+from tinycloud.errors import NotFound, NotYet, Refused, make_did_you_mean
 from tinycloud.model import names
 from tinycloud.model.machine import CpuSpec, MachineSpec, Mark, NicSpec, VolumeSpec, make_digest
 from tinycloud.model.plan import NetworkWanted, Wanted
 from tinycloud.model.units import Bytes
-from tinycloud.plan.address import AddressBook, assign_mac, check_free, choose_subnet
+from tinycloud.plan.address import AddressBook, assign_mac
+from tinycloud.plan.clash import check_domains, check_networks
 from tinycloud.plan.place import Need, Rooms, choose_hypervisor
 from tinycloud.plan.resolve import Known, canonical
+from tinycloud.plan.subnets import choose_subnets
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from ipaddress import IPv4Network
+
     from tinycloud.model.stack import Group, Stack
     from tinycloud.model.world import Host, Image, Machine, World
     from tinycloud.source import Loaded
@@ -23,11 +27,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Desired:
-    """What should exist."""
+    """What should exist. ``memory`` is what the hosts have to give for it, beyond what its machines have now."""
 
     machines: dict[str, Wanted]
     networks: dict[str, NetworkWanted]
     outputs: dict[str, Any]
+    memory: int = 0
 
 
 @dataclass
@@ -49,6 +54,8 @@ class Designer:
     world: World
     _subnets: dict[str, IPv4Network | None] = field(default_factory=dict)
     _books: dict[str, AddressBook] = field(default_factory=dict)
+    _kept: dict[str, str] = field(default_factory=dict)
+    """MAC → the address that it has and keeps."""
     _macs: set[str] = field(default_factory=set)
 
     @property
@@ -57,63 +64,44 @@ class Designer:
 
     def design(self) -> Desired:
         """Raises Refused with what is in the way: a clash, a missing image, no host, an unknown reference."""
-        self._choose_subnets()
+        check_networks(self.stack.stack, self.stack.networks, self.world)
+        self._subnets = choose_subnets(self.stack, self.world)
+        self._books = {name: AddressBook(name, subnet) for name, subnet in self._subnets.items() if subnet}
         self._keep_addresses()
-        rooms = Rooms(self.world.hosts)
+        rooms = Rooms(self.world)
         drafts = [draft for name in sorted(self.stack.groups) for draft in self._draft_group(name, rooms)]
-        self._check_names(drafts)
+        check_domains(((draft.host.name, draft.mark) for draft in drafts), self.world)
         known = self._known(drafts)
         machines = {draft.mark.ref: self._finish(draft, known) for draft in drafts}
         outputs = {name: known.tree(value, None) for name, value in self.stack.outputs.items()}
-        return Desired(machines, self._networks(machines), outputs)
+        return Desired(machines, self._networks(machines), outputs, rooms.taken)
 
     # networks
 
-    def _choose_subnets(self) -> None:
-        """Declared subnets as declared; an automatic one as it exists already, else a free one."""
-        taken = self._taken()
-        for name, network in sorted(self.stack.networks.items(), key=lambda item: item[1].subnet is None):
-            present = self.world.network_by_ref.get(f"{self.stack.stack}/{name}")
-            if network.bridge:
-                self._subnets[name] = None
-                continue
-            if network.subnet is None and present is not None and present.subnet:
-                subnet = IPv4Network(present.subnet)
-            else:
-                subnet = network.subnet or choose_subnet(self.stack.stack, name, taken)
-                check_free(name, subnet, taken)
-            self._subnets[name] = subnet
-            taken.append((str(subnet), f"network {name} of this stack"))
-            self._books[name] = AddressBook(name, subnet)
-
-    def _taken(self) -> list[tuple[str, str]]:
-        foreign = [pair for host in self.world.foreign for pair in host.subnets]
-        mine = self.stack.stack
-        others = [(n.subnet, f"network {n.ref}") for n in self.world.networks if n.subnet and n.stack != mine]
-        return [*foreign, *others]
-
     def _keep_addresses(self) -> None:
-        """What machines of this stack have now is theirs; it is taken before anything is handed out."""
+        """What machines of this stack have now is theirs until they are gone; it is taken before anything is handed out."""
         for machine in self.world.stack_machines(self.stack.stack):
-            for nic in machine.mark.spec.nics:
+            mark = machine.mark
+            group = self.stack.groups.get(mark.group)
+            leaving = group is None or mark.index > group.count
+            for nic in mark.spec.nics:
                 self._macs.add(nic.mac)
-                if nic.address and nic.network in self._books and machine.mark.group in self.stack.groups:
-                    self._books[nic.network].keep(nic.address)
+                book = self._books.get(nic.network)
+                if book and nic.address and book.keep(nic.address, leaving=leaving):
+                    self._kept[nic.mac] = nic.address
 
     def _networks(self, machines: dict[str, Wanted]) -> dict[str, NetworkWanted]:
-        lines: dict[str, list[tuple[str, str, str]]] = {name: [] for name in self.stack.networks}
+        lines: dict[str, list[tuple[str, str, str]]] = {name: [] for name in sorted(self.stack.networks)}
         for wanted in machines.values():
-            for nic in wanted.mark.spec.nics:
-                if nic.address:
-                    lines[nic.network].append((nic.mac, nic.address, wanted.mark.machine))
-        host = self.world.hosts[0].name if self.world.hosts else "local"
-        return {name: self._network(name, host, tuple(sorted(rows))) for name, rows in lines.items()}
+            for network, row in _reserve(wanted.mark):
+                lines[network].append(row)
+        return {name: self._network(name, tuple(sorted(rows))) for name, rows in lines.items()}
 
-    def _network(self, name: str, host: str, rows: tuple[tuple[str, str, str], ...]) -> NetworkWanted:
+    def _network(self, name: str, rows: tuple[tuple[str, str, str], ...]) -> NetworkWanted:
         declared = self.stack.networks[name]
         subnet = self._subnets[name]
         bridge = declared.bridge or names.make_bridge(self.stack.stack, name)
-        return NetworkWanted(host, self.stack.stack, name, str(subnet or ""), declared.access, bridge, declared.mtu, rows)
+        return NetworkWanted(self.world.home, self.stack.stack, name, str(subnet or ""), declared.access, bridge, declared.mtu, rows)
 
     # machines
 
@@ -133,30 +121,26 @@ class Designer:
             return None
         use = self.stack.images.get(group.image)
         source = use.source if use else group.image
-        if "://" in source:
-            raise NotYet(
-                f'image "{source}" is an address, and this version does not pull images', hint="tinycloud image import FILE --name NAME"
-            )
+        if "/" in source:
+            what = "an address, and this version does not pull" if "://" in source else "a file, and this version does not import"
+            raise NotYet(f'image "{source}" is {what} images by itself', hint=f"tinycloud image import FILE --name {group.image}")
         image = self.world.find_image(source)
         if image is None:
-            known = sorted({*self.stack.images, *(n for i in self.world.images for n in i.names)})
+            there = sorted({label for image in self.world.images for label in image.names})
             raise NotFound(
                 f'group "{name}": there is no image "{source}"',
-                facts=[f"images: {', '.join(sorted({n for i in self.world.images for n in i.names})) or 'none'}"],
-                hint=make_did_you_mean(source, known) or _how_to_get(source),
+                facts=[f"images: {', '.join(there) or 'none'}"],
+                hint=_how_to_get(source, there if use else [*there, *self.stack.images]),
             )
         return replace(image, user=use.user) if use and use.user else image
 
     def _draft(self, name: str, group: Group, index: int, image: Image | None, rooms: Rooms) -> _Draft:
         machine = names.make_machine_name(name, index)
         present = self.world.machine_by_ref.get(f"{self.stack.stack}/{machine}")
-        memory = group.memory_max or group.memory
         if present is None:
-            host, why = rooms.place(Need(f"{self.stack.stack}/{machine}", memory, group.hypervisor, group.firmware))
+            host, why = rooms.place(Need(f"{self.stack.stack}/{machine}", _most(group), group.hypervisor, group.firmware))
         else:
-            host, why = self.world.host_by_name[present.host], "where it is"
-            old = present.mark.spec.memory_max or present.mark.spec.memory
-            rooms.grow(host.name, present.ref, max(0, memory - old) if present.state != "stopped" else memory)
+            host, why = rooms.stay(present.host, _need_more(present, group)), "where it is"
         spec = self._spec(name, group, machine, image, host, present)
         generation = present.mark.generation if present else 1
         return _Draft(host, why, Mark(self.stack.stack, name, index, spec, generation), group, image)
@@ -197,31 +181,17 @@ class Designer:
         return Bytes(-(-size // 512) * 512)
 
     def _nics(self, group: Group, machine: str, old: MachineSpec | None) -> list[NicSpec]:
-        before = {nic.network: nic for nic in old.nics} if old else {}
+        """The first NIC in a network stays the first one there, and so on."""
+        before: dict[str, list[str]] = {}
+        for present in old.nics if old else ():
+            before.setdefault(present.network, []).append(present.mac)
         out = []
         for nic in group.networks:
-            present = before.get(nic.network)
-            book = self._books.get(nic.network)
-            mac = present.mac if present else assign_mac(self.stack.stack, machine, nic.network, self._macs)
-            kept = present.address if present and present.address and book and _inside(present.address, book) else None
-            address = kept or (book.assign() if book else None)
+            macs, book = before.get(nic.network), self._books.get(nic.network)
+            mac = macs.pop(0) if macs else assign_mac(self.stack.stack, machine, nic.network, self._macs)
+            address = self._kept.get(mac) or (book.assign() if book else None)
             out.append(NicSpec(nic.network, mac, address, nic.model))
         return out
-
-    def _check_names(self, drafts: list[_Draft]) -> None:
-        """No domain, ours or foreign, may have a name that this stack is about to use for another machine."""
-        foreign = {(f.host, domain) for f in self.world.foreign for domain in f.domains}
-        others = {(m.host, m.mark.domain): m.ref for m in self.world.machines}
-        for draft in drafts:
-            key = (draft.host.name, draft.mark.domain)
-            if key in foreign:
-                raise Clash(
-                    f"host {draft.host.name} has a domain {draft.mark.domain} that is not ours", hint="rename the stack or the group"
-                )
-            if others.get(key, draft.mark.ref) != draft.mark.ref:
-                raise Clash(
-                    f"{draft.mark.ref} and {others[key]} would both be domain {draft.mark.domain}", hint="rename the stack or the group"
-                )
 
     # what needs everybody's address
 
@@ -241,7 +211,7 @@ class Designer:
         if draft.image is not None and draft.image.seed:
             nics = [(nic.network, nic.mac) for nic in draft.mark.spec.nics]
             digest = make_digest([canonical(guest), nics, draft.mark.spec.user])
-        elif guest.model_fields_set:
+        elif guest != type(guest)():
             raise NotYet(
                 f'group "{draft.mark.group}" has a guest section, and its image reads no seed',
                 facts=["preparing an image without cloud-init is not done by this version"],
@@ -258,14 +228,34 @@ class Designer:
         return make_digest([text, canonical(group.values), canonical(group.xml)])[:24]
 
 
-def _how_to_get(source: str) -> str:
+def _reserve(mark: Mark) -> Iterator[tuple[str, tuple[str, str, str]]]:
+    """(network, line of its DHCP) for every address. A name stands for one address: a second NIC in a network has one of its own."""
+    seen: set[str] = set()
+    for number, nic in enumerate(mark.spec.nics, start=1):
+        if nic.address:
+            yield nic.network, (nic.mac, nic.address, f"{mark.machine}-nic{number}" if nic.network in seen else mark.machine)
+        seen.add(nic.network)
+
+
+def _how_to_get(source: str, known: list[str]) -> str:
     if source in ("nano", "debian-12"):
         return f"tinycloud image build {source}"
-    return f"tinycloud image import FILE --name {source}"
+    return make_did_you_mean(source, known) or f"tinycloud image import FILE --name {source}"
 
 
-def _inside(address: str, book: AddressBook) -> bool:
-    return IPv4Address(address) in book.subnet
+def _most(it: Group | MachineSpec) -> Bytes:
+    return it.memory_max or it.memory
+
+
+def _need_more(present: Machine, group: Group) -> Need:
+    """What a machine asks of its host that it does not have there already."""
+    old = present.mark.spec
+    return Need(
+        present.ref,
+        _most(group) if present.is_off else Bytes(max(0, _most(group) - _most(old))),
+        group.hypervisor if group.hypervisor != old.hypervisor else "auto",
+        group.firmware if group.firmware != old.firmware else "bios",
+    )
 
 
 def _level(group: Group, image: Image | None) -> str:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tinycloud.model import names
 from tinycloud.model.plan import Act, Change, Plan, Price
-from tinycloud.model.units import Bytes
-from tinycloud.plan.steps import StepList, list_removable
+from tinycloud.plan.leave import describe_kept, describe_machine, describe_network
+from tinycloud.plan.steps import StepList
 from tinycloud.plan.up import fingerprint
 
 if TYPE_CHECKING:
@@ -17,33 +16,33 @@ if TYPE_CHECKING:
 def plan_down(stack: str, world: World, *, volumes: bool = False) -> Plan:
     """The plan for taking ``stack`` away. Volumes marked keep stay unless ``volumes``."""
     machines = world.stack_machines(stack)
-    steps = StepList(world.hosts[0].name if world.hosts else "local")
-    changes: list[Change] = []
-    gone: list[str] = []
-    for machine in machines:
-        mark = machine.mark
-        users = tuple(f"{other.mark.machine}:stop" for other in machines if mark.group in other.mark.spec.needs and other is not machine)
-        gone.append(steps.remove_machine(machine.host, mark, *users, volumes=volumes))
-        changes.append(Change(Act.REMOVE, "machine", mark.machine, f"{mark.spec.image_name}, with its disk", Price.REMOVE))
+    steps = StepList(world.home)
+    stops = steps.stop_all(machines)
+    gone = [steps.remove_stopped(machine, stops[machine.ref], volumes=volumes) for machine in machines]
+    changes = [change for machine in machines for change in describe_machine(machine.mark, volumes=volumes)]
     off = steps.gate("off", gone)
-    for network in world.networks:
-        if network.stack == stack:
-            steps.remove_network(stack, network.name, network.host, off)
-            changes.append(Change(Act.REMOVE, "network", network.name, network.subnet or network.access, Price.REMOVE))
-    planned = {volume for m in machines for volume in list_removable(m.mark, volumes=volumes)}
-    for volume in world.volumes:
-        name = names.find_volume_name(volume.name)
-        if name is None or name.stack != stack or volume.name in planned:
+    for network in world.stack_networks(stack):
+        steps.remove_network(stack, network.name, network.host, off)
+        changes.append(describe_network(network))
+    theirs = {volume for machine in machines for volume in machine.mark.volumes}
+    changes += _remove_others(stack, world, steps, theirs, volumes=volumes)
+    hosts = {step.host for step in steps.steps if step.kind != "gate"}
+    return Plan(stack, "down", tuple(changes), steps.finish(), hosts=tuple(sorted(hosts)), parent=fingerprint(world, stack))
+
+
+def _remove_others(stack: str, world: World, steps: StepList, theirs: set[str], *, volumes: bool) -> list[Change]:
+    """Files of the stack that none of its machines has: notes, what an interrupted execution left, volumes that were kept before."""
+    changes = []
+    for name, volume in world.stack_volumes(stack):
+        label = f"{name.machine}/{name.role.removeprefix('vol-')}"
+        if volume.name in theirs:
             continue
         if name.is_data and not volumes:
-            changes.append(Change(Act.KEEP, "volume", _label(name), f"{Bytes(volume.capacity)}, stays until down --volumes", Price.LIVE))
+            changes.append(describe_kept(label, str(volume.capacity)))
             continue
-        steps.remove_volume(volume.host, volume.name, name.machine, off)
-        if name.machine:
-            changes.append(Change(Act.REMOVE, "volume", _label(name), str(Bytes(volume.allocation)), Price.REMOVE))
-    only_gate = len(steps.steps) == 1
-    return Plan(stack, "down", tuple(changes), () if only_gate else steps.finish(), parent=fingerprint(world, stack))
-
-
-def _label(name: names.VolumeName) -> str:
-    return f"{name.machine}/{name.role.removeprefix('vol-')}"
+        steps.remove_volume(volume.host, volume.name, name.machine, "off")
+        if name.is_data:
+            changes.append(Change(Act.REMOVE, "volume", label, f"{volume.capacity}, with all that is on it", Price.REMOVE))
+        elif name.machine:
+            changes.append(Change(Act.REMOVE, "volume", label, f"left over, {volume.allocation}", Price.REMOVE))
+    return changes

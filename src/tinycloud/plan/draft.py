@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from tinycloud.model.plan import Act, Change, Price
 
 if TYPE_CHECKING:
-    from tinycloud.model.machine import Mark
     from tinycloud.model.plan import Wanted
     from tinycloud.model.world import World
     from tinycloud.plan.desired import Desired
@@ -45,16 +44,12 @@ class Draft:
     """Group → the steps after which its machines are ready."""
     last: list[str] = field(default_factory=list)
     """The steps after which everything new is there."""
-    leaving: list[str] = field(default_factory=list)
-    """The steps after which nothing uses a network that goes."""
     off: dict[str, list[str]] = field(default_factory=dict)
     """Network → the steps after which no machine is on it."""
     remade: set[str] = field(default_factory=set)
     """Networks that are replaced."""
     queues: dict[str, str] = field(default_factory=dict)
     """Group → the step after which its next machine may be restarted."""
-    memory: int = 0
-    disk: int = 0
 
     def say(self, act: Act, kind: str, name: str, text: str, price: Price, reason: str = "") -> None:
         self.changes.append(Change(act, kind, name, text, price, reason))
@@ -63,11 +58,6 @@ class Draft:
         """Note the step that ends the work on a machine of ``group``."""
         self.ready.setdefault(group, []).append(step)
         self.last.append(step)
-
-    def count(self, mark: Mark) -> None:
-        """Add what a new machine takes to the totals."""
-        self.memory += mark.spec.memory_max or mark.spec.memory
-        self.disk += mark.spec.disk + sum(volume.size for volume in mark.spec.volumes)
 
     @property
     def refused(self) -> bool:

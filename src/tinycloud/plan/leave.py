@@ -4,50 +4,67 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tinycloud.model import names
-from tinycloud.model.plan import Act, Price
-from tinycloud.model.units import Bytes
+from tinycloud.model.plan import Act, Change, Price
 from tinycloud.plan.draft import ADDED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tinycloud.model.machine import Mark
+    from tinycloud.model.world import Network
     from tinycloud.plan.draft import Draft
 
 
 def plan_leavings(draft: Draft) -> None:
     """Removals come last: until then everything can be undone."""
-    for network in draft.remade:
-        draft.steps.gate(f"off:{network}", draft.off.get(network, ()))
-    _leave_machines(draft)
-    _leave_networks(draft)
+    gone = _leave_machines(draft)
+    for name in sorted(draft.remade):
+        draft.steps.gate(f"off:{name}", draft.off.get(name, ()))
+    for network in draft.world.stack_networks(draft.stack):
+        if network.name not in draft.desired.networks:
+            draft.steps.remove_network(draft.stack, network.name, network.host, ADDED, *gone)
+            draft.changes.append(describe_network(network))
     _leave_volumes(draft)
-    draft.steps.gate(ADDED, draft.last)
 
 
-def _leave_machines(draft: Draft) -> None:
-    for machine in draft.world.stack_machines(draft.stack):
-        if machine.ref in draft.desired.machines:
-            continue
-        mark = machine.mark
-        draft.leaving.append(draft.steps.remove_machine(machine.host, mark, ADDED, volumes=False))
-        kept = [volume.name for volume in mark.spec.volumes if volume.keep]
-        text = f"with its disk; volume {', '.join(kept)} stays" if kept else "with its disk"
-        draft.say(Act.REMOVE, "machine", mark.machine, text, Price.REMOVE)
+def describe_network(network: Network) -> Change:
+    """The line for a network that goes."""
+    return Change(Act.REMOVE, "network", network.name, network.subnet or network.access.replace(":", " "), Price.REMOVE)
 
 
-def _leave_networks(draft: Draft) -> None:
-    for network in draft.world.networks:
-        if network.stack == draft.stack and network.name not in draft.desired.networks:
-            draft.steps.remove_network(draft.stack, network.name, network.host, ADDED, *draft.leaving)
-            draft.say(Act.REMOVE, "network", network.name, network.subnet or network.access, Price.REMOVE)
+def describe_machine(mark: Mark, *, volumes: bool) -> Iterator[Change]:
+    """The lines for a machine that goes and for its data volumes: what is lost is said."""
+    yield Change(Act.REMOVE, "machine", mark.machine, f"{mark.spec.image_name or 'no image'}, with its disk", Price.REMOVE)
+    for volume in mark.spec.volumes:
+        name = f"{mark.machine}/{volume.name}"
+        if volume.keep and not volumes:
+            yield describe_kept(name, str(volume.size))
+        else:
+            yield Change(Act.REMOVE, "volume", name, f"{volume.size}, with all that is on it", Price.REMOVE)
+
+
+def describe_kept(name: str, size: str) -> Change:
+    """The line for a data volume that stays when its machine is gone."""
+    return Change(Act.KEEP, "volume", name, f"{size}, stays until down --volumes", Price.LIVE)
+
+
+def _leave_machines(draft: Draft) -> list[str]:
+    """Stop them when everything new is there; at once when a network is made anew, for they may be on it."""
+    leaving = [machine for machine in draft.world.stack_machines(draft.stack) if machine.ref not in draft.desired.machines]
+    stops = draft.steps.stop_all(leaving, *(() if draft.remade else (ADDED,)))
+    for machine in leaving:
+        draft.changes.extend(describe_machine(machine.mark, volumes=False))
+        for nic in machine.mark.spec.nics:
+            draft.off.setdefault(nic.network, []).append(stops[machine.ref])
+    return [draft.steps.remove_stopped(machine, stops[machine.ref], ADDED, volumes=False) for machine in leaving]
 
 
 def _leave_volumes(draft: Draft) -> None:
     """Files of this stack that no machine uses. Data volumes are never guessed away."""
     used = {volume for wanted in draft.final.values() for volume in wanted.mark.volumes}
     used |= {volume for machine in draft.world.stack_machines(draft.stack) for volume in machine.mark.volumes}
-    for volume in draft.world.volumes:
-        name = names.find_volume_name(volume.name)
-        if name is None or name.stack != draft.stack or name.is_data or not name.machine or volume.name in used:
+    for name, volume in draft.world.stack_volumes(draft.stack):
+        if name.is_data or not name.machine or volume.name in used:
             continue
         draft.steps.remove_volume(volume.host, volume.name, name.machine, ADDED)
-        draft.say(Act.REMOVE, "volume", f"{name.machine}/{name.role}", f"left over, {Bytes(volume.allocation)}", Price.REMOVE)
+        draft.say(Act.REMOVE, "volume", f"{name.machine}/{name.role}", f"left over, {volume.allocation}", Price.REMOVE)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tinycloud.errors import Refused
+from tinycloud.model.machine import LEVELS
 from tinycloud.model.plan import Act, Price
 from tinycloud.plan.draft import ADDED
 from tinycloud.plan.price import Field, compare, worst
@@ -17,17 +18,15 @@ if TYPE_CHECKING:
     from tinycloud.model.world import Machine
     from tinycloud.plan.draft import Draft
 
-_OFF = ("stopped", "crashed")
-
 
 def plan_machine(draft: Draft, wanted: Wanted) -> None:
     """Whatever one machine needs, from nothing to a replacement."""
     present = draft.world.machine_by_ref.get(wanted.mark.ref)
     draft.final[wanted.mark.ref] = wanted
+    _check_volumes(draft, wanted.mark, present)
     if present is None:
         _add(draft, wanted)
         return
-    _check_volumes(wanted.mark, present.mark)
     fields = compare(present.mark.spec, wanted.mark.spec)
     remade = [nic.network for nic in wanted.mark.spec.nics if nic.network in draft.remade]
     if remade and not any(change.name == "nics" for change in fields):
@@ -36,14 +35,14 @@ def plan_machine(draft: Draft, wanted: Wanted) -> None:
         _change(draft, wanted, present, fields)
     else:
         draft.final[wanted.mark.ref] = replace(wanted, mark=present.mark)
-        _wake(draft, wanted, present)
+        _wake(draft, replace(wanted, mark=present.mark), present)
 
 
 def describe(mark: Mark) -> str:
     spec = mark.spec
     image = f"{spec.image_name} {spec.image[:7]}" if spec.image else "no image"
     nics = [f"{nic.network} {nic.address or '(its own address)'}" for nic in spec.nics]
-    return ", ".join([str(spec.cpus), str(spec.memory), image, *nics])
+    return ", ".join([str(spec.cpus), str(spec.memory), image, f"disk {spec.disk}", *nics])
 
 
 def _start_needs(mark: Mark) -> tuple[str, ...]:
@@ -52,26 +51,30 @@ def _start_needs(mark: Mark) -> tuple[str, ...]:
 
 def _add(draft: Draft, wanted: Wanted) -> None:
     mark, host = wanted.mark, wanted.host
-    draft.count(mark)
-    disks = draft.steps.create_disks(wanted, f"pool:{host}")
+    disks = draft.steps.create_disks(wanted, mark.volumes)
     define = draft.steps.define(wanted, *disks)
     start = draft.steps.start(host, mark, define, *_start_needs(mark))
     draft.done(mark.group, draft.steps.wait(host, mark, start))
-    draft.say(Act.ADD, "machine", mark.machine, describe(mark), Price.ADD, f"on {host}: {wanted.why_here}")
+    where = f"on {host}: {wanted.why_here}" if len(draft.world.hosts) > 1 else ""
+    draft.say(Act.ADD, "machine", mark.machine, describe(mark), Price.ADD, where)
     for volume in mark.spec.volumes:
-        text = f"{volume.size}{', keep' if volume.keep else ''}"
-        if mark.data_volume(volume.name) in draft.world.volume_by_name:
-            text += ", found as it was left"
-        draft.say(Act.ADD, "volume", f"{mark.machine}/{volume.name}", text, Price.ADD)
+        parts = [str(volume.size), "keep" if volume.keep else "", _found(draft, mark.data_volume(volume.name))]
+        draft.say(Act.ADD, "volume", f"{mark.machine}/{volume.name}", ", ".join(filter(None, parts)), Price.ADD)
 
 
-def _check_volumes(new: Mark, old: Mark) -> None:
-    """Data is not thrown away by making a number smaller, whatever the flags."""
-    before = {volume.name: volume.size for volume in old.spec.volumes}
+def _found(draft: Draft, volume: str) -> str:
+    return "found as it was left" if volume in draft.world.volume_by_name else ""
+
+
+def _check_volumes(draft: Draft, new: Mark, present: Machine | None) -> None:
+    """Data is not thrown away by making a number smaller, whatever the flags; nor when a volume is found that was left behind."""
+    before = {volume.name: volume.size for volume in present.mark.spec.volumes} if present else {}
     for volume in new.spec.volumes:
-        if volume.size < before.get(volume.name, volume.size):
+        file = draft.world.volume_by_name.get(new.data_volume(volume.name))
+        size = before.get(volume.name) or (file.capacity if file else volume.size)
+        if volume.size < size:
             raise Refused(
-                f"volume {new.machine}/{volume.name} is {before[volume.name]}, the file says {volume.size}: data volumes do not shrink",
+                f"volume {new.machine}/{volume.name} is {size}, the file says {volume.size}: data volumes do not shrink",
                 code="wrong-value",
                 hint="declare a volume of another name and copy the data",
             )
@@ -80,38 +83,73 @@ def _check_volumes(new: Mark, old: Mark) -> None:
 def _change(draft: Draft, wanted: Wanted, present: Machine, fields: list[Field]) -> None:
     price = worst(fields)
     dear = next(change for change in fields if change.price is price)
-    text = ", ".join(change.text for change in fields)
-    mark = wanted.mark
+    mark, old = wanted.mark, present.mark
     if price is Price.REPLACE and not draft.options.allows(mark.machine, mark.group):
-        draft.say(Act.REFUSED, "machine", mark.machine, text, price, dear.reason)
+        draft.say(Act.REFUSED, "machine", mark.machine, ", ".join(change.text for change in fields), price, dear.reason)
         return
-    spec = mark.spec
-    if price is Price.REPLACE:
-        spec = replace(spec, disk_generation=present.mark.spec.disk_generation + 1)
-    wanted = replace(wanted, mark=replace(mark, generation=present.mark.generation + 1, spec=spec))
+    spec = replace(mark.spec, disk_generation=old.spec.disk_generation + 1) if price is Price.REPLACE else mark.spec
+    wanted = replace(wanted, mark=replace(mark, generation=old.generation + 1, spec=spec))
     draft.final[mark.ref] = wanted
-    draft.say(Act.CHANGE, "machine", mark.machine, text, price, dear.reason)
-    if price is Price.LIVE and present.state not in _OFF:
-        _change_live(draft, wanted, present.mark)
+    texts = [*(change.text for change in fields), *_left_behind(draft, wanted.mark, old)]
+    if price is Price.LIVE and not present.is_off:
+        _change_live(draft, wanted, present)
     else:
+        texts += [*_lost(draft, wanted.mark, old), *([_off(present)] if present.is_off else [])]
         _restart(draft, wanted, present)
+    draft.say(Act.CHANGE, "machine", mark.machine, ", ".join(texts), price, dear.reason)
 
 
-def _change_live(draft: Draft, wanted: Wanted, old: Mark) -> None:
-    mark, new = wanted.mark, wanted.mark.spec
+def _left_behind(draft: Draft, new: Mark, old: Mark) -> list[str]:
+    """Volumes that the machine gets and that exist."""
+    added = [volume.name for volume in new.spec.volumes if new.data_volume(volume.name) not in old.volumes]
+    return [f"volume {name} {found}" for name in added if (found := _found(draft, new.data_volume(name)))]
+
+
+def _lost(draft: Draft, new: Mark, old: Mark) -> list[str]:
+    """Disks that a machine should have and has not: somebody took them away, or an interrupted execution did not get to them."""
+    lost = {volume for volume in old.volumes if volume not in draft.world.volume_by_name}
+    words = ["disk"] if new.disk_volume in lost else []
+    words += [f"volume {volume.name}" for volume in new.spec.volumes if new.data_volume(volume.name) in lost]
+    return [f"{word} is missing and made anew" for word in words]
+
+
+def _off(present: Machine) -> str:
+    """``stopped (power cut) → running``"""
+    return f"{present.state}{f' ({present.reason})' if present.reason else ''} → running"
+
+
+def _change_live(draft: Draft, wanted: Wanted, present: Machine) -> None:
+    mark, host, old, new = wanted.mark, wanted.host, present.mark, wanted.mark.spec
     before = {volume.name for volume in old.spec.volumes}
-    added = [volume for volume in new.volumes if volume.name not in before]
-    made = [draft.steps.create_volume(wanted, volume.name, volume.size) for volume in added]
-    define = draft.steps.define(wanted, *made)
-    args = {
-        "domain": mark.domain,
-        "machine": mark.ref,
+    added = [mark.data_volume(volume.name) for volume in new.volumes if volume.name not in before]
+    made = draft.steps.create_disks(wanted, added)
+    changes = {
         "memory": [old.spec.memory, new.memory] if new.memory != old.spec.memory else None,
         "cpus": [old.spec.cpus.count, new.cpus.count] if new.cpus != old.spec.cpus else None,
         "grow": _grown(mark, old),
-        "attach": [mark.data_volume(volume.name) for volume in added],
+        "attach": added,
     }
-    draft.done(mark.group, draft.steps.add(f"{mark.machine}:live", "machine.live", mark.machine, args, define, host=wanted.host))
+    live = draft.steps.change_live(host, mark, changes, draft.steps.define(wanted, *made))
+    draft.done(mark.group, _see_ready(draft, wanted, present, live) or live)
+
+
+def _see_ready(draft: Draft, wanted: Wanted, present: Machine, *after: str) -> str | None:
+    """The step after which a machine that is on is ready, None when it is. One that a person paused goes on."""
+    mark, host = wanted.mark, wanted.host
+    last = None
+    if present.state == "paused" and present.reason == "by a person":
+        last = draft.steps.resume(host, mark, *after)
+    elif present.state != "running":
+        return None
+    if not _was_ready(present, mark):
+        last = draft.steps.wait(host, mark, *([last] if last else after))
+    return last
+
+
+def _was_ready(present: Machine, mark: Mark) -> bool:
+    """True when the machine, since its start, was seen to come at least as far as it should."""
+    level = present.live.level
+    return level in LEVELS and LEVELS.index(level) >= LEVELS.index(mark.spec.level)
 
 
 def _grown(mark: Mark, old: Mark) -> dict[str, int]:
@@ -127,9 +165,10 @@ def _restart(draft: Draft, wanted: Wanted, present: Machine) -> None:
     What can be made while the machine still runs is made then, to keep it away for as short as possible.
     """
     mark, old, host = wanted.mark, present.mark, wanted.host
-    made = _make_new_volumes(draft, wanted, old)
+    there = {volume for volume in old.volumes if volume in draft.world.volume_by_name}
+    made = draft.steps.create_disks(wanted, [volume for volume in mark.volumes if volume not in there])
     stopped = made
-    if present.state not in _OFF:
+    if not present.is_off:
         turn = [draft.queues[mark.group]] if mark.group in draft.queues and not draft.remade else []
         stopped = [draft.steps.stop(host, old, *made, *turn)]
         for nic in old.spec.nics:
@@ -143,30 +182,19 @@ def _restart(draft: Draft, wanted: Wanted, present: Machine) -> None:
     now = set(mark.volumes)
     for volume in list_removable(old, volumes=False):
         if volume not in now:
-            draft.leaving.append(draft.steps.remove_volume(host, volume, mark.machine, ADDED))
-
-
-def _make_new_volumes(draft: Draft, wanted: Wanted, old: Mark) -> list[str]:
-    mark = wanted.mark
-    before = set(old.volumes)
-    made = [draft.steps.create_root(wanted)] if mark.disk_volume not in before else []
-    made += [draft.steps.create_volume(wanted, v.name, v.size) for v in mark.spec.volumes if mark.data_volume(v.name) not in before]
-    return made + (draft.steps.write_seed(wanted) if mark.seed_volume not in before else [])
+            draft.steps.remove_volume(host, volume, mark.machine, ADDED)
 
 
 def _wake(draft: Draft, wanted: Wanted, present: Machine) -> None:
     """A machine that is as declared, but perhaps not running or not seen to be ready."""
-    mark, host = present.mark, wanted.host
-    if present.state in _OFF:
-        draft.say(Act.CHANGE, "machine", mark.machine, f"{present.state} → running", Price.LIVE, present.reason)
-        # Disks that an interrupted execution did not get to, or that somebody took away, are made again.
-        whole = all(volume in draft.world.volume_by_name for volume in mark.volumes)
-        missing = [] if whole else draft.steps.create_disks(replace(wanted, mark=mark))
+    mark, host = wanted.mark, wanted.host
+    if present.is_off:
+        text = ", ".join([_off(present), *_lost(draft, mark, mark)])
+        draft.say(Act.CHANGE, "machine", mark.machine, text, Price.LIVE)
+        missing = draft.steps.create_disks(wanted, [volume for volume in mark.volumes if volume not in draft.world.volume_by_name])
         start = draft.steps.start(host, mark, *missing, *_start_needs(mark))
         draft.done(mark.group, draft.steps.wait(host, mark, start))
-    elif present.state == "paused" and present.reason == "by a person":
-        draft.say(Act.CHANGE, "machine", mark.machine, "paused → running", Price.LIVE)
-        draft.done(mark.group, draft.steps.resume(host, mark))
-    elif present.state == "running" and present.live.level != mark.spec.level:
-        draft.say(Act.CHANGE, "machine", mark.machine, "not seen ready yet", Price.LIVE)
-        draft.done(mark.group, draft.steps.wait(host, mark))
+    elif step := _see_ready(draft, wanted, present):
+        text = "paused → running" if present.state == "paused" else "not seen ready yet"
+        draft.say(Act.CHANGE, "machine", mark.machine, text, Price.LIVE)
+        draft.done(mark.group, step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from tinycloud.model.plan import Act, Price
@@ -17,7 +18,7 @@ def plan_networks(draft: Draft) -> None:
     for name, wanted in draft.desired.networks.items():
         present = draft.world.network_by_ref.get(f"{draft.stack}/{name}")
         if present is None:
-            draft.steps.create_network(wanted)
+            draft.last.append(draft.steps.create_network(wanted, *_make_way(draft, wanted)))
             draft.say(Act.ADD, "network", name, describe(wanted), Price.ADD)
         elif differences := _compare(wanted, present):
             _replace(draft, wanted, ", ".join(differences))
@@ -34,6 +35,17 @@ def _compare(wanted: NetworkWanted, present: Network) -> list[str]:
     return [f"{word} {old or 'none'} → {new or 'none'}" for word, old, new in pairs if old != new]
 
 
+def _make_way(draft: Draft, wanted: NetworkWanted) -> list[str]:
+    """The removals that come first: of networks that have addresses of this one and are made anew (else they are not in the plan)."""
+    if not wanted.subnet:
+        return []
+    subnet = ip_network(wanted.subnet)
+    others = [n for n in draft.world.stack_networks(draft.stack) if n.name != wanted.name and n.subnet]
+    return [
+        f"net:{other.name}:remove" for other in others if other.name in draft.desired.networks and subnet.overlaps(ip_network(other.subnet))
+    ]
+
+
 def _replace(draft: Draft, wanted: NetworkWanted, text: str) -> None:
     """libvirt cannot change a running network's addresses: it is stopped and made anew, with its machines off."""
     if not draft.options.allows(wanted.name):
@@ -41,16 +53,16 @@ def _replace(draft: Draft, wanted: NetworkWanted, text: str) -> None:
         return
     draft.remade.add(wanted.name)
     gone = draft.steps.remove_network(draft.stack, wanted.name, wanted.host, f"off:{wanted.name}")
-    draft.steps.create_network(wanted, gone)
+    draft.last.append(draft.steps.create_network(wanted, gone, *_make_way(draft, wanted)))
     draft.say(Act.CHANGE, "network", wanted.name, text, Price.REPLACE, "its machines are stopped and started")
 
 
 def _keep(draft: Draft, wanted: NetworkWanted, present: Network) -> None:
     now, then = {Reservation(*row) for row in wanted.reservations}, set(present.reservations)
     if not present.active:
-        draft.steps.create_network(wanted)
+        draft.last.append(draft.steps.create_network(wanted))
         draft.say(Act.CHANGE, "network", wanted.name, "stopped → running", Price.LIVE)
     elif now != then and wanted.subnet:
-        draft.steps.update_network(wanted)
+        draft.last.append(draft.steps.update_network(wanted))
         text = ", ".join(f"{n} {word}" for n, word in ((len(now - then), "more"), (len(then - now), "less")) if n)
         draft.say(Act.CHANGE, "network", wanted.name, f"reserved addresses: {text}", Price.LIVE)

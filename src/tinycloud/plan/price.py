@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.model.plan import Price
+from tinycloud.model.units import Duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,8 +54,7 @@ def _show(value: Any) -> str:
 
 
 def _image(old: MachineSpec, new: MachineSpec) -> Field | None:
-    names = f"image {_label(old)} → {_label(new)}"
-    return Field("image", names, Price.REPLACE, "its disk is an overlay on the image")
+    return Field("image", f"image {_label(old)} → {_label(new)}", Price.REPLACE, "its disk is an overlay on the image")
 
 
 def _label(spec: MachineSpec) -> str:
@@ -78,35 +78,62 @@ def _memory(old: MachineSpec, new: MachineSpec) -> Field:
 
 
 def _cpus(old: MachineSpec, new: MachineSpec) -> Field:
-    only_count = replace(old.cpus, count=0) == replace(new.cpus, count=0)
-    live = only_count and old.cpus.count < new.cpus.count <= old.cpus.limit
-    text = f"cpus {old.cpus.count} → {new.cpus.count}" if only_count else "cpu topology or model"
-    return Field("cpus", text, Price.LIVE if live else Price.RESTART)
+    before, after = old.cpus, new.cpus
+    differ = [item.name for item in fields(before) if getattr(before, item.name) != getattr(after, item.name)]
+    text = ", ".join(f"{_CPU_WORDS.get(n, n)} {_show(getattr(before, n))} → {_show(getattr(after, n))}" for n in differ)
+    if differ != ["count"]:
+        return Field("cpus", text, Price.RESTART, "the processors' shape is fixed at start")
+    if after.count < before.count:
+        return Field("cpus", text, Price.RESTART, "cpus are added while it runs, not taken away")
+    if after.count > before.limit:
+        return Field("cpus", text, Price.RESTART, f"there is room for {before.limit} while it runs")
+    return Field("cpus", text, Price.LIVE)
+
+
+_CPU_WORDS = {"count": "cpus", "max": "cpus max", "model": "cpu model"}
 
 
 def _nics(old: MachineSpec, new: MachineSpec) -> Field:
     def words(nics: tuple[NicSpec, ...]) -> str:
-        return ", ".join(f"{nic.network} {nic.address or ''}".strip() for nic in nics) or "none"
+        return " + ".join(f"{nic.network} {nic.address or ''}".strip() for nic in nics) or "none"
 
+    if words(old.nics) == words(new.nics):
+        changed = [nic for before, nic in zip(old.nics, new.nics, strict=True) if before != nic]
+        return Field("nics", ", ".join(f"NIC in {nic.network} {nic.model}" for nic in changed), Price.RESTART)
     return Field("nics", f"networks {words(old.nics)} → {words(new.nics)}", Price.RESTART)
 
 
 def _volumes(old: MachineSpec, new: MachineSpec) -> Field:
     before = {volume.name: volume for volume in old.volumes}
     after = {volume.name: volume for volume in new.volumes}
-    texts = [
-        f"volume {name} {_size(before.get(name))} → {_size(after.get(name))}"
-        for name in sorted({*before, *after})
-        if before.get(name) != after.get(name)
-    ]
-    moved = [n for n in before if n not in after or before[n].bus != after[n].bus]
-    if moved:
-        return Field("volumes", ", ".join(texts), Price.RESTART, f"volume {moved[0]} is unplugged")
-    return Field("volumes", ", ".join(texts) or "volume order", Price.LIVE)
+    texts = [_volume(name, before.get(name), after.get(name)) for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
+    text = ", ".join(texts) or "order of volumes"
+    reason = _why_not_live(before, after)
+    return Field("volumes", text, Price.RESTART if reason else Price.LIVE, reason)
 
 
-def _size(volume: VolumeSpec | None) -> str:
-    return str(volume.size) + (", keep" if volume.keep else "") if volume else "none"
+def _why_not_live(before: dict[str, VolumeSpec], after: dict[str, VolumeSpec]) -> str:
+    """Why volumes cannot change while the machine runs; empty when they can. Their order counts from the next start on."""
+    gone = [name for name in before if name not in after]
+    if gone:
+        return f"volume {gone[0]} is unplugged"
+    rebussed = [name for name in before if before[name].bus != after[name].bus]
+    if rebussed:
+        return f"volume {rebussed[0]} moves to another bus"
+    cold = [volume for name, volume in after.items() if name not in before and volume.bus not in _HOT_BUSES]
+    return f"nothing is plugged into {cold[0].bus} while it runs" if cold else ""
+
+
+_HOT_BUSES = ("virtio", "scsi")
+"""Where a running machine takes new disks; usb has no controller unless the machine started with a usb disk."""
+
+
+def _volume(name: str, old: VolumeSpec | None, new: VolumeSpec | None) -> str:
+    if old is None or new is None:
+        stays = " (its file stays)" if old and old.keep else ""
+        return f"volume {name} {old.size if old else 'none'} → {new.size if new else 'none'}{stays}"
+    pairs = (("", old.size, new.size), ("bus ", old.bus, new.bus), ("keep ", old.keep, new.keep))
+    return f"volume {name} " + ", ".join(f"{word}{_show(was)} → {_show(will)}" for word, was, will in pairs if was != will)
 
 
 def _guest(old: MachineSpec, new: MachineSpec) -> Field:
@@ -115,6 +142,10 @@ def _guest(old: MachineSpec, new: MachineSpec) -> Field:
 
 def _custom(old: MachineSpec, new: MachineSpec) -> Field:
     return Field("custom", "template, values or xml", Price.RESTART)
+
+
+def _stop_limit(old: MachineSpec, new: MachineSpec) -> Field:
+    return Field("stop_limit", f"stop timeout {Duration(old.stop_limit)} → {Duration(new.stop_limit)}", Price.LIVE)
 
 
 def _silent(old: MachineSpec, new: MachineSpec) -> Field | None:
@@ -127,7 +158,7 @@ _RULES: dict[str, Callable[[MachineSpec, MachineSpec], Field | None]] = {
     "disk": _disk,
     "firmware": _plain("firmware", "firmware", Price.REPLACE, "what is installed starts only from the firmware it was installed for"),
     "memory": _memory,
-    "memory_max": _plain("memory_max", "memory_max", Price.RESTART),
+    "memory_max": _plain("memory_max", "memory_max", Price.RESTART, "it is fixed at start"),
     "cpus": _cpus,
     "hypervisor": _plain("hypervisor", "hypervisor", Price.RESTART),
     "disk_bus": _plain("disk_bus", "disk bus", Price.RESTART),
@@ -141,7 +172,7 @@ _RULES: dict[str, Callable[[MachineSpec, MachineSpec], Field | None]] = {
     "autostart": _plain("autostart", "autostart", Price.LIVE),
     "user": _plain("user", "login user", Price.LIVE),
     "level": _plain("level", "ready when", Price.LIVE),
-    "stop_limit": _plain("stop_limit", "stop timeout", Price.LIVE),
+    "stop_limit": _stop_limit,
     "needs": _plain("needs", "needs", Price.LIVE),
     "image_name": _silent,
     "disk_generation": _silent,

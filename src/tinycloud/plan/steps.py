@@ -7,26 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 from tinycloud.model import names
 from tinycloud.model.plan import Step
+from tinycloud.plan.order import find_users
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from tinycloud.model.machine import Mark
     from tinycloud.model.plan import NetworkWanted, Wanted
+    from tinycloud.model.world import Machine
 
 
 @dataclass
 class StepList:
-    """Collects the steps of one plan. Ids say what they are: ``web-1:start``."""
+    """Collects the steps of one plan. Ids say what they are: ``web-1:start``.
+
+    ``host`` is where steps go that belong to no machine.
+    """
 
     host: str
     steps: list[Step] = field(default_factory=list)
-    _ids: set[str] = field(default_factory=set)
 
     def add(self, id: str, kind: str, subject: str, args: dict[str, Any], *needs: str, host: str = "") -> str:
         """Append a step; needs that are not in the plan fall away at the end."""
         self.steps.append(Step(id, kind, host or self.host, subject, args, needs))
-        self._ids.add(id)
         return id
 
     def gate(self, id: str, needs: Iterable[str]) -> str:
@@ -34,13 +37,10 @@ class StepList:
         return self.add(id, "gate", "", {}, *needs)
 
     def finish(self) -> tuple[Step, ...]:
-        """The steps, each with only those needs that exist."""
-        return tuple(
-            step
-            if self._ids.issuperset(step.needs)
-            else Step(step.id, step.kind, step.host, step.subject, step.args, tuple(n for n in step.needs if n in self._ids))
-            for step in self.steps
-        )
+        """The steps, each with only those needs that exist, without gates that nobody waits for."""
+        ids = {step.id for step in self.steps}
+        needed = {need for step in self.steps for need in step.needs}
+        return tuple(_with_needs_in(step, ids) for step in self.steps if step.kind != "gate" or step.id in needed)
 
     # networks
 
@@ -58,26 +58,29 @@ class StepList:
 
     # disks
 
-    def create_disks(self, wanted: Wanted, *needs: str) -> list[str]:
-        """Root disk, data volumes and seed; each step leaves alone what exists already."""
-        volumes = [self.create_volume(wanted, volume.name, volume.size, *needs) for volume in wanted.mark.spec.volumes]
-        return [self.create_root(wanted, *needs), *volumes, *self.write_seed(wanted, *needs)]
+    def create_disks(self, wanted: Wanted, volumes: Iterable[str]) -> list[str]:
+        """Those of ``volumes`` that are the machine's root disk, data volumes and seed; each step leaves alone what exists already."""
+        mark, these = wanted.mark, set(volumes)
+        root = [self._create_root(wanted)] if mark.disk_volume in these else []
+        data = [self._create_volume(wanted, v.name, v.size) for v in mark.spec.volumes if mark.data_volume(v.name) in these]
+        seed = [self._write_seed(wanted, mark.seed_volume)] if mark.seed_volume and mark.seed_volume in these else []
+        return [*root, *data, *seed]
 
-    def create_root(self, wanted: Wanted, *needs: str) -> str:
+    def _create_root(self, wanted: Wanted) -> str:
         mark = wanted.mark
         args = {"volume": mark.disk_volume, "size": int(mark.spec.disk), "image": mark.spec.image, "format": wanted.image_format}
-        return self.add(f"{mark.machine}:disk", "disk.create", mark.machine, args, *needs, host=wanted.host)
+        return self._make_file(wanted, "disk", "disk.create", args)
 
-    def create_volume(self, wanted: Wanted, name: str, size: int, *needs: str) -> str:
+    def _create_volume(self, wanted: Wanted, name: str, size: int) -> str:
         args = {"volume": wanted.mark.data_volume(name), "size": int(size), "image": None}
-        return self.add(f"{wanted.mark.machine}:vol-{name}", "disk.create", wanted.mark.machine, args, *needs, host=wanted.host)
+        return self._make_file(wanted, f"vol-{name}", "disk.create", args)
 
-    def write_seed(self, wanted: Wanted, *needs: str) -> list[str]:
-        mark = wanted.mark
-        if not mark.seed_volume:
-            return []
-        args = {"volume": mark.seed_volume, "machine": mark.ref}
-        return [self.add(f"{mark.machine}:seed", "seed.write", mark.machine, args, *needs, host=wanted.host)]
+    def _write_seed(self, wanted: Wanted, volume: str) -> str:
+        return self._make_file(wanted, "seed", "seed.write", {"volume": volume, "machine": wanted.mark.ref})
+
+    def _make_file(self, wanted: Wanted, word: str, kind: str, args: dict[str, Any]) -> str:
+        machine, host = wanted.mark.machine, wanted.host
+        return self.add(f"{machine}:{word}", kind, machine, args, f"pool:{host}", host=host)
 
     def resize_volume(self, host: str, volume: str, size: int, subject: str, *needs: str) -> str:
         return self.add(f"{volume}:resize", "disk.resize", subject, {"volume": volume, "size": size}, *needs, host=host)
@@ -88,37 +91,55 @@ class StepList:
     # machines
 
     def define(self, wanted: Wanted, *needs: str) -> str:
-        args = {"machine": wanted.mark.ref, "domain": wanted.mark.domain}
-        return self.add(f"{wanted.mark.machine}:define", "machine.define", wanted.mark.machine, args, *needs, host=wanted.host)
+        return self._on_machine("define", wanted.host, wanted.mark, needs)
 
     def start(self, host: str, mark: Mark, *needs: str) -> str:
-        return self.add(
-            f"{mark.machine}:start", "machine.start", mark.machine, {"domain": mark.domain, "machine": mark.ref}, *needs, host=host
-        )
+        return self._on_machine("start", host, mark, needs)
 
     def wait(self, host: str, mark: Mark, *needs: str) -> str:
-        args = {"domain": mark.domain, "machine": mark.ref}
-        return self.add(f"{mark.machine}:ready", "machine.ready", mark.machine, args, *needs, host=host)
+        return self._on_machine("ready", host, mark, needs)
 
-    def resume(self, host: str, mark: Mark) -> str:
-        args = {"domain": mark.domain, "machine": mark.ref}
-        return self.add(f"{mark.machine}:resume", "machine.resume", mark.machine, args, host=host)
+    def resume(self, host: str, mark: Mark, *needs: str) -> str:
+        return self._on_machine("resume", host, mark, needs)
+
+    def change_live(self, host: str, mark: Mark, changes: dict[str, Any], *needs: str) -> str:
+        return self._on_machine("live", host, mark, needs, **changes)
 
     def stop(self, host: str, mark: Mark, *needs: str) -> str:
-        args = {"domain": mark.domain, "machine": mark.ref, "limit": mark.spec.stop_limit}
-        return self.add(f"{mark.machine}:stop", "machine.stop", mark.machine, args, *needs, host=host)
+        return self._on_machine("stop", host, mark, needs, limit=mark.spec.stop_limit)
 
     def undefine(self, host: str, mark: Mark, *needs: str) -> str:
-        args = {"domain": mark.domain, "machine": mark.ref}
-        return self.add(f"{mark.machine}:undefine", "machine.undefine", mark.machine, args, *needs, host=host)
+        return self._on_machine("undefine", host, mark, needs)
 
-    def remove_machine(self, host: str, mark: Mark, *needs: str, volumes: bool) -> str:
-        """Stop, undefine, remove the disks; data volumes marked keep stay unless ``volumes``. Returns the undefine step."""
-        stop = self.stop(host, mark, *needs)
-        gone = self.undefine(host, mark, stop)
-        for volume in list_removable(mark, volumes=volumes):
-            self.remove_volume(host, volume, mark.machine, gone)
+    def _on_machine(self, verb: str, host: str, mark: Mark, needs: tuple[str, ...], **more: Any) -> str:
+        args = {"domain": mark.domain, "machine": mark.ref, **more}
+        return self.add(f"{mark.machine}:{verb}", f"machine.{verb}", mark.machine, args, *needs, host=host)
+
+    def stop_all(self, machines: Sequence[Machine], *needs: str) -> dict[str, str]:
+        """Stop machines, groups that others need after these. Returns the step that stops each, by ref."""
+        users = find_users(machine.mark for machine in machines)
+        stops: dict[str, str] = {}
+        groups: dict[str, list[str]] = {group: [] for group in users}
+        for machine in machines:
+            mark = machine.mark
+            stops[machine.ref] = self.stop(machine.host, mark, *needs, *(f"stopped:{group}" for group in users[mark.group]))
+            groups[mark.group].append(stops[machine.ref])
+        for group, ids in groups.items():
+            self.gate(f"stopped:{group}", ids)
+        return stops
+
+    def remove_stopped(self, machine: Machine, *needs: str, volumes: bool) -> str:
+        """Undefine a machine and remove its disks; data volumes marked keep stay unless ``volumes``. Returns the step that undefines."""
+        gone = self.undefine(machine.host, machine.mark, *needs)
+        for volume in list_removable(machine.mark, volumes=volumes):
+            self.remove_volume(machine.host, volume, machine.mark.machine, gone)
         return gone
+
+
+def _with_needs_in(step: Step, ids: set[str]) -> Step:
+    if ids.issuperset(step.needs):
+        return step
+    return Step(step.id, step.kind, step.host, step.subject, step.args, tuple(need for need in step.needs if need in ids))
 
 
 def list_removable(mark: Mark, *, volumes: bool) -> list[str]:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tinycloud.errors import NotFound, make_did_you_mean
 from tinycloud.model import names
 from tinycloud.model.machine import make_digest
-from tinycloud.model.plan import Act, Plan, Price, Totals
+from tinycloud.model.plan import Act, Plan, Price
 from tinycloud.plan.desired import Designer
-from tinycloud.plan.draft import Draft, Options
+from tinycloud.plan.draft import ADDED, Draft, Options
 from tinycloud.plan.leave import plan_leavings
 from tinycloud.plan.machines import plan_machine
 from tinycloud.plan.networks import plan_networks
 from tinycloud.plan.steps import StepList
+from tinycloud.plan.totals import sum_up
 
 if TYPE_CHECKING:
     from tinycloud.model.world import World
+    from tinycloud.plan.desired import Desired
     from tinycloud.source import Loaded
 
 
@@ -27,8 +30,8 @@ def plan_up(loaded: Loaded, world: World, options: Options = Options()) -> Plan:
     """
     desired = Designer(loaded, world).design()
     stack = loaded.stack.stack
-    host = world.hosts[0].name if world.hosts else "local"
-    draft = Draft(stack, world, options, desired, StepList(host))
+    _check_replace(options, desired)
+    draft = Draft(stack, world, options, desired, StepList(world.home))
     _plan_pools(draft)
     plan_networks(draft)
     for wanted in desired.machines.values():
@@ -36,53 +39,68 @@ def plan_up(loaded: Loaded, world: World, options: Options = Options()) -> Plan:
     for group, ids in draft.ready.items():
         draft.steps.gate(f"group:{group}", ids)
     plan_leavings(draft)
-    noted = _plan_note(draft) if draft.changes or world.stack_machines(stack) else False
+    _plan_note(draft)
+    draft.steps.gate(ADDED, draft.last)
+    steps = () if draft.refused else draft.steps.finish()
     return Plan(
         stack=stack,
         kind="up",
         changes=tuple(draft.changes),
-        steps=draft.steps.finish() if (draft.changes or noted) and not draft.refused else (),
+        steps=steps,
         machines=draft.final,
         networks=desired.networks,
         outputs=desired.outputs,
-        secrets=tuple(name for name, it in loaded.stack.inputs.items() if it.type == "secret"),
-        totals=_total(draft),
-        hosts=tuple(sorted({wanted.host for wanted in draft.final.values()} or {host})),
+        secrets=tuple(sorted(name for name, it in loaded.stack.inputs.items() if it.type == "secret")),
+        totals=sum_up(steps, desired.memory, world),
+        hosts=_list_hosts(desired, world),
         parent=fingerprint(world, stack),
     )
 
 
+def _check_replace(options: Options, desired: Desired) -> None:
+    """A word that names nothing would allow nothing; the person meant something."""
+    known = {"*", *desired.networks}
+    for wanted in desired.machines.values():
+        known |= {wanted.mark.machine, wanted.mark.group}
+    for word in sorted(options.replace - known):
+        raise NotFound(f'--replace: there is no machine, group or network "{word}"', hint=make_did_you_mean(word, known))
+
+
+def _list_hosts(desired: Desired, world: World) -> tuple[str, ...]:
+    return tuple(sorted({wanted.host for wanted in desired.machines.values()} or {world.home}))
+
+
 def _plan_pools(draft: Draft) -> None:
-    for host in draft.world.hosts:
-        if host.pool is None and draft.desired.machines:
-            draft.steps.add(f"pool:{host.name}", "pool.create", "pool", {"pool": names.POOL}, host=host.name)
-            draft.say(Act.ADD, "pool", names.POOL, f"on {host.name}", Price.ADD)
+    """A pool wherever files are to be: disks, and the note."""
+    noted = {draft.world.home} if _find_note(draft) and draft.world.hosts else set()
+    for name in sorted({wanted.host for wanted in draft.desired.machines.values()} | noted):
+        if draft.world.host_by_name[name].pool is None:
+            draft.last.append(draft.steps.add(f"pool:{name}", "pool.create", "pool", {"pool": names.POOL}, host=name))
+            draft.say(Act.ADD, "pool", names.POOL, f"on {name}", Price.ADD)
 
 
-def _plan_note(draft: Draft) -> bool:
-    """Keep what was asked for beside what was made, so that the database can be lost. True when that takes a step."""
-    volume = names.note_name(draft.stack, draft.options.note)
-    if not draft.options.note or volume in draft.world.volume_by_name:
-        return False
-    draft.steps.add("note", "note.write", "", {"volume": volume}, f"pool:{draft.steps.host}")
-    for old in draft.world.volumes:
-        name = names.find_volume_name(old.name)
-        if name and name.stack == draft.stack and not name.machine:
-            draft.steps.remove_volume(old.host, old.name, "", "note", *draft.last)
-    return True
+def _find_note(draft: Draft) -> str | None:
+    """The volume for the note of what was asked for; None without one, or for a stack of nothing."""
+    desired, world, stack = draft.desired, draft.world, draft.stack
+    is_something = desired.machines or desired.networks or world.stack_machines(stack) or world.stack_networks(stack)
+    return names.note_name(stack, draft.options.note) if draft.options.note and is_something else None
 
 
-def _total(draft: Draft) -> Totals:
-    return Totals(
-        disk_most=draft.disk,
-        disk_free=sum(host.pool.free for host in draft.world.hosts if host.pool),
-        memory=draft.memory,
-        memory_free=sum(host.memory_free for host in draft.world.hosts),
-    )
+def _plan_note(draft: Draft) -> None:
+    """Keep what was asked for beside what was made, so that the database can be lost; the one note that is true, no older ones."""
+    note = _find_note(draft)
+    if note is None:
+        return
+    if note not in draft.world.volume_by_name:
+        draft.last.append(draft.steps.add("note", "note.write", "", {"volume": note}, f"pool:{draft.steps.host}"))
+    for name, volume in draft.world.stack_volumes(draft.stack):
+        if not name.machine and volume.name != note:
+            draft.steps.remove_volume(volume.host, volume.name, "", ADDED)
 
 
 def fingerprint(world: World, stack: str) -> str:
     """Tells whether anything of a stack changed between two worlds: what a plan depends on."""
-    machines = sorted((m.ref, m.mark.generation, m.state) for m in world.stack_machines(stack))
-    networks = sorted((n.name, n.subnet, n.access, n.active) for n in world.networks if n.stack == stack)
-    return make_digest([machines, networks])[:24]
+    machines = [(machine.ref, machine.mark.generation, machine.state) for machine in world.stack_machines(stack)]
+    networks = [(network.name, network.subnet, network.access, network.active) for network in world.stack_networks(stack)]
+    volumes = [volume.name for _, volume in world.stack_volumes(stack)]
+    return make_digest([machines, networks, volumes])[:24]

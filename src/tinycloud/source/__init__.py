@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Loaded", "load_inputs", "load_stack", "parse_stack"]
 
+_PLAIN = ("stack", "inputs")
+"""What is read before references are known."""
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -30,7 +33,7 @@ class Loaded:
     stack: Stack
     file: str
     text: str
-    given: dict[str, Any] = field(default_factory=dict)
+    given: dict[str, Any] = field(default_factory=dict, repr=False)
     templates: dict[str, str] = field(default_factory=dict)
 
 
@@ -57,9 +60,9 @@ def parse_stack(text: str, file: str, given: Mapping[str, Any], make_vault: Call
     vault = make_vault(name)
     declared = _get_inputs(tree)
     values = InputValues(tree, declared, given, vault)
-    known = values.compute()
-    work = Substitution(tree, {"stack": name, **known})
-    body = {key: item if key == "inputs" else work.apply(item, (key,)) for key, item in tree.value.items()}
+    values.compute()
+    work = Substitution(tree, values)
+    body = {key: item if key in _PLAIN else work.apply(item, (key,)) for key, item in tree.value.items()}
     _raise_if(tree, [*values.complaints, *work.complaints])
     stack, complaints = validate(tree, Stack, body)
     if stack is None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from graphlib import CycleError, TopologicalSorter
 from ipaddress import ip_network
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tinycloud.errors import make_did_you_mean
 from tinycloud.model.secret import Ref, Text
+from tinycloud.model.show import show
 from tinycloud.source import refs
+from tinycloud.source.check_groups import check_group
 from tinycloud.source.complaints import Complaint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from tinycloud.model.stack import Group, Rule, Stack
+    from tinycloud.model.stack import Rule, Stack
     from tinycloud.source.load import KeyPath, Tree
+
+_PLURALS: Final = {"group": "groups", "network": "networks", "policy": "policies"}
 
 
 def check(tree: Tree, stack: Stack) -> list[Complaint]:
@@ -25,8 +30,7 @@ def check(tree: Tree, stack: Stack) -> list[Complaint]:
         *work.names(),
         *work.needs(),
         *work.subnets(),
-        *work.sizes(),
-        *work.volumes(),
+        *work.groups(),
         *work.rules(),
         *work.references(),
     ]
@@ -42,7 +46,7 @@ class _Check:
 
     def unknown(self, what: str, name: str, where: str, path: KeyPath, known: Iterable[str]) -> Complaint:
         declared = list(known)
-        fact = f"{what}s declared here: {', '.join(declared) or 'none'}"
+        fact = f"{_PLURALS[what]} declared here: {', '.join(declared) or 'none'}"
         return self.complain("unknown-name", f'unknown {what} "{name}" in {where}', path, fact, hint=make_did_you_mean(name, declared))
 
     def names(self) -> Iterator[Complaint]:
@@ -61,21 +65,16 @@ class _Check:
                         yield self.unknown(what, name, where, ("groups", group, key, n), known)
 
     def needs(self) -> Iterator[Complaint]:
-        """Groups that need each other in a circle; each circle once."""
-        done: set[str] = set()
+        """Groups that need each other in a circle; each circle once, without those that only wait for it."""
+        graph = {name: group.needs for name, group in self.stack.groups.items()}
+        while circle := _find_circle(graph):
+            message = f"groups need each other in a circle: {' → '.join([*circle, circle[0]])}"
+            yield self.complain("needs-cycle", message, ("groups", circle[0], "needs"))
+            graph = {name: needs for name, needs in graph.items() if name not in circle}
 
-        def visit(group: str, trail: tuple[str, ...]) -> Iterator[Complaint]:
-            if group in trail:
-                circle = " → ".join([*trail[trail.index(group) :], group])
-                yield self.complain("needs-cycle", f"groups need each other in a circle: {circle}", ("groups", group, "needs"))
-            elif group not in done and group in self.stack.groups:
-                for other in self.stack.groups[group].needs:
-                    yield from visit(other, (*trail, group))
-                done.add(group)
-
-        for group in self.stack.groups:
-            if group not in done:
-                yield from visit(group, ())
+    def groups(self) -> Iterator[Complaint]:
+        for name, group in self.stack.groups.items():
+            yield from check_group(name, group, self.complain)
 
     def subnets(self) -> Iterator[Complaint]:
         known = {name: it.subnet for name, it in self.stack.networks.items() if it.subnet}
@@ -90,40 +89,6 @@ class _Check:
                 message = f'network "{name}" is too small: {nics} NICs, room for {room}'
                 needed = subnet.max_prefixlen - (nics + 3 - 1).bit_length()
                 yield self.complain("subnet-too-small", message, ("networks", name, "subnet"), hint=f"a /{needed} has room")
-
-    def sizes(self) -> Iterator[Complaint]:
-        for name, it in self.stack.groups.items():
-            base: KeyPath = ("groups", name)
-            if it.memory < 1024**2:
-                yield self.complain("wrong-value", f'memory of group "{name}" is {it.memory}, expected at least 1 MiB', (*base, "memory"))
-            if it.memory_max and it.memory_max < it.memory:
-                yield self.complain(
-                    "wrong-value", f'memory_max of group "{name}" is {it.memory_max}, memory is {it.memory}', (*base, "memory_max")
-                )
-            yield from self._cpus(it, name)
-            if it.image is None and it.disk is None and "disk" in it.boot:
-                message = f'group "{name}" has neither an image nor a disk'
-                yield self.complain("missing-key", message, base, "expected: image: NAME, or disk: SIZE with boot: [network]")
-
-    def _cpus(self, group: Group, name: str) -> Iterator[Complaint]:
-        cpus = group.cpus
-        path: KeyPath = ("groups", name, "cpus")
-        if cpus.max and cpus.max < cpus.count:
-            yield self.complain("wrong-value", f'cpus of group "{name}": count is {cpus.count}, max is {cpus.max}', path)
-        room = (cpus.sockets or 0) * cpus.cores * cpus.threads
-        if room and room < (cpus.max or cpus.count):
-            shape = f"{cpus.sockets} x {cpus.cores} x {cpus.threads}"
-            message = f'cpus of group "{name}": {shape} is room for {room}, not for {cpus.max or cpus.count}'
-            yield self.complain("wrong-value", message, path)
-
-    def volumes(self) -> Iterator[Complaint]:
-        for name, it in self.stack.groups.items():
-            seen: set[str] = set()
-            for n, volume in enumerate(it.volumes):
-                if volume.name in seen:
-                    path: KeyPath = ("groups", name, "volumes", n, "name")
-                    yield self.complain("duplicate-name", f'group "{name}" has two volumes "{volume.name}"', path)
-                seen.add(volume.name)
 
     def rules(self) -> Iterator[Complaint]:
         for name, policy in self.stack.policies.items():
@@ -142,6 +107,8 @@ class _Check:
     def _peer(self, rule: Rule, peer: Any, policy: str, path: KeyPath) -> Iterator[Complaint]:
         if isinstance(peer, dict):
             known: dict[str, Mapping[str, Any]] = {"group": self.stack.groups, "policy": self.stack.policies}
+            if not peer:
+                yield self.complain("wrong-value", f'policy "{policy}": found nothing', path, "expected: group, policy or stack")
             for key, name in peer.items():
                 if key in known and name not in known[key]:
                     yield self.unknown(key, name, f'policy "{policy}"', path, known[key])
@@ -154,13 +121,13 @@ class _Check:
                 ip_network(peer)
             except ValueError:
                 expected = "expected: anywhere, network, host, a CIDR such as 10.0.0.0/8, or {group: NAME}"
-                yield self.complain("wrong-value", f'policy "{policy}": found {peer!r}', path, expected)
+                yield self.complain("wrong-value", f'policy "{policy}": found {show(peer)}', path, expected)
 
     def _ports(self, rule: Rule, policy: str, path: KeyPath) -> Iterator[Complaint]:
         for key in ("tcp", "udp"):
             for port in getattr(rule, key) or ():
-                low, _, high = str(port).partition("-")
-                if not 1 <= int(low) <= int(high or low) <= 65535:
+                low, _, high = port.partition("-") if isinstance(port, str) else (port, "", port)
+                if not 1 <= int(low) <= int(high) <= 65535:
                     yield self.complain("wrong-value", f'policy "{policy}": found {key} port {port}, expected 1 to 65535', (*path, key))
 
     def references(self) -> Iterator[Complaint]:
@@ -183,6 +150,17 @@ class _Check:
             )
         elif words[0] == "machine" and path[0] == "outputs":
             yield self.complain("unknown-reference", f"${{{ref}}} means one machine; an output belongs to the stack", path)
+
+
+def _find_circle(graph: Mapping[str, Iterable[str]]) -> list[str]:
+    """Names that need each other in a circle, from the one that stands first in the graph; empty when there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as err:
+        circle: list[str] = err.args[1][:0:-1]
+        start = circle.index(next(name for name in graph if name in circle))
+        return circle[start:] + circle[:start]
+    return []
 
 
 def _late_refs(stack: Stack) -> Iterator[tuple[KeyPath, Ref]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,10 +36,10 @@ class Complaint:
 
 
 def _snippet(text: str, place: Place) -> list[str]:
-    lines = text.splitlines()
-    if not 0 < place.line <= len(lines):
+    lines = re.split(r"\r\n?|\n", text)  # as YAML counts them; splitlines() knows more ends of lines
+    if not text or not 0 < place.line <= len(lines):
         return []
-    line = lines[place.line - 1].replace("\t", " ")
+    line = "".join(c if c.isprintable() else " " if c == "\t" else "\ufffd" for c in lines[place.line - 1])
     start = max(0, place.column - 1 - _WIDTH // 2) if place.column > _WIDTH else 0
     shown = line[start : start + _WIDTH]
     marks = "^" * max(1, min(place.width, len(shown) - (place.column - 1 - start)))
@@ -54,6 +55,10 @@ class WrongFile(WrongInput):
         super().__init__(first.message, code=first.code, facts=self._facts(file, text, first), hint=first.hint)
         self.others = tuple(WrongInput(c.message, code=c.code, facts=self._facts(file, text, c), hint=c.hint) for c in complaints[1:_SHOWN])
         self.more = max(0, len(complaints) - _SHOWN)
+
+    def as_json(self) -> dict[str, object]:
+        """With ``others``, the further complaints, and ``more``, how many there are beyond those."""
+        return {**super().as_json(), "others": [other.as_json() for other in self.others], "more": self.more}
 
     @staticmethod
     def _facts(file: str, text: str, complaint: Complaint) -> Iterable[str]:

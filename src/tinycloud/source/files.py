@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinycloud.model.secret import make_text
+from tinycloud.model.show import show
 from tinycloud.source.complaints import Complaint
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class FileReader:
 
     def _group(self, group: Group, path: KeyPath) -> Group:
         if group.template and group.template not in self.templates:
-            self.templates[group.template] = self._text(group.template, (*path, "template"))
+            self.templates[group.template] = self._text(group.template, (*path, "template")) or ""
         return group.model_copy(update={"guest": self._guest(group.guest, (*path, "guest"))})
 
     def _guest(self, guest: Guest, path: KeyPath) -> Guest:
@@ -60,30 +61,40 @@ class FileReader:
             return file
         if file.source is None:
             return file
-        return file.model_copy(update={"content": make_text(self._text(file.source, (*path, "source"))), "source": None})
+        return file.model_copy(update={"content": make_text(self._text(file.source, (*path, "source")) or ""), "source": None})
 
     def _keys(self, keys: Iterable[str], path: KeyPath) -> tuple[str, ...]:
         out: list[str] = []
         for n, key in enumerate(keys):
             text = key if key.startswith(_KEY_WORDS) else self._text(key, (*path, n))
+            if text is None:
+                continue
             lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
-            if not all(line.startswith(_KEY_WORDS) for line in lines):
-                self._complain("wrong-value", f"{key} holds no ssh public key", (*path, n), "expected: a line such as ssh-ed25519 AAAA…")
+            if not lines or not all(line.startswith(_KEY_WORDS) for line in lines):
+                self._complain(
+                    "wrong-value", f"{show(key)} holds no ssh public key", (*path, n), "expected: a line such as ssh-ed25519 AAAA…"
+                )
             out += lines
         return tuple(out)
 
-    def _text(self, name: str, path: KeyPath) -> str:
-        target = (self.base / Path(name).expanduser()).resolve()
+    def _text(self, name: str, path: KeyPath) -> str | None:
+        """The content of a file; None, with a complaint, when there is none to be had."""
+        target = self.base / name
         try:
+            target = (self.base / Path(name).expanduser()).resolve()
             with target.open("rb") as file:
                 raw = file.read(_MOST + 1)
             if len(raw) > _MOST:
                 raise ValueError("it is larger than 1 MiB")
             return raw.decode()
-        except (OSError, ValueError) as err:
+        except FileNotFoundError:
+            self._complain("no-file", f"there is no file {name}", path, f"looked for: {target}")
+        except UnicodeDecodeError:
+            self._complain("unreadable-file", f"cannot read {name}: it is not UTF-8 text", path, f"looked for: {target}")
+        except (OSError, RuntimeError, ValueError) as err:  # RuntimeError: ~user of somebody who is not there
             why = err.strerror if isinstance(err, OSError) and err.strerror else str(err)
-            self._complain("no-file", f"cannot read {name}: {why}", path, f"looked for: {target}")
-            return ""
+            self._complain("unreadable-file", f"cannot read {show(name)}: {why}", path, f"looked for: {target}")
+        return None
 
     def _complain(self, code: str, message: str, path: KeyPath, *facts: str) -> None:
         self.complaints.append(Complaint(code, message, self.tree.find_place(path), facts))

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from tinycloud.model.show import show
 from tinycloud.source.complaints import Complaint, Place, WrongFile
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 MOST_BYTES: Final = 1024 * 1024
 MOST_NODES: Final = 50_000
 MOST_DEPTH: Final = 50
+_BOOLS: Final = {"true": True, "false": False}
+
+_TOO_DEEP: Final = f"{{}} is nested deeper than {MOST_DEPTH} levels"
 
 KeyPath = tuple[str | int, ...]
 
@@ -34,11 +38,9 @@ class Tree:
 
     def find_place(self, path: KeyPath) -> Place | None:
         """Where a value stands; for a path that does not exist, the nearest thing above it."""
-        while path:
-            if place := self.places.get(path):
-                return place
+        while path and path not in self.places:
             path = path[:-1]
-        return None
+        return self.places.get(path)
 
     def find_key(self, path: KeyPath) -> Place | None:
         """Where a key stands, or the value when it has none (an item of a list)."""
@@ -88,6 +90,7 @@ def parse_yaml(text: str, file: str) -> Tree:
 def _compose(text: str, file: str) -> Any:
     from ruamel.yaml import YAML  # 20 ms of import
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
+    from ruamel.yaml.reader import ReaderError
 
     try:
         return YAML(typ="safe", pure=True).compose(text)
@@ -96,10 +99,28 @@ def _compose(text: str, file: str) -> Any:
         place = Place(mark.line + 1, mark.column + 1) if mark else None
         problem = err.problem or "it cannot be read"
         raise WrongFile(file, text, [Complaint("yaml", f"{file} is not YAML: {problem}", place)]) from err
+    except ReaderError as err:
+        before = text[: err.position]
+        place = Place(before.count("\n") + 1, len(before) - before.rfind("\n"))
+        problem = f"U+{ord(text[err.position]):04X} is no character of a text"
+        raise WrongFile(file, text, [Complaint("yaml", f"{file} is not YAML: {problem}", place)]) from err
     except (YAMLError, ValueError) as err:
         raise WrongFile(file, text, [Complaint("yaml", f"{file} is not YAML: {err}")]) from err
     except RecursionError as err:
-        raise WrongFile(file, text, [Complaint("too-deep", f"{file} is nested deeper than {MOST_DEPTH} levels")]) from err
+        raise WrongFile(file, text, [Complaint("too-deep", _TOO_DEEP.format(file), _find_deepest(text))]) from err
+
+
+def _find_deepest(text: str) -> Place | None:
+    """Where a text is nested too deep, for one that no parser can follow to its end."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+
+    depth = -1
+    for event in YAML(typ="safe", pure=True).parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > MOST_DEPTH:
+            return Place(event.start_mark.line + 1, event.start_mark.column + 1)
+    return None
 
 
 class _Walk:
@@ -113,27 +134,28 @@ class _Walk:
     def value(self, node: Any, path: KeyPath, depth: int) -> Any:
         place = _place(node)
         self.count += 1
-        if self.count > MOST_NODES or depth > MOST_DEPTH:
-            what = f"has more than {MOST_NODES} values" if self.count > MOST_NODES else f"is nested deeper than {MOST_DEPTH} levels"
-            facts = ("aliases count each time they are used",)
-            raise self.tree.fail(Complaint("too-large", f"{self.tree.file} {what}", place, facts))
+        facts = ("aliases count each time they are used",)
+        if depth > MOST_DEPTH:
+            raise self.tree.fail(Complaint("too-deep", _TOO_DEEP.format(self.tree.file), place, facts))
+        if self.count > MOST_NODES:
+            raise self.tree.fail(Complaint("too-large", f"{self.tree.file} has more than {MOST_NODES} values", place, facts))
         self.tree.places[path] = place
-        kind = node.id if hasattr(node, "id") else ""
-        if kind == "mapping":
+        if node.id != "scalar" and not node.tag.endswith((":map", ":seq")):
+            self.complain("unknown-tag", f"unknown tag {node.tag}", place, "expected: plain values without tags")
+        if node.id == "mapping":
             return self.mapping(node, path, depth)
-        if kind == "sequence":
+        if node.id == "sequence":
             return [self.value(item, (*path, n), depth + 1) for n, item in enumerate(node.value)]
         return self.scalar(node)
 
     def mapping(self, node: Any, path: KeyPath, depth: int) -> dict[str, Any]:
+        merged = self.merges(node, path, depth)
         out: dict[str, Any] = {}
-        merged: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            place = _place(key_node)
-            key = key_node.value
             if key_node.tag.endswith(":merge"):
-                merged |= self.merge(value_node, path, depth)
                 continue
+            place = _place(key_node)
+            key = self.text(key_node) if key_node.id == "scalar" else ""
             if key_node.id != "scalar" or not key_node.tag.endswith((":str", ":null", ":bool", ":int")):
                 self.complain("wrong-key", "a key must be plain text", place)
             elif key in out:
@@ -142,7 +164,19 @@ class _Walk:
             else:
                 self.tree.keys[(*path, key)] = place
                 out[key] = self.value(value_node, (*path, key), depth + 1)
+                if value_node.start_mark.index == value_node.end_mark.index:  # nothing: its key shows where
+                    self.tree.places[(*path, key)] = place
         return {**{key: value for key, value in merged.items() if key not in out}, **out}
+
+    def merges(self, node: Any, path: KeyPath, depth: int) -> dict[str, Any]:
+        """What ``<<`` brings into a mapping; read first, so that the places of the mapping's own keys prevail."""
+        found = [(key, value) for key, value in node.value if key.tag.endswith(":merge")]
+        for key, _ in found[1:]:
+            first = _place(found[0][0])
+            self.complain("duplicate-key", 'key "<<" stands twice', _place(key), f"first on line {first.line}")
+        merged = self.merge(found[0][1], path, depth) if found else {}
+        self.tree.places[path] = _place(node)
+        return merged
 
     def merge(self, node: Any, path: KeyPath, depth: int) -> dict[str, Any]:
         """``<<: *base``: keys of another mapping, as defaults."""
@@ -160,18 +194,26 @@ class _Walk:
                 case "null":
                     return None
                 case "bool":
-                    return text.lower() == "true"
+                    return _BOOLS[text.lower()]
                 case "int":
                     return _parse_int(text)
                 case "float":
                     return _parse_float(text)
                 case "str" | "timestamp" | "merge" | "value":
-                    return text
-        except ValueError:
-            self.complain("wrong-type", f"found {text!r}, expected a number", _place(node))
+                    return self.text(node)
+        except (KeyError, ValueError):
+            expected = "true or false" if tag == "bool" else "a number"
+            self.complain("wrong-type", f"found {show(text)}, expected {expected}", _place(node))
             return None
         self.complain("unknown-tag", f"unknown tag {node.tag}", _place(node), "expected: plain values without tags")
         return None
+
+    def text(self, node: Any) -> str:
+        """A string; escapes can smuggle in what no file, XML or terminal takes."""
+        wrong = next((c for c in node.value if c == "\0" or "\ud800" <= c <= "\udfff"), None)
+        if wrong is not None:
+            self.complain("wrong-value", f"found U+{ord(wrong):04X}, expected a character of a text", _place(node))
+        return str(node.value)
 
     def complain(self, code: str, message: str, place: Place, *facts: str) -> None:
         self.complaints.append(Complaint(code, message, place, facts))

@@ -26,11 +26,6 @@ NETWORK_WORDS: Final = ("subnet", "gateway", "bridge")
 MACHINE_WORDS: Final = ("name", "index", "address", "group", "stack")
 
 
-def find_refs(value: object) -> list[str]:
-    """The paths of all references in a scalar, as written."""
-    return [m[1].strip() for m in _REF.finditer(value) if m[1] is not None] if isinstance(value, str) else []
-
-
 class Substitution:
     """Replaces references in a tree. Complaints collect; values that cannot be known yet become Text."""
 
@@ -75,7 +70,8 @@ class Substitution:
             return Ref(name)
         known = sorted(self._known)
         facts = (f"known: {', '.join([*known, *(f'{late}.…' for late in LATE)])}",)
-        hint = make_did_you_mean(name, known) or "for a literal ${ write $${"
+        meant = f"inputs.{name}" if f"inputs.{name}" in self._known else name
+        hint = make_did_you_mean(meant, known) or "for a literal ${ write $${"
         self._complain("unknown-reference", f"unknown reference ${{{name}}}", path, *facts, hint=hint)
         return ""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from tinycloud.errors import make_did_you_mean
-from tinycloud.model.secret import Ref, Secret, Text
+from tinycloud.model.show import show
 from tinycloud.source.complaints import Complaint
 
 if TYPE_CHECKING:
@@ -31,7 +31,13 @@ _WORDS = {
     "mapping_type": "a mapping",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
+    "greater_than_equal": "{ge} or more",
+    "less_than_equal": "{le} or less",
+    "too_short": "at least {min_length} item",
+    "string_pattern_mismatch": "text like {pattern}",
+    "literal_error": "one of {expected}",
 }
+"""Pydantic's findings in our words, with what it says about them."""
 
 
 def validate(tree: Tree, model: type[M], value: Any, base: KeyPath = ()) -> tuple[M | None, list[Complaint]]:
@@ -40,10 +46,19 @@ def validate(tree: Tree, model: type[M], value: Any, base: KeyPath = ()) -> tupl
         return model.model_validate(value), []
     except ValidationError as err:
         found: dict[tuple[KeyPath, str], Complaint] = {}
-        for item in err.errors(include_url=False):
-            path, complaint = _translate(tree, model, value, base, item)
-            found.setdefault((path, complaint.code), complaint)
-        return None, list(found.values())
+        items = err.errors(include_url=False)
+        for item in items:
+            if not _is_echo(item, items):
+                path, complaint = _translate(tree, model, value, base, item)
+                found.setdefault((path, complaint.code), complaint)
+        # A misspelt key explains the one that is missing: first things first.
+        return None, sorted(found.values(), key=lambda complaint: complaint.code == "missing-key")
+
+
+def _is_echo(item: Any, items: Iterable[Any]) -> bool:
+    """True for a list that is too short only because its items are wrong."""
+    loc = item["loc"]
+    return item["type"] == "too_short" and any(other["loc"] != loc and other["loc"][: len(loc)] == loc for other in items)
 
 
 def _translate(tree: Tree, model: type[BaseModel], value: Any, base: KeyPath, item: Any) -> tuple[KeyPath, Complaint]:
@@ -60,9 +75,9 @@ def _translate(tree: Tree, model: type[BaseModel], value: Any, base: KeyPath, it
     if code == "missing":
         return (*full, loc[-1]), Complaint("missing-key", f'"{loc[-1]}" is missing{_where(full)}', tree.find_key(full))
     if loc and loc[-1] == "[key]":
-        message = f"wrong name{_where(full[:-1])}: {_said(item)}"
+        message = f"wrong name{_where(full[:-1])}: {_expected(item, full[-1])}"
         return full, Complaint("wrong-name", message, tree.find_key(full))
-    return full, Complaint("wrong-value", f"{_name(full)}: {_expected(item, path, value)}", tree.find_place(full))
+    return full, Complaint("wrong-value", f"{_name(full)}: {_expected(item, _get(value, path))}", tree.find_place(full))
 
 
 def _existing(value: Any, loc: KeyPath) -> KeyPath:
@@ -81,37 +96,20 @@ def _existing(value: Any, loc: KeyPath) -> KeyPath:
     return tuple(path)
 
 
-def _expected(item: Any, path: KeyPath, value: Any) -> str:
-    if item["type"] in ("value_error", "assertion_error"):
-        return _said(item)
-    found = _show(_get(value, path))
-    if item["type"] in _WORDS:
-        expected = _WORDS[item["type"]]
-    elif item["type"] == "literal_error":
-        expected = "one of " + str(item["ctx"]["expected"]).replace("'", "").replace(" or ", ", ")
-    else:
-        expected = item["msg"].removeprefix("Input should be ").removeprefix("String should ").removeprefix("Value should ")
-    return f"found {found}, expected {expected}"
-
-
-def _said(item: Any) -> str:
-    return str(item["msg"]).removeprefix("Value error, ").removeprefix("Assertion failed, ")
+def _expected(item: Any, value: Any) -> str:
+    facts = item.get("ctx", {})
+    if item["type"] == "value_error":
+        return str(facts["error"])
+    if "expected" in facts:
+        facts = {"expected": facts["expected"].replace("'", "").replace(" or ", ", ")}
+    expected = _WORDS[item["type"]].format(**facts) if item["type"] in _WORDS else item["msg"]
+    return f"found {show(value)}, expected {expected}"
 
 
 def _get(value: Any, path: KeyPath) -> Any:
     for word in path:
         value = value[word]
     return value
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, (Text, Secret, Ref)):
-        return f"{value}, which is not known before the machines are placed" if isinstance(value, (Ref, Text)) else "a secret"
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    return "nothing" if value is None else repr(value)
 
 
 def _name(path: KeyPath) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from typing import TYPE_CHECKING, Any, Final
 
-from tinycloud.model.names import make_network_name
+from tinycloud.model.names import make_network_name, make_serial
 from tinycloud.model.secret import Ref, Text
 from tinycloud.templates.render import render, render_text
 from tinycloud.templates.xml import apply_patches, parse_xml, stamp, to_text
@@ -104,7 +104,7 @@ def _boot_order(mark: Mark) -> dict[str, int]:
 def _make_disks(mark: Mark, pool_path: str) -> list[dict[str, Any]]:
     spec = mark.spec
     root = {"file": mark.disk_volume, "bus": spec.disk_bus, "serial": "root"}
-    data = [{"file": mark.data_volume(v.name), "bus": v.bus, "serial": v.name[:20]} for v in spec.volumes]
+    data = [{"file": mark.data_volume(v.name), "bus": v.bus, "serial": make_serial(v.name)} for v in spec.volumes]
     seed = [{"file": mark.seed_volume, "bus": spec.disk_bus, "serial": "seed"}] if mark.seed_volume else []
     letters = {prefix: iter(string.ascii_lowercase) for prefix in _LETTERS.values()}
     out = []

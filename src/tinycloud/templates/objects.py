@@ -6,6 +6,7 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from tinycloud.model import names
+from tinycloud.model.machine import LEASE_SECONDS
 from tinycloud.templates.render import render
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def render_network(wanted: NetworkWanted) -> str:
         "gateway": str(subnet[1]) if subnet else "",
         "prefix": subnet.prefixlen if subnet else 0,
         "reservations": wanted.reservations,
+        "lease_seconds": LEASE_SECONDS,
     }
     return render("network.xml.j2", {"network": values})
 

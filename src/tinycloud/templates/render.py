@@ -6,14 +6,12 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from tinycloud.errors import WrongInput
+from tinycloud.errors import WrongInput, make_did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from jinja2 import Environment
-
-_OWN = "user-template"
 
 
 @cache
@@ -22,12 +20,18 @@ def _environment() -> Environment:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     return ImmutableSandboxedEnvironment(
-        loader=FunctionLoader(find_shipped),
+        loader=FunctionLoader(_load),
         undefined=StrictUndefined,
         autoescape=True,
         trim_blocks=False,
         keep_trailing_newline=False,
     )
+
+
+def _load(name: str) -> tuple[str, str, Callable[[], bool]] | None:
+    """A shipped template under a file name of its own, which tells its lines from those of the user's."""
+    text = find_shipped(name)
+    return None if text is None else (text, name, lambda: True)
 
 
 def find_shipped(name: str) -> str | None:
@@ -54,23 +58,23 @@ def render(template: str, values: Mapping[str, Any]) -> str:
 
 def render_text(text: str, values: Mapping[str, Any], name: str) -> str:
     """The XML of a template given as text; raises WrongInput with the line for any mistake in it."""
-    from jinja2 import TemplateError
+    from jinja2 import TemplateError, TemplateNotFound
 
     try:
         return _environment().from_string(text).render(**values)
-    except TemplateError as err:
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as err:
         line = getattr(err, "lineno", None) or _find_line(err)
-        where = f"{name}:{line}" if line else name
-        raise WrongInput(f"template {name}: {err.message or err}", code="template", facts=[where]) from err
-    except (TypeError, ValueError, ArithmeticError, LookupError) as err:
-        raise WrongInput(f"template {name}: {err}", code="template", facts=[name]) from err
+        missing = str(err.name) if isinstance(err, TemplateNotFound) else ""
+        said = f"there is no shipped template {missing}" if missing else str(err)
+        hint = make_did_you_mean(missing, list_shipped())
+        raise WrongInput(f"template {name}: {said}", code="template", facts=[f"{name}:{line}" if line else name], hint=hint) from err
 
 
 def _find_line(err: BaseException) -> int | None:
     """The template line a runtime error came from: Jinja2 rewrites the traceback to template lines."""
     line, trace = None, err.__traceback__
     while trace:
-        if trace.tb_frame.f_code.co_filename == "<template>":
+        if trace.tb_frame.f_code.co_filename == "<template>":  # what Jinja2 calls a template without a file
             line = trace.tb_lineno
         trace = trace.tb_next
     return line

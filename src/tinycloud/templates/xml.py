@@ -10,6 +10,7 @@ from lxml import etree
 from tinycloud.errors import WrongInput
 from tinycloud.model.machine import Live, MachineSpec, Mark
 from tinycloud.model.names import NAMESPACE
+from tinycloud.model.show import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,12 +24,12 @@ def parse_xml(text: str | bytes, what: str) -> Any:
     """The root element. Raises WrongInput with the line for XML that does not parse or that declares a DTD."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=False)
     try:
-        root = etree.fromstring(text.encode() if isinstance(text, str) else text, parser)
+        root = etree.fromstring(text.encode(errors="replace") if isinstance(text, str) else text, parser)
     except etree.XMLSyntaxError as err:
         line = err.lineno or 0
         lines = (text if isinstance(text, str) else text.decode(errors="replace")).splitlines()
         shown = [f"{line:4d} | {lines[line - 1]}"] if 0 < line <= len(lines) else []
-        raise WrongInput(f"{what} is not XML: {err.msg}", code="xml", facts=shown) from err
+        raise WrongInput(f"{what} is not XML: {' '.join(err.msg.split())}", code="xml", facts=shown) from err
     docinfo: Any = root.getroottree().docinfo
     if docinfo.doctype:
         raise WrongInput(f"{what} declares a DOCTYPE, which is not accepted", code="xml")
@@ -51,18 +52,26 @@ def apply_patches(root: Any, patches: Iterable[Patch], what: str) -> None:
 def _find(root: Any, path: str, where: str) -> list[Any]:
     try:
         found = root.xpath(path)
-    except etree.XPathError as err:
+    except (etree.XPathError, ValueError) as err:
         raise WrongInput(f"{where}: {path!r} is not an XPath: {err}", code="xml-patch") from err
-    if not isinstance(found, list) or not found or not all(isinstance(item, etree._Element) for item in found):
+    if not isinstance(found, list) or not found or not all(_is_element(item) for item in found):
         raise WrongInput(f"{where}: {path!r} finds no element", code="xml-patch", hint="tinycloud show MACHINE --xml")
     return found
 
 
+def _is_element(item: Any) -> bool:
+    """True for an element; comments and processing instructions have a function for a tag."""
+    return isinstance(item, etree._Element) and isinstance(item.tag, str)
+
+
 def _apply(element: Any, patch: Patch, where: str) -> None:
-    for key, value in (patch.set or {}).items():
-        element.set(key, str(value))
-    if patch.text is not None:
-        element.text = patch.text
+    try:
+        for key, value in (patch.set or {}).items():
+            element.set(key, str(value))
+        if patch.text is not None:
+            element.text = patch.text
+    except ValueError as err:
+        raise WrongInput(f"{where}: {err}", code="xml-patch") from err
     if patch.add is not None:
         element.extend(_fragments(patch.add, where))
     parent = element.getparent()
@@ -76,7 +85,12 @@ def _apply(element: Any, patch: Patch, where: str) -> None:
 
 
 def _fragments(text: str, where: str) -> list[Any]:
-    return list(parse_xml(f"<patch>{text}</patch>", where))
+    """The elements of a patch. Raises WrongInput for text outside of them, which would be lost."""
+    root = parse_xml(f"<patch>{text}</patch>", where)
+    loose = [words for words in (root.text, *(item.tail for item in root)) if words and words.strip()]
+    if loose or not any(_is_element(item) for item in root):
+        raise WrongInput(f"{where}: found {show(loose[0] if loose else text)}, expected elements", code="xml-patch")
+    return list(root)
 
 
 def stamp(root: Any, mark: Mark, what: str) -> None:

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 _PACKAGES: Final = (
     *("linux-image-cloud-amd64", "systemd-sysv", "systemd-timesyncd", "dbus", "udev", "kmod", "initramfs-tools", "zstd"),
-    *("cloud-init", "cloud-guest-utils", "openssh-server", "sudo", "qemu-guest-agent", "locales"),
+    *("cloud-init", "cloud-guest-utils", "openssh-server", "sudo", "qemu-guest-agent"),
     *("ifupdown", "isc-dhcp-client", "iproute2", "iputils-ping", "netbase", "ca-certificates", "less", "nano", "apt-utils"),
 )
 _SIZE: Final = 2048 * MIB
 _FIRST: Final = MIB
 _OPTIONS: Final = "root=LABEL=debian-root ro console=tty0 console=ttyS0 net.ifnames=0 quiet"
 _FSTAB: Final = "LABEL=debian-root / ext4 errors=remount-ro,discard 0 1\n"
-_CLOUD: Final = "datasource_list: [NoCloud, None]\n"
+_CLOUD: Final = "datasource_list: [NoCloud, None]\nlocale: C.UTF-8\n"
 _EXTLINUX: Final = f"""\
 DEFAULT linux
 PROMPT 0

@@ -15,7 +15,7 @@ MIB = 1024 * 1024
 _FIRST = MIB  # where partition 1 starts; the usual alignment
 
 _BIOS = ("/usr/lib/syslinux/mbr/mbr.bin", "/usr/lib/syslinux/modules/bios/ldlinux.c32")
-_EFI = ("/usr/lib/SYSLINUX.EFI/efi64/syslinux.efi", "/usr/lib/syslinux/modules/efi64/ldlinux.e64")
+_EFI = "/usr/lib/systemd/boot/efi/systemd-bootx64.efi"  # syslinux has one too; it crashes in OVMF once the kernel is loaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,29 +27,33 @@ class Boot:
     options: str
 
 
-def _config(options: str) -> str:
+def _bios_config(options: str) -> str:
     return f"DEFAULT linux\nPROMPT 0\nTIMEOUT 0\nLABEL linux\n LINUX /vmlinuz\n INITRD /initrd\n APPEND {options}\n"
 
 
 def _make_boot_partition(shell: Shell, boot: Boot, into: Path, size: int) -> None:
-    for path in (*_BIOS, *_EFI):
+    for path in (*_BIOS, _EFI):
         if not Path(path).exists():
-            raise Missing(f"{path} is not there", hint="apt-get install syslinux syslinux-common syslinux-efi")
+            raise Missing(f"{path} is not there", hint="apt-get install syslinux syslinux-common systemd-boot-efi")
     with into.open("wb") as file:
         file.truncate(size)
     shell.run(["mkfs.vfat", "-n", "BOOT", str(into)])
-    config = into.with_suffix(".cfg")
-    config.write_text(_config(boot.options))
-    shell.run(["mmd", "-i", str(into), "::EFI", "::EFI/BOOT"])
-    for source, target in (
-        (str(boot.kernel), "::vmlinuz"),
-        (str(boot.initrd), "::initrd"),
-        (str(config), "::syslinux.cfg"),
-        (_EFI[0], "::EFI/BOOT/BOOTX64.EFI"),
-        (_EFI[1], "::EFI/BOOT/ldlinux.e64"),
-    ):
+    configs = {
+        "::syslinux.cfg": _bios_config(boot.options),
+        "::loader/loader.conf": "timeout 0\n",
+        "::loader/entries/linux.conf": f"title linux\nlinux /vmlinuz\ninitrd /initrd\noptions {boot.options}\n",
+    }
+    shell.run(["mmd", "-i", str(into), "::EFI", "::EFI/BOOT", "::loader", "::loader/entries"])
+    for source, target in ((str(boot.kernel), "::vmlinuz"), (str(boot.initrd), "::initrd"), (_EFI, "::EFI/BOOT/BOOTX64.EFI")):
         shell.run(["mcopy", "-i", str(into), source, target])
+    for target, text in configs.items():
+        shell.run(["mcopy", "-i", str(into), "-", target], input=text.encode())
     shell.run(["syslinux", "--install", str(into)])
+
+
+def list_ingredients() -> list[str]:
+    """What decides how a disk boots, for a cache key."""
+    return [Path(__file__).read_text()]
 
 
 def make_disk(shell: Shell, boot: Boot, root: Path, into: Path, *, sizes: tuple[int, int], label: str) -> None:

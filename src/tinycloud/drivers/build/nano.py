@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tinycloud.drivers.shell import Shell
 
 _KERNELS: Final = ("linux-image-cloud-amd64", "linux-image-virtual", "linux-image-amd64")
-_TOOLS: Final = ("busybox-static", "dropbear-bin", "lua5.4", "lua-cjson")
+_TOOLS: Final = ("busybox-static", "dropbear-bin", "openssh-sftp-server", "lua5.4", "lua-cjson")
 _OPTIONS: Final = "console=tty0 console=ttyS0 quiet loglevel=3 net.ifnames=0 mitigations=off random.trust_cpu=on"
 _SIZES: Final = (32 * disk.MIB, 94 * disk.MIB)
 _EARLY: Final = (
@@ -28,6 +28,10 @@ _EARLY: Final = (
 _LATE: Final = (
     *("virtio_net", "isofs", "button", "evdev", "virtio_rng", "virtio_balloon", "sr_mod", "vfat", "nls_ascii", "nls_cp437"),
     *("8021q", "e1000", "e1000e", "8139cp"),
+)
+_PROGRAMS: Final = (
+    *("usr/sbin/dropbear", "usr/bin/dropbearkey", "usr/lib/dropbear/dropbearconvert"),
+    *("usr/lib/openssh/sftp-server", "usr/bin/lua5.4"),
 )
 _ACCOUNTS: Final = {
     "passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
@@ -57,7 +61,13 @@ def list_packages(shell: Shell) -> list[str]:
 def list_ingredients(shell: Shell) -> list[str]:
     """Everything that decides the result, for the cache key."""
     scripts = [f"{name}:{text}" for name, text in sorted(_scripts().items())]
-    return [*packages.find_versions(shell, list_packages(shell)), *scripts, _OPTIONS, repr((_SIZES, _EARLY, _LATE, _ACCOUNTS))]
+    return [
+        *packages.find_versions(shell, list_packages(shell)),
+        *disk.list_ingredients(),
+        *scripts,
+        _OPTIONS,
+        repr((_SIZES, _EARLY, _LATE, _PROGRAMS, _ACCOUNTS)),
+    ]
 
 
 def _install(source: Path, target: Path, mode: int = 0o755) -> None:
@@ -136,9 +146,10 @@ def _make_root_tree(shell: Shell, source: Path, tree: Path) -> None:
     (tree / "root").mkdir(mode=0o700)
     _install_busybox(source / "bin/busybox", tree, shell)
     _install_modules(shell, source, tree, (*_EARLY, *_LATE))
-    for program in ("usr/sbin/dropbear", "usr/lib/dropbear/dropbearconvert", "usr/bin/lua5.4", "usr/bin/dropbearkey"):
+    for program in _PROGRAMS:
         _install_program(shell, source, tree, program)
     (tree / "usr/bin/dropbearconvert").symlink_to("/usr/lib/dropbear/dropbearconvert")
+    (tree / "usr/lib/sftp-server").symlink_to("/usr/lib/openssh/sftp-server")  # where dropbear looks for it
     for module in source.rglob("lua/5.4/cjson.so"):
         _install(module.resolve(), tree / "usr/local/lib/lua/5.4/cjson.so")
     scripts = _scripts()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lxml import etree
 
@@ -16,17 +16,23 @@ if TYPE_CHECKING:
 
     from tinycloud.drivers.fake.files import Documents
     from tinycloud.drivers.fake.networks import FakeNetworks
+    from tinycloud.drivers.fake.volumes import FakeVolumes
     from tinycloud.model.machine import Lease
 
 _RUNS = ("running", "paused")
+_INVALID: Final = 8  # VIR_ERR_INVALID_ARG
+_XML: Final = 27  # VIR_ERR_XML_ERROR
+_NO_FILE: Final = 38  # VIR_ERR_SYSTEM_ERROR
+_NO_DEVICE: Final = 99  # VIR_ERR_DEVICE_MISSING
 
 
 class FakeDomains:
     """Each document: uuid, xml (as at the next start), live (as it runs, or None), state, reason, autostart."""
 
-    def __init__(self, documents: Documents, networks: FakeNetworks) -> None:
+    def __init__(self, documents: Documents, networks: FakeNetworks, volumes: FakeVolumes) -> None:
         self._documents = documents
         self._networks = networks
+        self._volumes = volumes
 
     def list_all(self) -> list[DomainRecord]:
         return [record for name in self._documents.names() if (record := self.find(name))]
@@ -49,15 +55,18 @@ class FakeDomains:
         it = self._documents.find(name)
         return str(it["state"]) if it else "gone"
 
+    # definitions
+
     def define(self, xml: str, *, check: bool = False) -> None:
-        root = etree.fromstring(xml)
+        root = parse(xml)
         name, uuid = str(root.findtext("name")), str(root.findtext("uuid"))
         with self._documents.lock:
-            it = self._documents.find(name)
-            if it is not None and it["uuid"] != uuid:
-                raise Clash(f"domain {name} exists already with uuid {it['uuid']}")
+            for other in self._documents.names():
+                it = self._get(other)
+                if (other == name) != (it["uuid"] == uuid):
+                    raise Clash(f"domain {other} exists already with uuid {it['uuid']}")
             blank = {"uuid": uuid, "live": None, "state": "stopped", "reason": "", "autostart": False}
-            self._documents.put(name, {**(it or blank), "xml": xml})
+            self._documents.put(name, {**(self._documents.find(name) or blank), "xml": xml})
 
     def undefine(self, name: str) -> None:
         with self._documents.lock:
@@ -73,16 +82,22 @@ class FakeDomains:
         with self._documents.lock:
             self._documents.put(name, {**self._get(name), **values})
 
+    # power
+
     def start(self, name: str) -> None:
         it = self._get(name)
         if it["state"] in _RUNS:
             return
-        for source in etree.fromstring(it["xml"]).findall("devices/interface/source"):
-            network = str(source.get("network"))
-            record = self._networks.find(network)
-            if record is None or not record.active:
-                raise LibvirtFailed(f"cannot start domain {name}: network {network} is not active", number=OPERATION_INVALID)
+        root = etree.fromstring(it["xml"])
+        for source in root.findall("devices/interface/source"):
+            self._networks.must_run(str(source.get("network")), f"cannot start domain {name}")
+        for disk in root.findall("devices/disk"):
+            self._must_have(_file_of(disk), f"cannot start domain {name}")
         self._change(name, state="running", reason="", live=it["xml"])
+
+    def _must_have(self, file: str, what: str) -> None:
+        if file and not self._volumes.has_file(file):
+            raise LibvirtFailed(f"{what}: cannot access storage file {file}", number=_NO_FILE)
 
     def shutdown(self, name: str) -> None:
         """A guest that obeys at once."""
@@ -107,12 +122,22 @@ class FakeDomains:
         self._change(name, state="paused", reason="by a person")
 
     def resume(self, name: str) -> None:
-        self._must_run(name)
+        if self._get(name)["state"] != "paused":
+            raise LibvirtFailed(f"domain {name} is not paused", number=OPERATION_INVALID)
         self._change(name, state="running", reason="")
 
     def _must_run(self, name: str) -> None:
         if self._get(name)["state"] not in _RUNS:
             raise LibvirtFailed(f"domain {name} is not running", number=OPERATION_INVALID)
+
+    # changes of a running domain
+
+    def _get_live(self, name: str) -> Any:
+        self._must_run(name)
+        return etree.fromstring(self._get(name)["live"])
+
+    def _put_live(self, name: str, root: Any) -> None:
+        self._change(name, live=etree.tostring(root, encoding="unicode"))
 
     def set_metadata(self, name: str, xml: str, uri: str, *, live: bool, config: bool) -> None:
         it = self._get(name)
@@ -122,55 +147,70 @@ class FakeDomains:
         self._change(name, **{key: _with_metadata(it[key], xml, uri) for key in keys})
 
     def set_memory(self, name: str, kib: int) -> None:
-        self._must_run(name)
-        it = self._get(name)
-        root = etree.fromstring(it["live"])
+        root = self._get_live(name)
         if kib > int(root.findtext("memory") or 0):
-            raise LibvirtFailed(f"cannot set the memory of {name} above its maximum")
-        _set_text(root, "currentMemory", str(kib))
-        self._change(name, live=etree.tostring(root, encoding="unicode"))
+            raise LibvirtFailed(f"cannot set the memory of {name} above its maximum", number=_INVALID)
+        root.find("currentMemory").text = str(kib)
+        self._put_live(name, root)
 
     def set_cpus(self, name: str, count: int) -> None:
-        self._must_run(name)
-        root = etree.fromstring(self._get(name)["live"])
+        root = self._get_live(name)
         vcpu = root.find("vcpu")
-        if vcpu is None or count > int(vcpu.text or 0):
-            raise LibvirtFailed(f"cannot set the cpus of {name} above its maximum")
+        if count > int(vcpu.text or 0):
+            raise LibvirtFailed(f"cannot set the cpus of {name} above its maximum", number=_INVALID)
         vcpu.set("current", str(count))
-        self._change(name, live=etree.tostring(root, encoding="unicode"))
+        self._put_live(name, root)
 
     def attach(self, name: str, device: str) -> None:
-        self._must_run(name)
-        root = etree.fromstring(self._get(name)["live"])
-        devices = root.find("devices")
-        if devices is not None:
-            devices.append(etree.fromstring(device))
-        self._change(name, live=etree.tostring(root, encoding="unicode"))
+        root, disk = self._get_live(name), parse(device)
+        self._must_have(_file_of(disk), f"cannot attach a device to {name}")
+        if _find_disk(root, _target_of(disk)) is not None:
+            raise LibvirtFailed(f"domain {name} has a disk {_target_of(disk)} already", number=_XML)
+        root.find("devices").append(disk)
+        self._put_live(name, root)
 
     def detach(self, name: str, device: str) -> None:
         """A guest that lets go at once."""
-        self._must_run(name)
-        file = _file_of(etree.fromstring(device))
-        root = etree.fromstring(self._get(name)["live"])
-        for disk in root.findall("devices/disk"):
-            if _file_of(disk) == file:
-                disk.getparent().remove(disk)  # type: ignore[union-attr]
-        self._change(name, live=etree.tostring(root, encoding="unicode"))
+        root = self._get_live(name)
+        target = _target_of(parse(device))
+        disk = _find_disk(root, target)
+        if disk is None:
+            raise LibvirtFailed(f"domain {name} has no disk {target}", number=_NO_DEVICE)
+        disk.getparent().remove(disk)
+        self._put_live(name, root)
 
     def resize_disk(self, name: str, target: str, size: int) -> None:
-        self._must_run(name)
+        disk = _find_disk(self._get_live(name), target)
+        if disk is None:
+            raise LibvirtFailed(f"domain {name} has no disk {target}", number=_INVALID)
+        self._volumes.grow_file(_file_of(disk), size)
+
+    # looking
 
     def get_disk_use(self, names: Iterable[str]) -> dict[str, int]:
-        return {name: 0 for name in names if self.get_state(name) in _RUNS}
+        return {name: 0 for name in names if self._documents.find(name)}
 
     def list_addresses(self, name: str, source: str) -> list[Lease]:
         return []
 
     def list_nic_counters(self, name: str, taps: dict[str, str]) -> list[NicCounters]:
-        return [NicCounters(tap, mac, (0, 0, 0, 0), (0, 0, 0, 0)) for tap, mac in taps.items()] if self.get_state(name) in _RUNS else []
+        if self.get_state(name) not in _RUNS:
+            return []
+        known = {target.get("dev") for target in self._get_live(name).findall("devices/interface/target")}
+        for tap in taps.keys() - known:
+            raise LibvirtFailed(f"cannot read the counters of {tap}", number=_INVALID)
+        return [NicCounters(tap, mac, (0, 0, 0, 0), (0, 0, 0, 0)) for tap, mac in taps.items()]
 
     def make_command_line(self, name: str) -> str:
-        return f"qemu-pretended -name {self._get(name)['uuid']}"
+        return f"qemu-pretended -name guest={name} -uuid {self._get(name)['uuid']}"
+
+
+def parse(xml: str) -> Any:
+    """The root element, refused as libvirt refuses it when it is none."""
+    try:
+        return etree.fromstring(xml)
+    except etree.XMLSyntaxError as err:
+        raise LibvirtFailed(f"not XML: {err}", number=_XML) from err
 
 
 def _with_metadata(xml: str, element: str, uri: str) -> str:
@@ -190,10 +230,13 @@ def _with_metadata(xml: str, element: str, uri: str) -> str:
     return str(etree.tostring(root, encoding="unicode"))
 
 
-def _set_text(root: Any, tag: str, text: str) -> None:
-    found = root.find(tag)
-    if found is not None:
-        found.text = text
+def _find_disk(root: Any, target: str) -> Any:
+    return next((disk for disk in root.findall("devices/disk") if _target_of(disk) == target), None)
+
+
+def _target_of(disk: Any) -> str:
+    target = disk.find("target")
+    return str(target.get("dev")) if target is not None else ""
 
 
 def _file_of(disk: Any) -> str:

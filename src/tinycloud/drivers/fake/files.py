@@ -30,7 +30,7 @@ class Documents:
         return document
 
     def put(self, name: str, document: dict[str, Any]) -> None:
-        draft = self._folder / f".{name}.{threading.get_ident()}"
+        draft = self._folder / f".{name}.{os.getpid()}.{threading.get_ident()}"
         draft.write_text(json.dumps(document))
         os.replace(draft, self._folder / f"{name}.json")
 

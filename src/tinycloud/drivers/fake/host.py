@@ -39,8 +39,8 @@ class FakeHost:
         self.shell = FakeShell()
         self._memory = memory
         self.networks = FakeNetworks(Documents(folder / "networks"))
-        self.domains = FakeDomains(Documents(folder / "domains"), self.networks)
         self.volumes = FakeVolumes(Documents(folder / "pools"), Documents(folder / "volumes"))
+        self.domains = FakeDomains(Documents(folder / "domains"), self.networks, self.volumes)
 
     def read_facts(self) -> HostRecord:
         return HostRecord("x86_64", 16, self._memory, self._memory, ("kvm", "qemu"), uefi=True, features=frozenset({"vmx", "ept"}))

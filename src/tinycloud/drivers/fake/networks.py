@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from ipaddress import ip_interface
+from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
-from tinycloud.drivers.libvirt.errors import NO_NETWORK
+from tinycloud.drivers.libvirt.errors import NO_NETWORK, OPERATION_INVALID
 from tinycloud.drivers.records import NetworkRecord
 from tinycloud.errors import Clash, LibvirtFailed
 from tinycloud.model.machine import Lease
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from ipaddress import IPv4Network, IPv6Network
+
     from tinycloud.drivers.fake.files import Documents
     from tinycloud.model.world import Reservation
 
 
 class FakeNetworks:
-    """Each document: uuid, xml, active."""
+    """Each document: uuid, xml (as at the next start), live (as it runs, or None)."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
@@ -27,57 +31,97 @@ class FakeNetworks:
 
     def find(self, name: str) -> NetworkRecord | None:
         it = self._documents.find(name)
-        return NetworkRecord(name, it["uuid"], it["xml"], it["active"]) if it else None
+        return NetworkRecord(name, it["uuid"], it["live"] or it["xml"], it["live"] is not None) if it else None
 
-    def _get(self, name: str) -> NetworkRecord:
-        record = self.find(name)
-        if record is None:
+    def _get(self, name: str) -> dict[str, Any]:
+        it = self._documents.find(name)
+        if it is None:
             raise LibvirtFailed(f"cannot find network {name}", number=NO_NETWORK)
-        return record
+        return it
+
+    def must_run(self, name: str, what: str) -> None:
+        """Raises LibvirtFailed for a network that machines cannot be plugged into."""
+        if self._get(name)["live"] is None:
+            raise LibvirtFailed(f"{what}: network {name} is not active", number=OPERATION_INVALID)
 
     def define(self, xml: str) -> None:
         root = etree.fromstring(xml)
         name, uuid = str(root.findtext("name")), str(root.findtext("uuid"))
         with self._documents.lock:
-            present = self.find(name)
-            if present is not None and present.uuid != uuid:
-                raise Clash(f"network {name} exists already with uuid {present.uuid}")
-            self._documents.put(name, {"uuid": uuid, "xml": xml, "active": present.active if present else False})
+            for other in self._documents.names():
+                it = self._get(other)
+                if (other == name) != (it["uuid"] == uuid):
+                    raise Clash(f"network {other} exists already with uuid {it['uuid']}")
+                if other != name and _bridge_of(root) and _bridge_of(root) == _bridge_of(etree.fromstring(it["xml"])):
+                    raise LibvirtFailed(f"bridge {_bridge_of(root)} is network {other}'s")
+            present = self._documents.find(name)
+            self._documents.put(name, {"uuid": uuid, "xml": xml, "live": present["live"] if present else None})
 
     def start(self, name: str) -> None:
         with self._documents.lock:
-            record = self._get(name)
-            self._documents.put(name, {"uuid": record.uuid, "xml": record.xml, "active": True})
+            it = self._get(name)
+            if it["live"] is None:
+                self._check_free(name, _subnet_of(it["xml"]))
+                self._documents.put(name, {**it, "live": it["xml"]})
+
+    def _check_free(self, name: str, subnet: IPv4Network | IPv6Network | None) -> None:
+        for other in self.list_all():
+            theirs = _subnet_of(other.xml)
+            if other.active and subnet is not None and theirs is not None and subnet.overlaps(theirs):
+                raise LibvirtFailed(f"cannot start network {name}: {subnet} is in use by network {other.name}")
 
     def remove(self, name: str) -> None:
         self._documents.remove(name)
 
+    # reservations
+
     def add_reservation(self, name: str, line: Reservation) -> None:
-        with self._documents.lock:
-            root = etree.fromstring(self._get(name).xml)
+        def add(root: Any) -> None:
             dhcp = root.find("ip/dhcp")
             if dhcp is None:
                 raise LibvirtFailed(f"network {name} has no DHCP")
-            if any(host.get("mac") == line.mac or host.get("ip") == line.address for host in dhcp.findall("host")):
-                raise LibvirtFailed(f"network {name} reserves {line.address} or {line.mac} already")
+            for host in dhcp.findall("host"):
+                if host.get("mac") == line.mac or host.get("ip") == line.address or host.get("name") == line.name:
+                    raise LibvirtFailed(f"network {name} reserves {line} already", number=OPERATION_INVALID)
             etree.SubElement(dhcp, "host", mac=line.mac, name=line.name, ip=line.address)
-            self._put_xml(name, root)
+
+        self._update(name, add)
 
     def remove_reservation(self, name: str, line: Reservation) -> None:
-        with self._documents.lock:
-            root = etree.fromstring(self._get(name).xml)
-            found = [host for host in root.findall("ip/dhcp/host") if host.get("mac") == line.mac and host.get("ip") == line.address]
-            if not found:
-                raise LibvirtFailed(f"network {name} does not reserve {line.address}")
-            found[0].getparent().remove(found[0])  # type: ignore[union-attr]
-            self._put_xml(name, root)
+        def remove(root: Any) -> None:
+            for host in root.findall("ip/dhcp/host"):
+                if host.get("mac") == line.mac and host.get("ip") == line.address:
+                    host.getparent().remove(host)
+                    return
+            raise LibvirtFailed(f"network {name} does not reserve {line.address}", number=OPERATION_INVALID)
 
-    def _put_xml(self, name: str, root: etree._Element) -> None:
-        record = self._get(name)
-        self._documents.put(name, {"uuid": record.uuid, "xml": etree.tostring(root, encoding="unicode"), "active": record.active})
+        self._update(name, remove)
+
+    def _update(self, name: str, change: Callable[[Any], None]) -> None:
+        """Change the definition, and the running network with it."""
+        with self._documents.lock:
+            it = self._get(name)
+            for key in ("xml", "live"):
+                if it[key] is not None:
+                    root = etree.fromstring(it[key])
+                    change(root)
+                    it[key] = etree.tostring(root, encoding="unicode")
+            self._documents.put(name, it)
 
     def list_leases(self, name: str) -> list[Lease]:
         """Every reservation counts as taken."""
         record = self.find(name)
-        hosts = etree.fromstring(record.xml).findall("ip/dhcp/host") if record else []
+        hosts = etree.fromstring(record.xml).findall("ip/dhcp/host") if record and record.active else []
         return [Lease(str(host.get("mac")), str(host.get("ip"))) for host in hosts]
+
+
+def _bridge_of(root: Any) -> str:
+    """The bridge that is the network's own; a bridge of the host may serve several."""
+    bridge, forward = root.find("bridge"), root.find("forward")
+    is_own = bridge is not None and (forward is None or forward.get("mode") != "bridge")
+    return str(bridge.get("name")) if is_own else ""
+
+
+def _subnet_of(xml: str) -> IPv4Network | IPv6Network | None:
+    ip = etree.fromstring(xml).find("ip")
+    return ip_interface(f"{ip.get('address')}/{ip.get('prefix')}").network if ip is not None else None

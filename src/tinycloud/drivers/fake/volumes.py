@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lxml import etree
 
@@ -18,86 +18,129 @@ if TYPE_CHECKING:
 
     from tinycloud.drivers.fake.files import Documents
 
-_CAPACITY = 1024**4
-_EXISTS = 90  # VIR_ERR_STORAGE_VOL_EXIST
+_CAPACITY: Final = 1024**4
+_EXISTS: Final = 90  # VIR_ERR_STORAGE_VOL_EXIST
+_INVALID: Final = 8  # VIR_ERR_INVALID_ARG
+_NO_FILE: Final = 38  # VIR_ERR_SYSTEM_ERROR
+_BLOCK: Final = 4096
 
 
 class FakeVolumes:
-    """Documents: ``pool`` (its path), and each volume with capacity, format, backing and its bytes."""
+    """Documents: ``pool`` (its path), and each volume with capacity, allocation, format, backing and its bytes."""
 
     def __init__(self, pools: Documents, documents: Documents) -> None:
         self._pools = pools
         self._documents = documents
+
+    # the pool
 
     def find_pool(self) -> PoolRecord | None:
         it = self._pools.find(POOL)
         return PoolRecord(POOL, it["path"], _CAPACITY, _CAPACITY // 2) if it else None
 
     def ensure_pool(self, xml: str) -> None:
-        self._pools.put(POOL, {"path": etree.fromstring(xml).findtext("target/path")})
+        if self.find_pool() is None:
+            self._pools.put(POOL, {"path": etree.fromstring(xml).findtext("target/path")})
 
     def remove_pool(self) -> None:
         self._pools.remove(POOL)
 
+    def refresh(self) -> None:
+        return
+
+    # its files
+
     def list_names(self) -> list[str]:
-        return self._documents.names()
+        return self._documents.names() if self.find_pool() else []
 
     def list_all(self) -> list[VolumeRecord]:
-        return [record for name in self._documents.names() if (record := self.find(name))]
+        found = [(name, it) for name in self.list_names() if (it := self._documents.find(name))]
+        return [VolumeRecord(name, it["capacity"], it["allocation"]) for name, it in found]
 
     def find(self, name: str) -> VolumeRecord | None:
-        it = self._documents.find(name)
+        it = self._documents.find(name) if self.find_pool() else None
         return VolumeRecord(name, it["capacity"], it["allocation"], it["backing"], it["format"]) if it else None
 
     def _get(self, name: str) -> dict[str, Any]:
+        self._get_pool()
         it = self._documents.find(name)
         if it is None:
             raise LibvirtFailed(f"cannot find volume {name}", number=NO_VOLUME)
         return it
 
-    def create(self, xml: str, name: str) -> None:
-        if self.find_pool() is None:
+    def _get_pool(self) -> PoolRecord:
+        pool = self.find_pool()
+        if pool is None:
             raise LibvirtFailed(f"cannot find pool {POOL}", number=NO_POOL)
+        return pool
+
+    def has_file(self, path: str) -> bool:
+        """True for the path of a file in the pool, and for any path elsewhere."""
+        folder, _, name = path.rpartition("/")
+        return folder != self._get_pool().path or self._documents.find(name) is not None
+
+    def create(self, xml: str, name: str) -> None:
+        self._get_pool()
         root = etree.fromstring(xml)
+        shape = root.find("target/format")
+        backing = root.findtext("backingStore/path") or ""
         with self._documents.lock:
             if self._documents.find(name) is not None:
                 raise LibvirtFailed(f"volume {name} exists already", number=_EXISTS)
-            shape = root.find("target/format")
-            document = {
-                "capacity": int(root.findtext("capacity") or 0),
-                "allocation": 0,
-                "backing": root.findtext("backingStore/path") or "",
-                "format": shape.get("type", "raw") if shape is not None else "raw",
-                "body": "",
-            }
-            self._documents.put(name, document)
+            if backing and not self.has_file(backing):
+                raise LibvirtFailed(f"cannot create volume {name}: {backing} is not there", number=_NO_FILE)
+            format = shape.get("type", "raw") if shape is not None else "raw"
+            size = int(root.findtext("capacity") or 0)
+            capacity = size if format == "raw" else -(-size // 512) * 512
+            self._documents.put(name, {"capacity": capacity, "allocation": 0, "backing": backing, "format": format, "body": ""})
 
     def remove(self, name: str) -> None:
         self._documents.remove(name)
 
     def resize(self, name: str, size: int) -> None:
-        with self._documents.lock:
-            it = self._get(name)
-            if size < it["capacity"]:
-                raise LibvirtFailed(f"cannot shrink volume {name}")
-            self._documents.put(name, {**it, "capacity": size})
+        if size < self._get(name)["capacity"]:
+            raise LibvirtFailed(f"cannot shrink volume {name}", number=_INVALID)
+        self._set_capacity(name, size)
 
-    def refresh(self) -> None:
-        return
+    def grow_file(self, path: str, size: int) -> None:
+        """What a running machine's QEMU does with its own disk."""
+        self._set_capacity(path.rpartition("/")[2], size)
+
+    def _set_capacity(self, name: str, size: int) -> None:
+        with self._documents.lock:
+            self._documents.put(name, {**self._get(name), "capacity": size})
+
+    # bytes
 
     def upload(self, name: str, source: BinaryIO, on_bytes: Callable[[bytes], None] | None = None) -> None:
+        self._get(name)
         body = source.read()
         if on_bytes:
             on_bytes(body)
         self.upload_bytes(name, body)
 
     def upload_bytes(self, name: str, body: bytes) -> None:
+        """Bytes from the start of the file on: what was behind them stays."""
         with self._documents.lock:
             it = self._get(name)
-            self._documents.put(name, {**it, "allocation": len(body), "body": base64.b64encode(body).decode()})
+            whole = body + self._body(it)[len(body) :]
+            size = max(it["capacity"], len(whole)) if it["format"] == "raw" else it["capacity"]
+            text = base64.b64encode(whole).decode()
+            self._documents.put(name, {**it, "allocation": _count_used(whole), "capacity": size, "body": text})
+
+    def _body(self, it: dict[str, Any]) -> bytes:
+        return base64.b64decode(it["body"])
 
     def download_bytes(self, name: str, most: int = 16 * 1024 * 1024) -> bytes:
-        body = base64.b64decode(self._get(name)["body"])
-        if len(body) > most:
+        it = self._get(name)
+        body = self._body(it)
+        size = it["capacity"] if it["format"] == "raw" else len(body)
+        if size > most:
             raise LibvirtFailed(f"volume {name} is larger than {most} bytes")
-        return body
+        return body.ljust(size, b"\0")
+
+
+def _count_used(body: bytes) -> int:
+    """Bytes on disk when holes stay holes."""
+    zeros = bytes(_BLOCK)
+    return sum(_BLOCK for at in range(0, len(body), _BLOCK) if not zeros.startswith(body[at : at + _BLOCK]))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from tinycloud.drivers.guest.ssh import Door, answers_ssh
+from tinycloud.errors import ToolFailed
 
 if TYPE_CHECKING:
     from tinycloud.drivers.guest.keys import Keys
@@ -61,10 +62,11 @@ class SshGuests:
 
     def read_result(self, door: Door, patience: float) -> GuestResult | None:
         script = _READ_RESULT.format(rounds=int(patience * 5))
-        done = door.run(self._shell, ["sh", "-c", script], limit=patience + 30)
-        if done.status != 0:
-            return None
-        return parse_result(done.text)
+        try:
+            done = door.run(self._shell, ["sh", "-c", script], limit=patience + 30)
+        except ToolFailed:
+            return None  # a guest so busy that ssh hangs; whoever waits has a limit of his own
+        return parse_result(done.text) if done.status == 0 else None
 
 
 def parse_result(text: str) -> GuestResult:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
+import textwrap
+from base64 import b64encode
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -55,7 +57,7 @@ class Keys:
     @cached_property
     def identity(self) -> Path:
         """The private key that opens our machines."""
-        self._ensure("id_ed25519", lambda: _private_text(secrets.token_bytes(32)))
+        self._ensure("id_ed25519", lambda: make_private_text(secrets.token_bytes(32)))
         return self._folder / "id_ed25519"
 
     @cached_property
@@ -66,7 +68,7 @@ class Keys:
 
     def make_host_key(self, uuid: str) -> tuple[str, str]:
         """(private, public) ssh host key of the machine with that UUID."""
-        private = _private_text(self.derive("host-key", uuid))
+        private = make_private_text(self.derive("host-key", uuid))
         return private, _public_of(private)
 
     def ensure_known(self, uuid: str, alias: str) -> Path:
@@ -84,12 +86,22 @@ class Keys:
         (self._folder / "known" / alias).unlink(missing_ok=True)
 
 
-def _private_text(seed: bytes) -> str:
-    from cryptography.hazmat.primitives import serialization as form  # 35 ms of import
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+def make_private_text(seed: bytes) -> str:
+    """An ed25519 private key as OpenSSH writes it (PROTOCOL.key), but with nothing random in it: the same seed, the same text."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # 35 ms of import
 
-    key = Ed25519PrivateKey.from_private_bytes(seed)
-    return key.private_bytes(form.Encoding.PEM, form.PrivateFormat.OpenSSH, form.NoEncryption()).decode()
+    public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    blob = _string(b"ssh-ed25519") + _string(public)
+    check = sha256(public).digest()[:4]
+    body = check + check + blob + _string(seed + public) + _string(b"")
+    body += bytes(range(1, 1 + -len(body) % 8))
+    whole = b"openssh-key-v1\0" + _string(b"none") * 2 + _string(b"") + (1).to_bytes(4, "big") + _string(blob) + _string(body)
+    lines = textwrap.wrap(b64encode(whole).decode(), 70)
+    return "\n".join(["-----BEGIN OPENSSH PRIVATE KEY-----", *lines, "-----END OPENSSH PRIVATE KEY-----", ""])
+
+
+def _string(body: bytes) -> bytes:
+    return len(body).to_bytes(4, "big") + body
 
 
 def _public_of(private: str) -> str:

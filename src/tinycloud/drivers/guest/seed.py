@@ -7,6 +7,7 @@ a guest without a YAML parser (nano) reads it too.
 from __future__ import annotations
 
 import json
+import threading
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from tinycloud.model.stack import GuestFile, User
 
 _SALT = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_HASHING = threading.Lock()
+"""passlib exchanges its own modules while it is imported and looks for backends: two threads in there fail."""
 
 
 def make_seed(wanted: Wanted, keys: Keys) -> bytes:
@@ -105,10 +108,11 @@ def _make_file(file: GuestFile) -> dict[str, Any]:
 
 def hash_password(password: str, salt_from: str) -> str:
     """SHA-512 crypt (``$6$``), with a salt derived from ``salt_from``: the same input gives the same bytes."""
-    from passlib.hash import sha512_crypt
-
     salt = "".join(_SALT[byte % 64] for byte in sha256(salt_from.encode()).digest()[:16])
-    return str(sha512_crypt.using(salt=salt, rounds=5000).hash(password))
+    with _HASHING:
+        from passlib.hash import sha512_crypt  # 0.1 s
+
+        return str(sha512_crypt.using(salt=salt, rounds=5000).hash(password))
 
 
 def _reveal(value: Any) -> Any:

@@ -47,10 +47,9 @@ class Door:
         options = {**self.options, **({"BatchMode": "yes"} if batch else {})}
         return ["-F", "/dev/null", *(word for key, value in options.items() for word in ("-o", f"{key}={value}"))]
 
-    def make_ssh_argv(self, command: Sequence[str] = (), *, batch: bool = False, extra: Sequence[str] = ()) -> list[str]:
-        """``ssh`` to the machine: a login, or a command whose words arrive as they are."""
-        words = ["--", shlex.join(command)] if command else []
-        return ["ssh", *self._flags(batch=batch), *extra, self.address, *words]
+    def make_ssh_argv(self, text: str = "", *, batch: bool = False) -> list[str]:
+        """``ssh`` to the machine: a login, or ``text`` for the shell there."""
+        return ["ssh", *self._flags(batch=batch), self.address, *(["--", text] if text else [])]
 
     def make_scp_argv(self, paths: Sequence[str], *, recursive: bool = False) -> list[str]:
         """``scp`` with paths in which ``REMOTE:`` stands for the machine."""
@@ -58,8 +57,8 @@ class Door:
         return ["scp", "-q", *self._flags(batch=True), *(["-r"] if recursive else []), *words]
 
     def run(self, shell: Shell, command: Sequence[str], *, input: bytes | None = None, limit: float = 60.0, check: bool = False) -> Done:
-        """Run a command in the machine and wait for it. Status 255 is ssh's own."""
-        return shell.run(self.make_ssh_argv(command, batch=True), input=input, limit=limit, check=check)
+        """Run a command in the machine and wait for it; its words arrive as they are. Status 255 is ssh's own."""
+        return shell.run(self.make_ssh_argv(shlex.join(command), batch=True), input=input, limit=limit, check=check)
 
 
 def answers_ssh(address: str, port: int = 22, limit: float = 0.5) -> bool:

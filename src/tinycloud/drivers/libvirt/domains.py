@@ -101,9 +101,12 @@ class Domains:
             self._conn.defineXMLFlags(xml, 1 if check else 0)
 
     def undefine(self, name: str) -> None:
+        """Forget a domain that is off; libvirt itself would let a running one go on without a definition."""
         domain = self._find(name)
         if domain is not None:
             with guarded(f"undefine domain {name}"):
+                if domain.isActive():
+                    raise LibvirtFailed(f"cannot undefine domain {name}: it runs", number=OPERATION_INVALID)
                 domain.undefineFlags(_UNDEFINE)
 
     def set_autostart(self, name: str, *, on: bool) -> None:

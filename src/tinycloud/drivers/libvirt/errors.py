@@ -41,11 +41,11 @@ def _first_line(text: str) -> str:
 def translate(err: Any, what: str) -> TinycloudError:
     """Our error for a ``libvirtError`` met while doing ``what``."""
     number, message = err.get_error_code() or 0, err.get_error_message() or str(err)
+    if number in _NO_RIGHT or "authentication" in message or ("socket" in message and "Permission denied" in message):
+        return Missing("no right to use libvirt here", facts=[_first_line(message)], hint="tinycloud doctor --fix")
     if "Failed to connect socket" in message or "Cannot recv data" in message or (number == 38 and "connect" in message):
         return Missing("libvirtd does not answer", facts=[_first_line(message)], hint="tinycloud doctor")
-    if number in _NO_RIGHT or "authentication" in message:
-        return Missing("no right to use libvirt here", facts=[_first_line(message)], hint="tinycloud doctor --fix")
-    if number == 9 and "already exists" in message:  # VIR_ERR_OPERATION_FAILED
+    if number == 9 and ("already exists" in message or "already defined" in message):  # VIR_ERR_OPERATION_FAILED
         return Clash(f"{what}: it exists already", facts=[_first_line(message)])
     return LibvirtFailed(what, number=number, facts=message.strip().splitlines()[:12])
 

@@ -18,15 +18,15 @@ def read_facts(conn: Any) -> HostRecord:
     with guarded("read the host's capabilities"):
         root = etree.fromstring(conn.getCapabilities())
         arch = root.findtext("host/cpu/arch") or conn.getInfo()[0]
-        total = int(conn.getInfo()[1]) * 1024 * 1024
         cpus = int(conn.getInfo()[2])
     features = frozenset(str(item.get("name")) for item in root.findall("host/cpu/feature"))
     offered = {str(item.get("type")) for guest in root.findall("guest") for item in guest.findall(f"arch[@name='{arch}']/domain")}
+    total, free = read_memory(conn)
     return HostRecord(
         arch=arch,
         cpus=cpus,
         memory=total,
-        memory_free=_free_memory(conn, total),
+        memory_free=free,
         hypervisors=tuple(name for name in ("kvm", "qemu", "test") if name in offered and _works(name, arch, features)),
         uefi=bool(root.findall("guest/features")) or arch == "aarch64",
         features=features,
@@ -37,11 +37,13 @@ def _works(name: str, arch: str, features: frozenset[str]) -> bool:
     return name != "kvm" or arch not in ("x86_64", "i686") or bool(features & _VIRTUALIZATION)
 
 
-def _free_memory(conn: Any, total: int) -> int:
-    """Free memory with caches and buffers counted as free; the total where libvirt cannot tell (the test driver)."""
+def read_memory(conn: Any) -> tuple[int, int]:
+    """(total, free), with caches and buffers counted as free; all is free where libvirt cannot tell (the test driver)."""
     try:
         with guarded("read the host's memory"):
             kib = conn.getMemoryStats(-1, 0)
     except LibvirtFailed:
-        return total
-    return 1024 * sum(int(kib.get(key, 0)) for key in ("free", "buffers", "cached"))
+        with guarded("read the host's memory"):
+            total = int(conn.getInfo()[1]) * 1024 * 1024
+        return total, total
+    return 1024 * int(kib["total"]), 1024 * sum(int(kib.get(key, 0)) for key in ("free", "buffers", "cached"))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shlex
 import threading
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.drivers.libvirt.domains import Domains
 from tinycloud.drivers.libvirt.errors import guarded, load_libvirt, translate
-from tinycloud.drivers.libvirt.facts import read_facts
+from tinycloud.drivers.libvirt.facts import read_facts, read_memory
 from tinycloud.drivers.libvirt.networks import Networks
 from tinycloud.drivers.libvirt.volumes import Volumes
 from tinycloud.model.names import POOL
@@ -81,7 +82,7 @@ class LibvirtHost:
 
     def read_facts(self) -> HostRecord:
         """The host's facts, read once for the life of this object but for the free memory."""
-        return self._facts
+        return replace(self._facts, memory_free=read_memory(self._conn)[1])
 
     def close(self) -> None:
         with self._lock:

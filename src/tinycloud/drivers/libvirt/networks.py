@@ -9,7 +9,7 @@ from lxml import etree
 from tinycloud.drivers.libvirt.errors import NO_NETWORK, OPERATION_INVALID, guarded
 from tinycloud.drivers.records import NetworkRecord
 from tinycloud.errors import LibvirtFailed
-from tinycloud.model.machine import Lease
+from tinycloud.model.machine import LEASE_SECONDS, Lease
 
 if TYPE_CHECKING:
     from tinycloud.model.world import Reservation
@@ -88,11 +88,12 @@ class Networks:
         self._update(name, _DELETE, line)
 
     def _update(self, name: str, command: int, line: Reservation) -> None:
-        host = etree.tostring(etree.Element("host", mac=line.mac, name=line.name, ip=line.address), encoding="unicode")
+        host = etree.Element("host", mac=line.mac, name=line.name, ip=line.address)
+        etree.SubElement(host, "lease", expiry=str(LEASE_SECONDS), unit="seconds")
         with guarded(f"change the reservations of network {name}"):
             network = self._conn.networkLookupByName(name)
             flags = _CONFIG | (_LIVE if network.isActive() else 0)
-            network.update(command, _DHCP_HOST, -1, host, flags)
+            network.update(command, _DHCP_HOST, -1, etree.tostring(host, encoding="unicode"), flags)
 
     def list_leases(self, name: str) -> list[Lease]:
         """What the network's DHCP server handed out; empty for a network without one."""
@@ -104,4 +105,8 @@ class Networks:
                 found = network.DHCPLeases()
         except LibvirtFailed:
             return []  # not active, or not libvirt's own DHCP
-        return [Lease(str(lease["mac"]).lower(), str(lease["ipaddr"])) for lease in found if lease["mac"] and lease["type"] == 0]
+        return [
+            Lease(str(lease["mac"]).lower(), str(lease["ipaddr"]), "lease", lease["expirytime"] - LEASE_SECONDS)
+            for lease in found
+            if lease["mac"] and lease["type"] == 0
+        ]

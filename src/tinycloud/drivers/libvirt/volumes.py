@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from lxml import etree
@@ -63,12 +64,9 @@ class Volumes:
         with guarded(f"remove pool {self._name}"):
             if pool.isActive():
                 pool.destroy()
-        try:
-            with guarded(f"remove the folder of pool {self._name}"):
+            with suppress(LibvirtFailed), guarded("remove its folder"):
                 pool.delete(0)
-        finally:
-            with guarded(f"undefine pool {self._name}"):
-                pool.undefine()
+            pool.undefine()
 
     def list_names(self) -> list[str]:
         pool = self._find_pool()

@@ -24,6 +24,12 @@ class Action:
     no_undo = ""
     """Why there is no undo; empty where there is one."""
 
+    final = False
+    """True where ``do`` throws away what an undo of earlier steps needs: once it was begun, there is only the way forward."""
+
+    whole = True
+    """False where a thing that is there counts as done, so that half of it has to be taken away before planning anew."""
+
     def look(self, run: Run, step: Step) -> Before:
         return {}
 

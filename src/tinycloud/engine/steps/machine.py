@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import string
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lxml import etree
@@ -10,16 +13,15 @@ from lxml import etree
 from tinycloud.engine.ready import Waiting
 from tinycloud.engine.steps.action import Action, Before
 from tinycloud.engine.steps.volume import pool_path
-from tinycloud.errors import Clash, Failed
+from tinycloud.errors import Clash, Failed, Missing
 from tinycloud.model.machine import Live
 from tinycloud.model.names import NAMESPACE, make_machine_uuid
 from tinycloud.templates.domain import make_machine, render_disk, render_domain, serial_log
-from tinycloud.templates.xml import LIVE_NAMESPACE, bare, make_live, make_mark
+from tinycloud.templates.xml import LIVE_NAMESPACE, bare, make_live, make_mark, read_live, read_mark
 
 if TYPE_CHECKING:
     from tinycloud.drivers.host import Host
     from tinycloud.engine.run import Run
-    from tinycloud.model.machine import Mark
     from tinycloud.model.plan import Step
 
 
@@ -47,14 +49,29 @@ class Define(Action):
         host, wanted = run.host(step), run.machine(step)
         xml = render_domain(wanted, host.read_facts().arch, pool_path(host), run.templates)
         host.domains.define(xml, check=bool(wanted.mark.spec.custom))
-        host.domains.set_autostart(step.args["domain"], on=wanted.mark.spec.autostart)
 
     def undo(self, run: Run, step: Step, before: Before) -> None:
-        domains = run.host(step).domains
+        domains, domain = run.host(step).domains, step.args["domain"]
         if before["xml"] is not None:
-            domains.define(before["xml"])
-        elif (present := domains.find(step.args["domain"])) is not None and _is_ours(present.uuid, step.args["machine"]):
-            domains.undefine(step.args["domain"])
+            define_again(run.host(step), domain, before["xml"])
+        elif (present := domains.find(domain)) is not None and _is_ours(present.uuid, step.args["machine"]):
+            undefine(run, step)
+
+
+def define_again(host: Host, domain: str, xml: str) -> None:
+    """A definition as it was. Autostart stands beside it in libvirt, and in our mark."""
+    host.domains.define(xml)
+    mark = read_mark(etree.fromstring(xml))
+    host.domains.set_autostart(domain, on=mark is not None and mark.spec.autostart)
+
+
+def undefine(run: Run, step: Step) -> None:
+    """Forget a machine, with its serial log and the note of its host key."""
+    host, domain = run.host(step), step.args["domain"]
+    host.domains.undefine(domain)
+    with suppress(Missing):  # without the right to remove it the log stays, as libvirt's own logs do
+        host.shell.run(["rm", "-f", serial_log(domain)], root=True)
+    run.keys.forget_known(domain)
 
 
 class Undefine(Action):
@@ -67,26 +84,23 @@ class Undefine(Action):
         return {"xml": domains.get_xml(domain, inactive=True) if ours else None}
 
     def do(self, run: Run, step: Step, before: Before) -> None:
-        if before["xml"] is None:
-            return
-        host, domain = run.host(step), step.args["domain"]
-        host.domains.undefine(domain)
-        host.shell.run(["rm", "-f", serial_log(domain)], root=True)
-        run.keys.forget_known(domain)
+        if before["xml"] is not None:
+            undefine(run, step)
 
     def undo(self, run: Run, step: Step, before: Before) -> None:
         if before["xml"] is not None:
-            run.host(step).domains.define(before["xml"])
+            define_again(run.host(step), step.args["domain"], before["xml"])
 
 
 class Start(Action):
-    """A machine, running. Undone by cutting its power: it was off before, or it was new."""
+    """A machine, running, now and with the host. Undone by cutting its power: it was off before, or it was new."""
 
     def look(self, run: Run, step: Step) -> Before:
         return {"state": run.host(step).domains.get_state(step.args["domain"])}
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         domains, domain = run.host(step).domains, step.args["domain"]
+        domains.set_autostart(domain, on=run.machine(step).mark.spec.autostart)  # not by define: killed behind it, nobody would
         domains.start(domain)
         note_live(run.host(step), domain, Live(run.clock(), ""))
 
@@ -116,6 +130,7 @@ class Stop(Action):
         domains, domain = run.host(step).domains, step.args["domain"]
         if before["state"] in ("running", "paused") and domains.get_state(domain) == "stopped":
             domains.start(domain)
+            note_live(run.host(step), domain, Live(run.clock(), ""))
 
 
 def stop_machine(domain: str, host: Host, limit: float) -> str:
@@ -124,7 +139,7 @@ def stop_machine(domain: str, host: Host, limit: float) -> str:
     Returns how it went off: ``shut down`` or ``power cut``.
     """
     end = time.monotonic() + limit
-    pressed = None
+    pressed, pause = None, 0.01
     while (state := host.domains.get_state(domain)) not in ("stopped", "crashed", "gone"):
         now = time.monotonic()
         if now >= end or state == "paused":
@@ -133,7 +148,8 @@ def stop_machine(domain: str, host: Host, limit: float) -> str:
         if pressed is None or now - pressed > 10:
             host.domains.shutdown(domain)
             pressed = now
-        time.sleep(min(0.1, max(0.0, end - now)))
+        time.sleep(min(pause, max(0.0, end - now)))
+        pause = min(pause * 1.5, 0.2)
     return "shut down"
 
 
@@ -145,22 +161,23 @@ class WaitReady(Action):
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         wanted, host = run.machine(step), run.host(step)
-        waiting = Waiting(run, step, host, wanted.mark, float(wanted.group.ready.timeout))
+        started = read_live_of(host, wanted.mark.domain).started
+        waiting = Waiting(run, step, host, wanted.mark, float(wanted.group.ready.timeout), started)
         waiting.wait()
-        note_ready(run, host, wanted.mark, waiting.level)
+        note_live(host, wanted.mark.domain, Live(started, waiting.level))
 
 
-def note_ready(run: Run, host: Host, mark: Mark, level: str) -> None:
-    from tinycloud.engine.inventory import read_machine
-
-    record = host.domains.find(mark.domain)
-    machine = read_machine(host.name, record) if record else None
-    started = machine.live.started if machine else run.clock()
-    note_live(host, mark.domain, Live(started, level))
+def read_live_of(host: Host, domain: str) -> Live:
+    """What was noted on a machine since it was started; blank when nothing was."""
+    record = host.domains.find(domain)
+    return read_live(etree.fromstring(record.xml)) if record else Live()
 
 
 class Resume(Action):
     """A paused machine goes on."""
+
+    def look(self, run: Run, step: Step) -> Before:
+        return {"state": run.host(step).domains.get_state(step.args["domain"])}
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         domains, domain = run.host(step).domains, step.args["domain"]
@@ -169,7 +186,7 @@ class Resume(Action):
 
     def undo(self, run: Run, step: Step, before: Before) -> None:
         domains, domain = run.host(step).domains, step.args["domain"]
-        if domains.get_state(domain) == "running":
+        if before["state"] == "paused" and domains.get_state(domain) == "running":
             domains.suspend(domain)
 
 
@@ -189,13 +206,17 @@ class ChangeLive(Action):
             host.domains.set_memory(domain, args["memory"][1] // 1024)
         if args["cpus"]:
             host.domains.set_cpus(domain, args["cpus"][1])
-        disks = {disk["file"]: disk for disk in make_machine(wanted.mark, host.read_facts().arch, pool_path(host))["disks"]}
+        folder = pool_path(host)
         for volume, size in args["grow"].items():
-            host.domains.resize_disk(domain, disks[f"{pool_path(host)}/{volume}"]["target"], size)
+            host.domains.resize_disk(domain, find_disks(host, domain)[f"{folder}/{volume}"].target, size)
+        declared = {disk["file"]: disk for disk in make_machine(wanted.mark, host.read_facts().arch, folder)["disks"]}
         for volume in args["attach"]:
-            disk = disks[f"{pool_path(host)}/{volume}"]
-            if not has_disk(host, domain, disk["file"]):
-                host.domains.attach(domain, render_disk(disk))
+            present = find_disks(host, domain)
+            if f"{folder}/{volume}" not in present:
+                disk = declared[f"{folder}/{volume}"]
+                free = find_free_target(disk["target"], {item.target for item in present.values()})
+                host.domains.attach(domain, render_disk({**disk, "target": free}))
+        host.domains.set_autostart(domain, on=wanted.mark.spec.autostart)
         host.domains.set_metadata(domain, bare(make_mark(wanted.mark)), NAMESPACE, live=True, config=True)
 
     def undo(self, run: Run, step: Step, before: Before) -> None:
@@ -215,24 +236,34 @@ class ChangeLive(Action):
     def _detach(self, host: Host, domain: str, volume: str, limit: float = 20.0) -> None:
         """The guest has to let a disk go; its file must not be removed before."""
         file = f"{pool_path(host)}/{volume}"
-        if (xml := find_disk_xml(host, domain, file)) is None:
+        if (disk := find_disks(host, domain).get(file)) is None:
             return
-        host.domains.detach(domain, xml)
+        host.domains.detach(domain, disk.xml)
         end = time.monotonic() + limit
-        while has_disk(host, domain, file):
+        while file in find_disks(host, domain):
             if time.monotonic() > end:
                 raise Failed(f"{domain} does not let volume {volume} go", hint=f"tinycloud stop {domain}")
             time.sleep(0.2)
 
 
-def find_disk_xml(host: Host, domain: str, file: str) -> str | None:
-    """The XML of a running machine's disk on ``file``, None when it has none."""
+@dataclass(frozen=True, slots=True)
+class PluggedDisk:
+    """A disk of a running machine: where it is plugged in, and its XML."""
+
+    target: str
+    xml: str
+
+
+def find_disks(host: Host, domain: str) -> dict[str, PluggedDisk]:
+    """The disks of a running machine by file."""
+    out = {}
     for disk in etree.fromstring(host.domains.get_xml(domain)).findall("devices/disk"):
-        source = disk.find("source")
-        if source is not None and source.get("file") == file:
-            return _text(disk)
-    return None
+        source, target = disk.find("source"), disk.find("target")
+        if source is not None and target is not None and source.get("file"):
+            out[source.get("file", "")] = PluggedDisk(target.get("dev", ""), _text(disk))
+    return out
 
 
-def has_disk(host: Host, domain: str, file: str) -> bool:
-    return find_disk_xml(host, domain, file) is not None
+def find_free_target(wanted: str, taken: set[str]) -> str:
+    """The first free letter of the same kind as ``wanted``: a running machine keeps those that it has."""
+    return next(name for letter in string.ascii_lowercase if (name := wanted[:2] + letter) not in taken)

@@ -37,11 +37,11 @@ def set_reservations(host: Host, name: str, wanted: Iterable[Reservation]) -> No
 
 
 class Create(Action):
-    """A network, running; with all its reservations from the start."""
+    """A network, running; with all its reservations from the start. One that was there, stopped, is stopped again by undo."""
 
     def look(self, run: Run, step: Step) -> Before:
         record = run.host(step).networks.find(step.args["name"])
-        return {"existed": record is not None}
+        return {"xml": record.xml if record else None, "active": record is not None and record.active}
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         networks, wanted = run.host(step).networks, run.network(step)
@@ -52,8 +52,11 @@ class Create(Action):
             set_reservations(run.host(step), step.args["name"], [Reservation(*row) for row in wanted.reservations])
 
     def undo(self, run: Run, step: Step, before: Before) -> None:
-        if not before["existed"]:
-            run.host(step).networks.remove(step.args["name"])
+        networks, name = run.host(step).networks, step.args["name"]
+        if not before["active"]:
+            networks.remove(name)
+        if before["xml"] and networks.find(name) is None:
+            networks.define(before["xml"])
 
 
 class Update(Action):

@@ -43,6 +43,8 @@ class Create(Action):
 class WriteNote(Action):
     """What was asked for (file, inputs, secrets), kept on the host for ``recover``; root alone can read it there."""
 
+    whole = False
+
     def look(self, run: Run, step: Step) -> Before:
         return {"existed": run.host(step).volumes.find(step.args["volume"]) is not None}
 

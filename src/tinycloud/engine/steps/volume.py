@@ -76,7 +76,6 @@ class WriteSeed(Action):
         volumes, name = run.host(step).volumes, step.args["volume"]
         wanted = run.machine(step)
         body = make_seed(wanted, run.keys)
-        run.keys.ensure_known(wanted.mark.uuid, wanted.mark.domain)
         present = volumes.find(name)
         if present is not None and present.capacity != len(body):
             volumes.remove(name)
@@ -94,6 +93,7 @@ class Remove(Action):
     """A file, gone."""
 
     no_undo = "its bytes are gone; that is why it comes last"
+    final = True
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         run.host(step).volumes.remove(step.args["volume"])

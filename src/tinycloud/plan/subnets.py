@@ -1,0 +1,81 @@
+"""Which subnet each network of a stack has: as declared, as it has now, or a free one; never one that somebody else has."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING
+
+from tinycloud.errors import WrongInput
+from tinycloud.plan.address import check_free, choose_subnet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tinycloud.model import world
+    from tinycloud.model.stack import Network, Stack
+    from tinycloud.model.world import World
+
+Taken = tuple[str, str]
+"""A subnet, and whose it is."""
+
+
+def choose_subnets(stack: Stack, world: World) -> dict[str, IPv4Network | None]:
+    """The subnet of every network, by name; None for a bridge of the host. Raises Clash.
+
+    Declared subnets come first, so that the automatic ones find their place around them.
+    """
+    present = {network.name: network for network in world.stack_networks(stack.stack)}
+    chosen: dict[str, IPv4Network | None] = {}
+    taken = [*_others(stack.stack, world), *_staying(stack, present)]
+    for name, network in sorted(stack.networks.items()):
+        if network.bridge:
+            _check_bridge(name, network)
+            chosen[name] = None
+        elif network.subnet is not None:
+            chosen[name] = network.subnet
+            if not _is_there(network.subnet, present.get(name)):
+                check_free(name, network.subnet, taken)
+    taken += [(str(subnet), f"network {name} of this stack") for name, subnet in chosen.items() if subnet]
+    taken += [(network.subnet, f"network {name} of this stack") for name, network in present.items() if network.subnet]
+    for name in sorted(stack.networks.keys() - chosen.keys()):
+        subnet = _find_subnet(present.get(name)) or choose_subnet(stack.stack, name, taken)
+        chosen[name] = subnet
+        taken.append((str(subnet), f"network {name} of this stack"))
+    return dict(sorted(chosen.items()))
+
+
+def _check_bridge(name: str, network: Network) -> None:
+    if network.subnet or network.mtu:
+        key = "subnet" if network.subnet else "mtu"
+        raise WrongInput(
+            f'network "{name}" is bridge {network.bridge} of the host, whose {key} is not ours to set',
+            code="wrong-value",
+            hint=f'take {key}: out of network "{name}"',
+        )
+
+
+def _find_subnet(present: world.Network | None) -> IPv4Network | None:
+    return IPv4Network(present.subnet) if present and present.subnet else None
+
+
+def _is_there(subnet: IPv4Network, present: world.Network | None) -> bool:
+    """What runs already is not argued about, even when somebody has come into its way since."""
+    return present is not None and present.active and _find_subnet(present) == subnet
+
+
+def _others(stack: str, world: World) -> Iterator[Taken]:
+    yield from (pair for host in world.foreign for pair in host.subnets)
+    yield from ((network.subnet, f"network {network.ref}") for network in world.networks if network.subnet and network.stack != stack)
+
+
+def _staying(stack: Stack, present: Mapping[str, world.Network]) -> Iterator[Taken]:
+    """Subnets of this stack's own networks that are not free when new ones are made.
+
+    Automatic ones stay; a network that goes is removed last. One that is made anew with another subnet is off before.
+    """
+    for name, network in present.items():
+        declared = stack.networks.get(name)
+        if network.subnet and declared is None:
+            yield network.subnet, f"network {name} of this stack, which goes only when everything new is there: take it out first"
+        elif network.subnet and declared is not None and declared.subnet is None and not declared.bridge:
+            yield network.subnet, f"network {name} of this stack, whose subnet is automatic"

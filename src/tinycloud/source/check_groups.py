@@ -1,0 +1,101 @@
+"""What is wrong with a group by itself: sizes that do not fit together, names that stand twice, patches that do nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol
+
+from tinycloud.model.names import make_serial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tinycloud.model.stack import Group
+    from tinycloud.source.complaints import Complaint
+    from tinycloud.source.load import KeyPath
+
+_LEAST: Final = 1024**2
+_MOST_VOLUMES: Final = 24  # vda is the root disk, vdz the seed
+_MOST_IDE: Final = 3  # of the four there are; the seed takes one
+_PATCHES: Final = ("set", "text", "add", "replace", "remove")
+
+
+class Complain(Protocol):
+    """Makes a complaint about the value at a path."""
+
+    def __call__(self, code: str, message: str, path: KeyPath, *facts: str, hint: str = "") -> Complaint: ...
+
+
+def check_group(name: str, group: Group, complain: Complain) -> Iterator[Complaint]:
+    for part in (_sizes, _cpus, _boot, _volumes, _users, _patches):
+        yield from part(name, group, complain)
+
+
+def _sizes(name: str, group: Group, complain: Complain) -> Iterator[Complaint]:
+    base: KeyPath = ("groups", name)
+    for key, size in (("memory", group.memory), ("disk", group.disk)):
+        if size is not None and size < _LEAST:
+            yield complain("wrong-value", f'{key} of group "{name}" is {size}, expected at least 1 MiB', (*base, key))
+    if group.memory_max is not None and group.memory_max < group.memory:
+        message = f'memory_max of group "{name}" is {group.memory_max}, memory is {group.memory}'
+        yield complain("wrong-value", message, (*base, "memory_max"))
+
+
+def _cpus(name: str, group: Group, complain: Complain) -> Iterator[Complaint]:
+    cpus = group.cpus
+    path: KeyPath = ("groups", name, "cpus")
+    if cpus.max and cpus.max < cpus.count:
+        yield complain("wrong-value", f'cpus of group "{name}": count is {cpus.count}, max is {cpus.max}', path)
+    room = (cpus.sockets or 0) * cpus.cores * cpus.threads
+    if room and room < (cpus.max or cpus.count):
+        shape = f"{cpus.sockets} x {cpus.cores} x {cpus.threads}"
+        message = f'cpus of group "{name}": {shape} is room for {room}, not for {cpus.max or cpus.count}'
+        yield complain("wrong-value", message, path)
+
+
+def _boot(name: str, group: Group, complain: Complain) -> Iterator[Complaint]:
+    if len(set(group.boot)) < len(group.boot):
+        yield complain("wrong-value", f'boot of group "{name}" names a device twice', ("groups", name, "boot"))
+    if group.image is None and group.disk is None and "disk" in group.boot:
+        message = f'group "{name}" has neither an image nor a disk'
+        yield complain("missing-key", message, ("groups", name), "expected: image: NAME, or disk: SIZE with boot: [network]")
+
+
+def _volumes(name: str, group: Group, complain: Complain) -> Iterator[Complaint]:
+    """A guest tells disks apart by serial number, which is the beginning of the name; ``root`` and ``seed`` are ours."""
+    base: KeyPath = ("groups", name, "volumes")
+    if len(group.volumes) > _MOST_VOLUMES:
+        yield complain("wrong-value", f'group "{name}" has {len(group.volumes)} volumes, expected at most {_MOST_VOLUMES}', base)
+    if [group.disk_bus, *(volume.bus for volume in group.volumes)].count("ide") > _MOST_IDE:
+        yield complain("wrong-value", f'group "{name}" has more than {_MOST_IDE} disks on ide', base)
+    seen: dict[str, str] = {}
+    for n, volume in enumerate(group.volumes):
+        path = (*base, n, "name")
+        other = seen.get(make_serial(volume.name))
+        seen[make_serial(volume.name)] = volume.name
+        if volume.name in ("root", "seed"):
+            yield complain("wrong-name", f'group "{name}" has a volume "{volume.name}", as its own disks are called', path)
+        elif other == volume.name:
+            yield complain("duplicate-name", f'group "{name}" has two volumes "{volume.name}"', path)
+        elif other is not None:
+            fact = f"both would have the serial number {make_serial(other)}"
+            yield complain("duplicate-name", f'group "{name}" has volumes "{other}" and "{volume.name}"', path, fact)
+        if volume.size < _LEAST:
+            message = f'size of volume "{volume.name}" is {volume.size}, expected at least 1 MiB'
+            yield complain("wrong-value", message, (*base, n, "size"))
+
+
+def _users(name: str, group: Group, complain: Complain) -> Iterator[Complaint]:
+    users = [user.name for user in group.guest.users]
+    for n, user in enumerate(users):
+        if user in users[:n]:
+            yield complain("duplicate-name", f'group "{name}" has two users "{user}"', ("groups", name, "guest", "users", n, "name"))
+
+
+def _patches(name: str, group: Group, complain: Complain) -> Iterator[Complaint]:
+    for n, patch in enumerate(group.xml):
+        does = [key for key in _PATCHES if getattr(patch, key) not in (None, False)]
+        if not does or (len(does) > 1 and {"replace", "remove"} & {*does}):
+            message = f'xml[{n}] of group "{name}" says {" and ".join(does) or "nothing to do"}'
+            yield complain(
+                "wrong-value", message, ("groups", name, "xml", n), "expected: set, text, add; or replace alone; or remove alone"
+            )

@@ -1,0 +1,246 @@
+"""What a plan's steps do to a world, one at a time; a step that a host would refuse, or that hurts a machine, is an AssertionError."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any
+
+from tinycloud.model import names, world
+from tinycloud.model.machine import Live, Mark
+from tinycloud.model.units import Bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tinycloud.model.plan import Plan, Step
+
+
+def order_steps(steps: Iterable[Step], pick: Callable[[int], int] = lambda _many: 0) -> list[Step]:
+    """The steps in an order that their needs allow; ``pick`` chooses among those that are free."""
+    todo = list(steps)
+    blocked = {step.id: len(set(step.needs)) for step in todo}
+    assert len(blocked) == len(todo), "two steps have one id"
+    followers: dict[str, list[Step]] = {}
+    for step in todo:
+        for need in set(step.needs):
+            assert need in blocked, f"{step.id} needs {need}, which is not in the plan"
+            followers.setdefault(need, []).append(step)
+    free = [step for step in todo if not step.needs]
+    out = []
+    while free:
+        step = free.pop(pick(len(free)))
+        out.append(step)
+        for follower in followers.get(step.id, ()):
+            blocked[follower.id] -= 1
+            if not blocked[follower.id]:
+                free.append(follower)
+    assert len(out) == len(todo), f"steps wait for each other: {[id for id, n in blocked.items() if n][:8]}"
+    return out
+
+
+@dataclass
+class Domain:
+    """A machine while steps work on it: as it runs, and as it is defined."""
+
+    host: str
+    live: Mark
+    defined: Mark
+    state: str
+    reason: str = ""
+    level: str = ""
+
+
+@dataclass
+class Simulation:
+    """Carries out ``plan`` on ``before``. What is left is :meth:`result`."""
+
+    plan: Plan
+    before: world.World
+    hosts: dict[str, world.Host] = field(default_factory=dict)
+    domains: dict[str, Domain] = field(default_factory=dict)
+    networks: dict[str, world.Network] = field(default_factory=dict)
+    volumes: dict[str, world.Volume] = field(default_factory=dict)
+    images: dict[str, str | None] = field(default_factory=dict)
+    """Root disk → the image below it."""
+
+    def __post_init__(self) -> None:
+        self.hosts = {host.name: host for host in self.before.hosts}
+        self.domains = {m.ref: Domain(m.host, m.mark, m.mark, m.state, m.reason, m.live.level) for m in self.before.machines}
+        self.networks = {n.ref: n for n in self.before.networks}
+        self.volumes = {v.name: v for v in self.before.volumes}
+        self.images = {m.mark.disk_volume: m.mark.spec.image for m in self.before.machines}
+
+    def run(self, pick: Callable[[int], int] = lambda _many: 0) -> world.World:
+        for step in order_steps(self.plan.steps, pick):
+            self.do(step)
+        return self.result()
+
+    def do(self, step: Step) -> None:
+        if step.kind != "gate":
+            getattr(self, "do_" + step.kind.replace(".", "_"))(step, step.args)
+
+    def result(self) -> world.World:
+        machines = [
+            world.Machine(d.host, d.live, d.state, d.reason, Live(1.0, d.level) if d.level else Live()) for d in self.domains.values()
+        ]
+        return replace(
+            self.before,
+            hosts=tuple(self.hosts.values()),
+            machines=tuple(machines),
+            networks=tuple(self.networks.values()),
+            volumes=tuple(self.volumes.values()),
+        )
+
+    # files
+
+    def do_pool_create(self, step: Step, args: dict[str, Any]) -> None:
+        host = self.hosts[step.host]
+        self.hosts[step.host] = replace(host, pool=host.pool or world.Pool(args["pool"], "/pool", Bytes(2**40), Bytes(2**39)))
+
+    def do_note_write(self, step: Step, args: dict[str, Any]) -> None:
+        self._make(step, args["volume"], 1)
+
+    def do_seed_write(self, step: Step, args: dict[str, Any]) -> None:
+        assert args["volume"] == self.plan.machines[args["machine"]].mark.seed_volume
+        self._make(step, args["volume"], 1)
+
+    def do_disk_create(self, step: Step, args: dict[str, Any]) -> None:
+        assert args["image"] is None or any(image.sha == args["image"] for image in self.before.images)
+        self._make(step, args["volume"], args["size"])
+        assert self.images.setdefault(args["volume"], args["image"]) == args["image"], f"{args['volume']} stands on another image"
+
+    def _make(self, step: Step, volume: str, size: int) -> None:
+        assert self.hosts[step.host].pool is not None, f"{step.id}: there is no pool"
+        self._must_be_ours(volume)
+        present = self.volumes.get(volume)
+        self.volumes[volume] = world.Volume(step.host, volume, Bytes(max(size, present.capacity if present else 0)), Bytes(1))
+
+    def do_disk_resize(self, step: Step, args: dict[str, Any]) -> None:
+        assert not self._users(args["volume"]), f"{step.id} while a machine uses it"
+        self._make(step, args["volume"], args["size"])
+
+    def do_volume_remove(self, step: Step, args: dict[str, Any]) -> None:
+        self._must_be_ours(args["volume"])
+        assert not self._users(args["volume"]), f"{step.id} while a machine uses it"
+        self.volumes.pop(args["volume"], None)
+        self.images.pop(args["volume"], None)
+
+    def _must_be_ours(self, volume: str) -> None:
+        name = names.find_volume_name(volume)
+        assert name is not None
+        assert name.stack == self.plan.stack
+
+    def _users(self, volume: str) -> list[str]:
+        return [ref for ref, d in self.domains.items() if d.state in ("running", "paused") and volume in d.live.volumes]
+
+    # networks
+
+    def do_network_create(self, step: Step, args: dict[str, Any]) -> None:
+        wanted = self.plan.networks[args["network"].removeprefix(f"{self.plan.stack}/")]
+        self._must_be_free(args["network"], args["name"])
+        rows = tuple(world.Reservation(*row) for row in wanted.reservations)
+        old = self.networks.get(args["network"])
+        made = world.Network(step.host, wanted.stack, wanted.name, wanted.subnet, wanted.access, wanted.bridge, wanted.mtu, True, rows)
+        assert old is None or replace(old, active=True, reservations=rows) == made, f"{step.id}: the old network is still there"
+        for other in self.networks.values():
+            assert other.ref == made.ref or not made.subnet or not other.subnet or not _overlap(made.subnet, other.subnet)
+        self.networks[made.ref] = made
+
+    def _must_be_free(self, ref: str, name: str) -> None:
+        others = {names.make_network_name(n.stack, n.name) for n in self.networks.values() if n.ref != ref}
+        assert name not in {*others, *(foreign for f in self.before.foreign for foreign in f.networks)}
+
+    def do_network_update(self, step: Step, args: dict[str, Any]) -> None:
+        wanted = self.plan.networks[args["network"].removeprefix(f"{self.plan.stack}/")]
+        present = self.networks[args["network"]]
+        assert present.active
+        self.networks[args["network"]] = replace(present, reservations=tuple(world.Reservation(*row) for row in wanted.reservations))
+
+    def do_network_remove(self, step: Step, args: dict[str, Any]) -> None:
+        ref = next(ref for ref, n in self.networks.items() if names.make_network_name(n.stack, n.name) == args["name"])
+        assert ref.startswith(f"{self.plan.stack}/")
+        network = self.networks.pop(ref)
+        assert not [r for r, d in self.domains.items() if self._is_on(d, network)], f"{step.id} with machines on it"
+
+    def _is_on(self, domain: Domain, network: world.Network) -> bool:
+        on = {nic.network for nic in domain.live.spec.nics}
+        return domain.live.stack == network.stack and network.name in on and domain.state in ("running", "paused")
+
+    # machines
+
+    def do_machine_define(self, step: Step, args: dict[str, Any]) -> None:
+        wanted = self.plan.machines[args["machine"]]
+        mark = wanted.mark
+        taken = {d.live.domain for ref, d in self.domains.items() if ref != mark.ref}
+        assert args["domain"] not in {*taken, *(domain for f in self.before.foreign for domain in f.domains)}
+        assert not set(mark.volumes) - self.volumes.keys(), f"{step.id} without its files"
+        present = self.domains.get(mark.ref)
+        if present is None or present.state in ("stopped", "crashed"):
+            self.domains[mark.ref] = Domain(wanted.host, mark, mark, "stopped")
+        else:
+            present.defined = mark
+
+    def do_machine_start(self, step: Step, args: dict[str, Any]) -> None:
+        domain = self.domains[args["machine"]]
+        mark = domain.live = domain.defined
+        for nic in mark.spec.nics:
+            network = self.networks[f"{mark.stack}/{nic.network}"]
+            assert network.active
+            assert not nic.address or (nic.mac, nic.address) in {(r.mac, r.address) for r in network.reservations}
+        for volume, size in [(mark.disk_volume, mark.spec.disk), *((mark.data_volume(v.name), v.size) for v in mark.spec.volumes)]:
+            assert self.volumes[volume].capacity >= size
+        assert self.images[mark.disk_volume] == mark.spec.image
+        for group in mark.spec.needs:
+            assert not [ref for ref, w in self.plan.machines.items() if w.mark.group == group and not self._is_ready(ref)]
+        domain.state, domain.reason, domain.level = "running", "", ""
+        self.check_shared()
+
+    def _is_ready(self, ref: str) -> bool:
+        domain = self.domains.get(ref)
+        return domain is not None and domain.state == "running" and domain.level != ""
+
+    def check_shared(self) -> None:
+        """What two machines must not share, they do not share: devices, addresses, files; nor more memory than there is."""
+        on = [d for d in self.domains.values() if d.state in ("running", "paused")]
+        for what in (
+            [nic.mac for d in on for nic in d.live.spec.nics],
+            [d.live.tap(n) for d in on for n in range(len(d.live.spec.nics))],
+            [(d.live.stack, nic.network, nic.address) for d in on for nic in d.live.spec.nics if nic.address],
+            [volume for d in on for volume in d.live.volumes],
+            [d.live.uuid for d in self.domains.values()],
+            [network.bridge for network in self.networks.values() if not network.access.startswith("bridge:")],
+        ):
+            assert len(set(what)) == len(what)
+        for host in self.hosts.values():
+            assert sum(d.live.spec.memory_max or d.live.spec.memory for d in on if d.host == host.name) <= host.memory
+
+    def do_machine_ready(self, step: Step, args: dict[str, Any]) -> None:
+        domain = self.domains[args["machine"]]
+        assert domain.state == "running"
+        domain.level = self.plan.machines[args["machine"]].mark.spec.level
+
+    def do_machine_resume(self, step: Step, args: dict[str, Any]) -> None:
+        domain = self.domains[args["machine"]]
+        assert domain.state == "paused"
+        domain.state, domain.reason = "running", ""
+
+    def do_machine_live(self, step: Step, args: dict[str, Any]) -> None:
+        domain = self.domains[args["machine"]]
+        assert domain.state in ("running", "paused")
+        for volume, size in args["grow"].items():
+            self._make(step, volume, size)
+        assert not set(args["attach"]) - self.volumes.keys()
+        domain.live = domain.defined
+
+    def do_machine_stop(self, step: Step, args: dict[str, Any]) -> None:
+        domain = self.domains[args["machine"]]
+        domain.state, domain.reason, domain.level = "stopped", "shut down", ""
+
+    def do_machine_undefine(self, step: Step, args: dict[str, Any]) -> None:
+        assert args["machine"].startswith(f"{self.plan.stack}/")
+        assert self.domains.pop(args["machine"]).state == "stopped"
+
+
+def _overlap(one: str, other: str) -> bool:
+    return ip_network(one).overlaps(ip_network(other))
