@@ -1,0 +1,40 @@
+"""The command line in this process, on a state folder of its own and a libvirt that is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tinycloud.cli.main import _run
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Ended]
+
+
+@pytest.fixture
+def tinycloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """``tinycloud("plan", file)`` runs one command, in the folder of the test."""
+    monkeypatch.setenv("TINYCLOUD_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("TINYCLOUD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("TINYCLOUD_URI", f"qemu+unix:///system?socket={tmp_path}/nobody-listens")
+    monkeypatch.delenv("TINYCLOUD_LAB", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object) -> Ended:
+        capsys.readouterr()
+        status = _run([str(word) for word in words])
+        return Ended(status, *capsys.readouterr())
+
+    return run

@@ -1,0 +1,85 @@
+"""The XML of networks, pools and volumes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from lxml import etree
+
+from tests.unit.templates.things import check
+from tinycloud.model.names import make_bridge, make_network_uuid
+from tinycloud.model.plan import NetworkWanted
+from tinycloud.templates.objects import render_network, render_pool, render_volume
+
+LINES = (("52:00:00:00:00:01", "10.60.0.11", "web-1"), ("52:00:00:00:00:02", "10.60.0.12", "web-2"))
+
+
+def network(
+    access: str = "nat", subnet: str = "10.60.0.0/24", mtu: int | None = None, lines: tuple[tuple[str, str, str], ...] = LINES
+) -> Any:
+    text = render_network(NetworkWanted("local", "shop", "front", subnet, access, make_bridge("shop", "front"), mtu, lines))
+    check(text, "network")
+    return etree.fromstring(text)
+
+
+@pytest.mark.parametrize(("access", "mode"), [("nat", "nat"), ("routed", "route"), ("isolated", None)])
+def test_access_decides_how_packets_leave(access: str, mode: str | None) -> None:
+    root = network(access)
+    forward = root.find("forward")
+    assert (forward.get("mode") if forward is not None else None) == mode
+    assert (root.findtext("name"), root.findtext("uuid")) == ("shop-front", make_network_uuid("shop", "front"))
+    assert root.find("bridge").get("name") == "tc-24b36a31"
+    assert root.find("domain").get("name") == "shop"
+
+
+@pytest.mark.parametrize(("subnet", "gateway", "prefix"), [("10.60.0.0/24", "10.60.0.1", "24"), ("172.16.5.16/30", "172.16.5.17", "30")])
+def test_the_gateway_is_the_first_address(subnet: str, gateway: str, prefix: str) -> None:
+    assert dict(network(subnet=subnet, lines=()).find("ip").attrib) == {"address": gateway, "prefix": prefix}
+
+
+def test_each_machine_has_its_reservation() -> None:
+    hosts = network().findall("ip/dhcp/host")
+    assert [(host.get("mac"), host.get("ip"), host.get("name")) for host in hosts] == list(LINES)
+
+
+def test_dhcp_runs_before_there_are_machines() -> None:
+    assert network(lines=()).find("ip/dhcp") is not None
+
+
+def test_a_network_may_have_jumbo_frames() -> None:
+    assert network(mtu=9000).find("mtu").get("size") == "9000"
+    assert network().find("mtu") is None
+
+
+def test_a_bridge_of_the_host_is_only_named() -> None:
+    root = network("bridge:br0", subnet="", mtu=9000)
+    assert root.find("forward").get("mode") == "bridge"
+    assert root.find("bridge").get("name") == "br0"
+    assert [child.tag for child in root] == ["name", "uuid", "forward", "bridge"], "no DHCP, no DNS of ours"
+
+
+def test_a_pool_is_a_folder_that_the_hypervisor_may_pass_through() -> None:
+    text = render_pool("tinycloud", "/var/lib/<odd> & 'old'")
+    check(text, "storagepool")
+    root = etree.fromstring(text)
+    assert (root.findtext("name"), root.findtext("target/path")) == ("tinycloud", "/var/lib/<odd> & 'old'")
+    assert root.findtext("target/permissions/mode") == "0711"
+
+
+def test_an_overlay_names_its_image_and_the_format_of_it() -> None:
+    text = render_volume("shop.web-1.disk-1.qcow2", 2**30, format="qcow2", backing=("/pool/image-ab", "raw"))
+    check(text, "storagevol")
+    root = etree.fromstring(text)
+    assert (root.findtext("capacity"), root.findtext("allocation")) == (str(2**30), "0")
+    assert (root.findtext("backingStore/path"), root.find("backingStore/format").get("type")) == ("/pool/image-ab", "raw")  # type: ignore[union-attr]
+    assert root.findtext("target/permissions/mode") == "0600"
+
+
+def test_a_file_for_bytes_has_no_image_below() -> None:
+    text = render_volume("shop.web-1.seed-ab.iso", 4096, format="raw", mode="0644")
+    check(text, "storagevol")
+    root = etree.fromstring(text)
+    assert root.find("backingStore") is None
+    assert root.find("target/compat") is None, "that is of qcow2"
+    assert root.findtext("target/permissions/mode") == "0644"
