@@ -1,0 +1,53 @@
+"""The host itself, and whether this suite asks for everything that a host can be asked."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.contract.things import a_domain
+from tinycloud.drivers import host as protocols
+
+if TYPE_CHECKING:
+    from tinycloud.drivers.host import Host
+
+
+def test_facts_of_a_host_are_plausible(host: Host) -> None:
+    facts = host.read_facts()
+    assert facts.arch in ("x86_64", "aarch64", "ppc64le", "s390x")
+    assert facts.cpus >= 1
+    assert 0 < facts.memory_free <= facts.memory
+    assert "qemu" in facts.hypervisors
+
+
+def test_a_closed_host_opens_again(host: Host) -> None:
+    host.domains.define(a_domain())
+    host.close()
+    host.close()
+    assert host.domains.get_state("a-1") == "stopped"
+
+
+def test_the_shell_of_a_host_runs_there(host: Host) -> None:
+    assert host.shell.run(["true"]).status == 0
+    assert host.uri.partition("://")[0] in ("fake", "qemu")
+
+
+def _list_methods() -> list[str]:
+    groups = (protocols.Domains, protocols.Networks, protocols.Volumes)
+    return [
+        f"{group.__name__.lower()}.{name}"
+        for group in groups
+        for name, it in vars(group).items()
+        if inspect.isfunction(it) and name[0] != "_"
+    ]
+
+
+@pytest.mark.parametrize("method", _list_methods())
+def test_the_contract_covers(method: str) -> None:
+    name = method.partition(".")[2]
+    texts = [path.read_text() for path in Path(__file__).parent.glob("*.py")]
+    assert any(re.search(rf"\.{name}\b", text) for text in texts)

@@ -1,0 +1,150 @@
+"""Domains that run: metadata, memory, cpus, disks, counters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from lxml import etree
+
+from tests.contract.things import MAC, a_disk, a_domain, a_network, a_nic, make_pool, make_volume
+from tinycloud.drivers.fake import FakeHost
+from tinycloud.errors import LibvirtFailed
+from tinycloud.model.names import NAMESPACE
+from tinycloud.templates.xml import LIVE_NAMESPACE
+
+if TYPE_CHECKING:
+    from tinycloud.drivers.host import Host
+
+MIB = 1024**2
+
+
+def run(host: Host, devices: str = "") -> None:
+    host.domains.define(a_domain(devices=devices))
+    host.domains.start("a-1")
+
+
+def find(host: Host, path: str, *, inactive: bool = False) -> list[etree._Element]:
+    return etree.fromstring(host.domains.get_xml("a-1", inactive=inactive)).findall(path)
+
+
+def read_levels(host: Host) -> tuple[list[str | None], list[str | None]]:
+    """What the live note says, in the running domain and in its definition."""
+    path = f"metadata/{{{LIVE_NAMESPACE}}}live"
+    live, config = ([e.get("level") for e in find(host, path, inactive=inactive)] for inactive in (False, True))
+    return live, config
+
+
+@pytest.mark.parametrize(
+    ("live", "config", "expected"), [(True, False, (["done"], [])), (False, True, ([], ["done"])), (True, True, (["done"], ["done"]))]
+)
+def test_metadata_goes_where_it_was_sent(host: Host, live: bool, config: bool, expected: object) -> None:
+    run(host)
+    host.domains.set_metadata("a-1", "<live level='ssh'/>", LIVE_NAMESPACE, live=live, config=config)
+    host.domains.set_metadata("a-1", "<live level='done'/>", LIVE_NAMESPACE, live=live, config=config)
+    assert read_levels(host) == expected
+
+
+def test_metadata_of_another_namespace_stays_and_live_metadata_goes_with_the_power(host: Host) -> None:
+    run(host)
+    host.domains.set_metadata("a-1", "<machine stack='a'>{}</machine>", NAMESPACE, live=True, config=True)
+    host.domains.set_metadata("a-1", "<live level='done'/>", LIVE_NAMESPACE, live=True, config=False)
+    assert [e.get("stack") for e in find(host, f"metadata/{{{NAMESPACE}}}machine")] == ["a"]
+    host.domains.destroy("a-1")
+    host.domains.start("a-1")
+    assert read_levels(host) == ([], [])
+    assert [e.text for e in find(host, f"metadata/{{{NAMESPACE}}}machine")] == ["{}"]
+
+
+def test_memory_above_its_maximum_is_refused_and_up_to_it_taken(host: Host) -> None:
+    run(host)
+    host.domains.set_memory("a-1", 65536)
+    with pytest.raises(LibvirtFailed):
+        host.domains.set_memory("a-1", 65537 * 2)
+
+
+def test_cpus_are_plugged_in_live_up_to_their_maximum(host: Host) -> None:
+    run(host)
+    host.domains.set_cpus("a-1", 2)
+    live, config = find(host, "vcpu")[0], find(host, "vcpu", inactive=True)[0]
+    assert live.get("current", live.text) == "2"
+    assert config.get("current") == "1"
+    with pytest.raises(LibvirtFailed):
+        host.domains.set_cpus("a-1", 3)
+
+
+def list_files(host: Host) -> list[str]:
+    return [str(source.get("file")).rpartition("/")[2] for source in find(host, "devices/disk/source")]
+
+
+def test_a_disk_is_attached_live_once_and_not_in_the_definition(host: Host) -> None:
+    make_pool(host)
+    make_volume(host)
+    run(host)
+    host.domains.attach("a-1", a_disk("data"))
+    with pytest.raises(LibvirtFailed):
+        host.domains.attach("a-1", a_disk("data"))
+    assert list_files(host) == ["data"]
+    assert find(host, "devices/disk", inactive=True) == []
+
+
+def test_a_disk_without_its_file_is_not_attached(host: Host) -> None:
+    make_pool(host)
+    run(host)
+    with pytest.raises(LibvirtFailed):
+        host.domains.attach("a-1", a_disk("absent"))
+    assert list_files(host) == []
+
+
+def test_detaching_asks_the_guest_and_refuses_a_disk_that_is_not_there(host: Host) -> None:
+    make_pool(host)
+    make_volume(host)
+    run(host, devices=a_disk("data"))
+    host.domains.detach("a-1", a_disk("data"))
+    assert list_files(host) == ([] if isinstance(host, FakeHost) else ["data"]), "no guest lets the real one go"
+    with pytest.raises(LibvirtFailed):
+        host.domains.detach("a-1", a_disk("other", "vdr"))
+
+
+def test_the_disk_of_a_running_domain_grows_with_its_file(host: Host) -> None:
+    make_pool(host)
+    make_volume(host, size=MIB)
+    run(host, devices=a_disk("data"))
+    host.domains.resize_disk("a-1", "vdb", 2 * MIB)
+    host.volumes.refresh()
+    found = host.volumes.find("data")
+    assert found is not None
+    assert found.capacity == 2 * MIB
+    with pytest.raises(LibvirtFailed):
+        host.domains.resize_disk("a-1", "vdq", 2 * MIB)
+
+
+def test_disk_use_is_told_of_domains_that_exist(host: Host) -> None:
+    make_pool(host)
+    make_volume(host)
+    run(host, devices=a_disk("data"))
+    used = host.domains.get_disk_use(["a-1", "nobody"])
+    assert list(used) == ["a-1"]
+    assert 0 <= used["a-1"] < MIB
+    host.domains.destroy("a-1")
+    assert list(host.domains.get_disk_use(["a-1"])) == ["a-1"]
+
+
+@pytest.mark.parametrize("source", ["lease", "agent", "arp"])
+def test_a_source_that_knows_no_address_says_none(host: Host, source: str) -> None:
+    assert host.domains.list_addresses("nobody", source) == []
+    run(host)
+    assert host.domains.list_addresses("a-1", source) == []
+
+
+def test_counters_are_told_for_the_taps_of_a_running_domain(host: Host) -> None:
+    host.networks.define(a_network())
+    host.networks.start("a-front")
+    run(host, devices=a_nic("a-front"))
+    (nic,) = host.domains.list_nic_counters("a-1", {"tctest-0": MAC})
+    assert (nic.tap, nic.mac, len(nic.received), len(nic.sent)) == ("tctest-0", MAC, 4, 4)
+    with pytest.raises(LibvirtFailed):
+        host.domains.list_nic_counters("a-1", {"tctest-9": MAC})
+    host.domains.destroy("a-1")
+    assert host.domains.list_nic_counters("a-1", {"tctest-0": MAC}) == []
+    assert host.domains.list_nic_counters("nobody", {"tctest-0": MAC}) == []

@@ -1,0 +1,83 @@
+"""The smallest domains, networks and volumes that libvirt accepts, and their removal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tinycloud.model import names
+from tinycloud.model.plan import NetworkWanted
+from tinycloud.templates.objects import render_network, render_pool, render_volume
+
+if TYPE_CHECKING:
+    from tinycloud.drivers.host import Host
+    from tinycloud.model.world import Reservation
+
+UUID = "11111111-2222-4333-8444-555555555555"
+OTHER_UUID = "99999999-2222-4333-8444-555555555555"
+POOL_PATH = "/var/lib/libvirt/images/tinycloud"
+MAC = "52:00:00:00:00:01"
+
+
+def a_domain(name: str = "a-1", uuid: str = UUID, *, devices: str = "", more: str = "") -> str:
+    """A domain that starts in 0.3 s and boots nothing."""
+    return f"""
+    <domain type='qemu'>
+      <name>{name}</name>
+      <uuid>{uuid}</uuid>
+      <memory unit='KiB'>65536</memory>
+      <currentMemory unit='KiB'>65536</currentMemory>
+      <vcpu current='1'>2</vcpu>
+      <os><type arch='x86_64' machine='q35'>hvm</type></os>
+      <features><acpi/><apic/></features>
+      {more}
+      <devices>
+        <controller type='usb' model='none'/>
+        {devices}
+        <memballoon model='virtio'/>
+      </devices>
+    </domain>
+    """
+
+
+def a_disk(volume: str, target: str = "vdb") -> str:
+    return f"""
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='qcow2'/>
+      <source file='{POOL_PATH}/{volume}'/>
+      <target dev='{target}' bus='virtio'/>
+    </disk>
+    """
+
+
+def a_nic(network: str) -> str:
+    """A NIC whose tap is ``tctest-0``."""
+    source = f"<mac address='{MAC}'/><source network='{network}'/><target dev='tctest-0'/><model type='virtio'/>"
+    return f"<interface type='network'>{source}</interface>"
+
+
+def a_network(name: str = "front", subnet: str = "10.99.1.0/24", *lines: Reservation, bridge: str = "") -> str:
+    """A network ``a-NAME`` of stack a, with its derived UUID and bridge."""
+    rows = tuple((line.mac, line.address, line.name) for line in lines)
+    bridge = bridge or names.make_bridge("a", name)
+    return render_network(NetworkWanted("local", "a", name, subnet, "isolated", bridge, None, rows))
+
+
+def make_pool(host: Host) -> None:
+    host.volumes.ensure_pool(render_pool(names.POOL, POOL_PATH))
+
+
+def make_volume(host: Host, name: str = "data", size: int = 1024**2, format: str = "qcow2", backing: tuple[str, str] | None = None) -> None:
+    host.volumes.create(render_volume(name, size, format=format, backing=backing), name)
+
+
+def clean(host: Host) -> None:
+    """Leave nothing for the next test."""
+    for domain in host.domains.list_all():
+        host.domains.destroy(domain.name)
+        host.domains.undefine(domain.name)
+    for network in host.networks.list_all():
+        host.networks.remove(network.name)
+    for volume in host.volumes.list_names():
+        host.volumes.remove(volume)
+    host.volumes.remove_pool()
+    host.close()

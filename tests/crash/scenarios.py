@@ -1,0 +1,132 @@
+"""Changes of a small cloud that together need every kind of step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tinycloud.model.names import make_network_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinycloud.drivers.host import Host
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """``before`` is brought up and ``prepare`` applied to the host; then comes an up of ``text``, or a down."""
+
+    name: str
+    before: str = ""
+    text: str = ""
+    replace: tuple[str, ...] = ()
+    volumes: bool = False
+    has_image: bool = True
+    prepare: Callable[[Host], None] = field(default=lambda host: None)
+
+    @property
+    def is_down(self) -> bool:
+        return not self.text
+
+    def __str__(self) -> str:
+        return self.name.replace(" ", "-")
+
+
+DB = "disk: 1 GiB, boot: [network], memory: 128 MiB, networks: [front], volumes: [{name: data, size: 1 GiB, keep: true}]"
+WEB = "count: 1, image: nano, memory: 128 MiB, networks: [front], guest: {users: [{name: admin, password: '${inputs.password}'}]}"
+
+
+def a_stack(web: str = WEB, front: str = "subnet: 10.60.0.0/24", more: str = "", *, has_db: bool = True) -> str:
+    """Two groups on one network: ``db`` on an empty disk with a volume that is kept, ``web`` on an image with a guest section."""
+    db = f"db: {{{DB}}}" if has_db else ""
+    return f"""
+stack: shop
+inputs:
+  password: {{type: secret}}
+networks:
+  front: {{{front}}}
+{more}
+groups:
+  {db}
+  web: {{{web}}}
+"""
+
+
+def change(text: str, **changes: Any) -> str:
+    """A group's or network's line with other or more values."""
+    words = dict(part.split(": ", 1) for part in _split(text))
+    return ", ".join(f"{key}: {value}" for key, value in (words | changes).items() if value is not None)
+
+
+def _split(text: str) -> list[str]:
+    out, depth, start = [], 0, 0
+    for at, letter in enumerate(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(letter, 0)
+        if letter == "," and not depth:
+            out.append(text[start:at].strip())
+            start = at + 1
+    return [*out, text[start:].strip()]
+
+
+def _pause(host: Host) -> None:
+    host.domains.suspend("shop-web-1")
+
+
+def _stop_network(host: Host) -> None:
+    name = make_network_name("shop", "front")
+    record = host.networks.find(name)
+    assert record is not None
+    for domain in host.domains.list_all():
+        host.domains.destroy(domain.name)
+    host.networks.remove(name)
+    host.networks.define(record.xml)
+
+
+GROWING = change(WEB, memory_max="512 MiB", cpus="{count: 1, max: 4}")
+BACK = "  back: {subnet: 10.61.0.0/24, access: isolated}"
+
+SCENARIOS = (
+    Scenario(
+        "a fresh host",
+        text="stack: shop\ngroups: {db: {disk: 1 GiB, boot: [network], memory: 128 MiB, volumes: [{name: data, size: 1 GiB}]}}",
+        has_image=False,
+    ),
+    Scenario("a fresh up", text=a_stack()),
+    Scenario("one machine more", before=a_stack(), text=a_stack(web=change(WEB, count=2))),
+    Scenario("one machine less", before=a_stack(web=change(WEB, count=2)), text=a_stack()),
+    Scenario(
+        "a restart with a new seed and a larger disk",
+        before=a_stack(),
+        text=a_stack(web=change(WEB, guest="{run: [date]}", disk="1 GiB", autostart="false")),
+    ),
+    Scenario(
+        "two restarts in turn",
+        before=a_stack(web=change(WEB, count=2)),
+        text=a_stack(web=change(WEB, count=2, memory="256 MiB")),
+    ),
+    Scenario(
+        "memory cpus disk and a volume live",
+        before=a_stack(web=GROWING),
+        text=a_stack(
+            web=change(GROWING, memory="256 MiB", cpus="{count: 2, max: 4}", disk="1 GiB", volumes="[{name: logs, size: 1 GiB}]"),
+        ),
+    ),
+    Scenario("a replacement", before=a_stack(), text=a_stack(web=change(WEB, firmware="uefi")), replace=("web",)),
+    Scenario("another subnet", before=a_stack(), text=a_stack(front="subnet: 10.77.0.0/24"), replace=("front",)),
+    Scenario(
+        "another access",
+        before=a_stack(has_db=False),
+        text=a_stack(front="subnet: 10.60.0.0/24, access: isolated", has_db=False),
+        replace=("front",),
+    ),
+    Scenario("a network less", before=a_stack(web=change(WEB, networks="[front, back]"), more=BACK), text=a_stack()),
+    Scenario("a machine paused by hand", before=a_stack(), text=a_stack(), prepare=_pause),
+    Scenario(
+        "a network and machines off",
+        before=a_stack(has_db=False),
+        text=a_stack(web=change(WEB, count=2), has_db=False),
+        prepare=_stop_network,
+    ),
+    Scenario("down", before=a_stack(), volumes=True),
+)

@@ -1,0 +1,217 @@
+"""A cloud on a fake host, all of it files: built once, copied for every fault, photographed to be compared."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from lxml import etree
+
+from tests.builders import SHA, fake_parts, put_image
+from tinycloud.cloud import Cloud
+from tinycloud.engine.inventory import read_world
+from tinycloud.model.names import find_volume_name
+from tinycloud.model.plan import Act
+from tinycloud.plan import plan_down
+from tinycloud.templates.xml import LIVE_NAMESPACE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.crash.scenarios import Scenario
+    from tinycloud.model.plan import Step
+    from tinycloud.store.store import StepRecord
+
+Photo = dict[str, Any]
+GIVEN = {"password": "given-secret"}
+
+
+class Stage:
+    """One cloud in ``folder``. Stack files lie elsewhere, so that copies read the same file."""
+
+    def __init__(self, scenario: Scenario, folder: Path, files: Path) -> None:
+        self.scenario = scenario
+        self.folder = folder
+        self.files = files
+
+    def build(self) -> None:
+        """Everything up to the moment of the change."""
+        self.files.mkdir(parents=True, exist_ok=True)
+        (self.files / "before.yaml").write_text(self.scenario.before)
+        (self.files / "stack.yaml").write_text(self.scenario.text)
+        with self.cloud() as cloud:
+            host = cloud.parts.first_host
+            if self.scenario.has_image:
+                put_image(host, "nano", SHA)
+            if self.scenario.before:
+                cloud.up(self.files / "before.yaml", GIVEN)
+            self.scenario.prepare(host)
+            assert cloud.parts.store.list_stacks() is not None  # the database is there
+            assert cloud.parts.keys.public
+
+    def copy(self, folder: Path) -> Stage:
+        """The same cloud once more."""
+        shutil.copytree(self.folder, folder)
+        return Stage(self.scenario, folder, self.files)
+
+    @contextmanager
+    def cloud(self) -> Iterator[Cloud]:
+        with Cloud(parts=fake_parts(self.folder)) as cloud:
+            yield cloud
+
+    # the change, and what can be done about it
+
+    def act(self) -> None:
+        with self.cloud() as cloud:
+            if self.scenario.is_down:
+                cloud.down("shop", volumes=self.scenario.volumes)
+            else:
+                cloud.up(self.files / "stack.yaml", self._given, replace=self.scenario.replace)
+
+    @property
+    def _given(self) -> dict[str, str]:
+        return GIVEN if "inputs:" in self.scenario.text else {}
+
+    def list_steps(self) -> list[Step]:
+        """The steps of the change."""
+        with self.cloud() as cloud:
+            if self.scenario.is_down:
+                plan = plan_down("shop", read_world(cloud.parts.hosts.values()), volumes=self.scenario.volumes)
+            else:
+                plan = cloud.plan(self.files / "stack.yaml", self._given, replace=self.scenario.replace)
+        return list(plan.steps)
+
+    def resume(self) -> None:
+        with self.cloud() as cloud:
+            cloud.resume("shop")
+
+    def rollback(self) -> None:
+        with self.cloud() as cloud:
+            cloud.rollback("shop")
+
+    def down(self) -> list[str]:
+        """Take the stack away; returns the volumes that were said to stay."""
+        with self.cloud() as cloud:
+            plan = cloud.down("shop")
+        return [change.name for change in plan.changes if change.act is Act.KEEP]
+
+    def list_unfinished(self) -> list[str]:
+        with self.cloud() as cloud:
+            return ["an execution is unfinished"] if cloud.has_unfinished("shop") else []
+
+    def list_begun(self) -> list[StepRecord]:
+        """The journal of the last execution, newest line first."""
+        with self.cloud() as cloud:
+            store = cloud.parts.store
+            (execution,) = store.list_executions("shop", limit=1)
+            return store.list_steps(execution.id)[::-1]
+
+    # what is there
+
+    def photograph(self) -> Photo:
+        """Everything the host holds, but for when and why a machine was started or stopped."""
+        return {kind: {path.stem: look(_read(path)) for path in self._list(kind)} for kind, look in _LOOKS.items()}
+
+    def _list(self, kind: str) -> list[Path]:
+        return sorted((self.folder / "host" / kind).glob("*.json"))
+
+    def list_ours(self) -> list[str]:
+        """Everything on the host that is the stack's."""
+        photo = self.photograph()
+        return [*photo["domains"], *photo["networks"], *filter(find_volume_name, photo["volumes"])]
+
+    def list_known_hosts(self) -> list[str]:
+        """Machines whose host keys this cloud keeps a note of."""
+        return sorted(path.name for path in (self.folder / "keys/known").glob("*"))
+
+
+def _read(path: Path) -> Photo:
+    document: Photo = json.loads(path.read_text())
+    return document
+
+
+def _look_at_domain(it: Photo) -> Photo:
+    return {
+        "uuid": it["uuid"],
+        "state": it["state"],
+        "autostart": it["autostart"],
+        "xml": _canonical(it["xml"]),
+        "live": it["live"] and _canonical(it["live"]),
+        "level": it["live"] and _read_level(it["live"]),
+    }
+
+
+def _read_level(xml: str) -> str:
+    note = etree.fromstring(xml).find(f"metadata/{{{LIVE_NAMESPACE}}}live")
+    return "" if note is None else str(note.get("level"))
+
+
+def _canonical(xml: str) -> str:
+    """The same bytes for the same content: without blanks and live notes, metadata and reservations in one order."""
+    root = etree.fromstring(xml, etree.XMLParser(remove_blank_text=True))
+    for note in root.findall(f"metadata/{{{LIVE_NAMESPACE}}}live"):
+        note.getparent().remove(note)  # type: ignore[union-attr]
+    for lease in root.findall("ip/dhcp/host/lease"):
+        lease.getparent().remove(lease)  # type: ignore[union-attr]
+    for parent in (*root.findall("metadata"), *root.findall("ip/dhcp")):
+        parent[:] = sorted(parent, key=_tag_and_values)
+    return etree.tostring(root, method="c14n2").decode()
+
+
+def _tag_and_values(element: Any) -> list[str]:
+    return [str(element.tag), *map(str, element.values())]
+
+
+def _look_at_network(it: Photo) -> Photo:
+    return {"uuid": it["uuid"], "xml": _canonical(it["xml"]), "live": it["live"] and _canonical(it["live"])}
+
+
+_LOOKS: dict[str, Callable[[Photo], Photo]] = {
+    "domains": _look_at_domain,
+    "networks": _look_at_network,
+    "pools": lambda it: it,
+    "volumes": lambda it: it,
+}
+
+
+def without_levels(photo: Photo) -> Photo:
+    """The photo without how far machines were seen to come: one that was stopped and started again has to be seen anew."""
+    domains = {name: {**it, "level": None} for name, it in photo["domains"].items()}
+    return {**photo, "domains": domains}
+
+
+def without_sizes(photo: Photo) -> Photo:
+    """The photo without the sizes of disks: one that was grown stays so, for shrinking it would lose data."""
+    volumes = {name: {**it, "capacity": None} for name, it in photo["volumes"].items()}
+    return {**photo, "volumes": volumes}
+
+
+def without_generations(photo: Photo) -> Photo:
+    """The photo without the counters of changes: a change that was begun twice counts twice."""
+    return {**photo, "domains": {name: _uncounted(it) for name, it in photo["domains"].items()}}
+
+
+def _uncounted(it: Photo) -> Photo:
+    return {**it, **{key: it[key] and re.sub(r' generation="\d+"', "", it[key]) for key in ("xml", "live")}}
+
+
+def compare(found: Photo, expected: Photo) -> list[str]:
+    """What differs, a line each; empty for equal photos."""
+    out = []
+    for kind, things in expected.items():
+        for name in sorted({*things, *found[kind]}):
+            old, new = things.get(name), found[kind].get(name)
+            if old is None or new is None:
+                out.append(f"{kind} {name} is {'left over' if old is None else 'missing'}")
+            else:
+                out += [f"{kind} {name}: {key} {_show(new[key])} != {_show(old[key])}" for key in old if old[key] != new[key]]
+    return out
+
+
+def _show(value: object) -> str:
+    text = str(value)
+    return text if len(text) < 60 else f"…{len(text)} letters…"
