@@ -1,0 +1,71 @@
+"""A user who is not root but may use sudo; and one who may not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.live.conftest import ROOT, Bench, Result
+
+USER = "nobody"
+STACK = """
+stack: mine
+networks: {lan: {subnet: 10.70.0.0/24}}
+groups: {box: {image: nano, memory: 128 MiB, networks: [lan]}}
+"""
+
+
+class Person:
+    """Runs commands as an unprivileged user inside the lab host, with a home of its own."""
+
+    def __init__(self, bench: Bench, home: Path) -> None:
+        self.bench = bench
+        self.home = home
+
+    def run(self, *words: str, status: int = 0) -> Result:
+        env = ["env", f"HOME={self.home}", f"USER={USER}", "XDG_STATE_HOME=", "XDG_CACHE_HOME=", "PATH=/usr/bin:/bin"]
+        argv = ["setpriv", f"--reuid={USER}", "--regid=nogroup", "--clear-groups", *env, str(ROOT / ".venv/bin/tinycloud"), *words]
+        done = self.bench.call(argv)
+        assert done.status == status, f"{words}: {done.status}\n{done.out}\n{done.err}"
+        return done
+
+
+@pytest.fixture(scope="module")
+def person(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Person:
+    """libvirt lets only root in; sudoers lets the user do all, inside this lab host alone."""
+    home = tmp_path_factory.mktemp("home")
+    for folder in (home, *home.parents):
+        if folder != Path("/"):
+            folder.chmod(0o755) if folder == home or "pytest" in folder.name else None
+    bench.call(["chown", f"{USER}:nogroup", str(home)])
+    bench.call(["sh", "-c", "mkdir -p /run/sudoers.d && mount --bind /run/sudoers.d /etc/sudoers.d"])
+    bench.call(["chmod", "0700", "/run/libvirt/libvirt-sock"])
+    return Person(bench, home)
+
+
+def allow(bench: Bench, *, sudo: bool) -> None:
+    line = f"{USER} ALL=(ALL) NOPASSWD: ALL" if sudo else ""
+    bench.call(["sh", "-c", f"echo '{line}' > /run/sudoers.d/test; chmod 0440 /run/sudoers.d/test"])
+
+
+def test_without_sudo_and_group_it_says_which_right_is_missing(person: Person) -> None:
+    allow(person.bench, sudo=False)
+    said = person.run("ls", status=4).err
+    assert "libvirt" in said
+    assert "tinycloud doctor" in said
+
+
+def test_with_sudo_everything_works_and_belongs_to_the_user(person: Person) -> None:
+    allow(person.bench, sudo=True)
+    file = person.home / "mine.yaml"
+    file.write_text(STACK)
+    person.run("up", str(file), "--yes")
+    assert person.run("exec", "mine", "--", "hostname").out == "box-1\n"
+    assert "serial   box-1 login:" in person.run("why", "mine").out
+    state = person.home / ".local/state/tinycloud"
+    assert (state.stat().st_mode & 0o777, (state / "tinycloud.db").stat().st_mode & 0o777) == (0o700, 0o600)
+    assert (state / "keys/id_ed25519").stat().st_mode & 0o777 == 0o600
+    assert "sudo works without a password" in person.run("doctor").out
+    person.run("down", "mine", "--yes")
+    assert person.bench.snapshot()["domains"] == []
