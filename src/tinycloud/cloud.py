@@ -129,6 +129,7 @@ class Cloud:
         self.close()
 
     def close(self) -> None:
+        """Close the connections to hosts and database."""
         self.parts.close()
 
     @cached_property

@@ -12,6 +12,7 @@ from lxml import etree
 
 from tinycloud.drivers.guest.inside import make_door
 from tinycloud.engine.probe import get_address, list_addresses, read_serial
+from tinycloud.engine.refs import make_wake_hint
 from tinycloud.errors import Failed, NotFound, Refused, make_did_you_mean
 from tinycloud.model.machine import Lease, MachineSpec
 
@@ -43,14 +44,17 @@ class Machine:
 
     @property
     def name(self) -> str:
+        """``web-1``."""
         return self.facts.mark.machine
 
     @property
     def spec(self) -> MachineSpec:
+        """What was declared for it, as it was realised: sizes in bytes, times in seconds."""
         return self.facts.mark.spec
 
     @property
     def host(self) -> str:
+        """Name of the host that it is on; ``local`` in this version."""
         return self.facts.host
 
     @property
@@ -92,7 +96,7 @@ class Machine:
     def door(self, user: str = "") -> Door:
         """How to get in by ssh: address, user, key, known host key. Raises Refused for a machine that is not running."""
         if self.facts.state != "running":
-            raise Refused(f"{self.ref} is {self.facts.state}", hint=f"tinycloud start {self.ref}")
+            raise Refused(f"{self.ref} is {self.facts.state}", hint=make_wake_hint(self.facts))
         return make_door(self._parts.keys, self.facts.mark, self.address, user)
 
     def exec(self, command: Sequence[str], *, user: str = "", input: bytes | None = None, limit: float = 300.0) -> Done:
@@ -111,31 +115,31 @@ class Machine:
         """scp: ``REMOTE:/path`` names a path in the machine, anything else one here."""
         self._parts.shell.run(self.door().make_scp_argv([*sources, target], recursive=recursive), limit=3600)
 
-    # power
+    # power: what a button does depends on how the machine is now, not on how it was looked up
 
     def start(self) -> None:
         """Power on; one that runs stays as it is."""
-        self._power.start(self._host, self.facts)
+        self._power.start(self._host, self.refresh().facts)
 
     def stop(self, *, force: bool = False, limit: float | None = None) -> None:
         """Clean shutdown, waiting for it; the power is cut after ``limit`` seconds (default: the group's stop_timeout)."""
-        self._power.stop(self._host, self.facts, force=force, limit=limit)
+        self._power.stop(self._host, self.refresh().facts, force=force, limit=limit)
 
     def reboot(self) -> None:
         """Ask the guest to restart; returns at once."""
-        self._power.reboot(self._host, self.facts)
+        self._power.reboot(self._host, self.refresh().facts)
 
     def reset(self) -> None:
         """The reset button: no clean shutdown."""
-        self._power.reset(self._host, self.facts)
+        self._power.reset(self._host, self.refresh().facts)
 
     def pause(self) -> None:
         """Freeze it; its memory stays."""
-        self._power.pause(self._host, self.facts)
+        self._power.pause(self._host, self.refresh().facts)
 
     def unpause(self) -> None:
         """Let a paused machine go on."""
-        self._power.resume(self._host, self.facts)
+        self._power.resume(self._host, self.refresh().facts)
 
     @property
     def _power(self) -> Any:

@@ -66,6 +66,8 @@ def _ensure_state(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as err:
         raise Missing(f"cannot make the folder {folder}: {err.strerror}", hint="--state FOLDER, or TINYCLOUD_STATE") from err
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise Missing(f"no right to write to the folder {folder}", hint="--state FOLDER, or TINYCLOUD_STATE")
 
 
 def _open_store(path: Path) -> Store:

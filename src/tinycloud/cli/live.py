@@ -194,9 +194,14 @@ class Lines(Display):
 
     def __init__(self) -> None:
         self._rows = Rows()
-        self._said: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+        self._said: dict[str, list[str]] = {}
 
     def hear(self, event: Event) -> None:
+        with self._lock:
+            self._say(event)
+
+    def _say(self, event: Event) -> None:
         self._rows.feed(event)
         if event.kind == "begin":
             print(self._rows.title, flush=True)
@@ -204,9 +209,10 @@ class Lines(Display):
         if row is None or row.state not in ("done", "failed", "undone"):
             return
         words = [*row.levels, *([row.doing] if row.doing else [])]
-        if words and (row.subject, words[-1]) not in self._said:
-            self._said.add((row.subject, words[-1]))
-            print(f"  {_SIGNS[row.state][0]} {row.subject:<12} {' · '.join(words)}", flush=True)
+        new = [word for word in words if word not in self._said.get(row.subject, [])]
+        self._said[row.subject] = words
+        if new:
+            print(f"  {_SIGNS[row.state][0]} {row.subject:<12} {' · '.join(new)}", flush=True)
 
 
 def make_display(*, as_json: bool, plain: bool) -> Display:

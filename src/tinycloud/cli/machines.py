@@ -45,7 +45,7 @@ def show(ref: str, xml: bool, command: bool, as_json: bool) -> None:
 @_words
 @_user
 def ssh(machine: str, words: tuple[str, ...], user: str) -> None:
-    """Log into a machine, or run a command there: tinycloud ssh shop/web-1 -- uptime.
+    """Log into a machine, or run a command there. Example: tinycloud ssh shop/web-1 -- uptime.
 
     As with ssh itself, the words are joined and the shell of the machine reads them; exec passes them on as they are.
     """
@@ -60,7 +60,7 @@ def ssh(machine: str, words: tuple[str, ...], user: str) -> None:
 @_user
 @json_option
 def exec_(machines: str, words: tuple[str, ...], user: str, as_json: bool) -> int:
-    """Run a command on one or many machines; the exit status is the worst of theirs."""
+    """Run a command on one or many machines. The exit status is the worst of theirs."""
     from concurrent.futures import ThreadPoolExecutor
 
     if not words:
@@ -89,7 +89,7 @@ def _print_done(label: str, done: Done) -> None:
 @click.argument("paths", nargs=-1, required=True)
 @click.option("--recursive", "-r", is_flag=True, help="Folders too.")
 def cp(paths: tuple[str, ...], recursive: bool) -> None:
-    """Copy files to or from a machine: tinycloud cp notes.txt shop/web-1:/tmp/."""
+    """Copy files to or from a machine. Example: tinycloud cp notes.txt shop/web-1:/tmp/."""
     refs = {path.split(":", 1)[0] for path in paths if ":" in path and not path.startswith(("/", "."))}
     if len(paths) < 2 or len(refs) != 1:
         raise WrongInput("expected sources and a target, with one machine among them", hint="tinycloud cp notes.txt shop/web-1:/tmp/")
@@ -132,7 +132,7 @@ def vnc(machine: str, open_: bool) -> None:
 @machine_argument
 @json_option
 def why(machine: str, as_json: bool) -> None:
-    """Say why a machine is as it is: state, addresses, counters, serial line, set-up, history."""
+    """Say why a machine is as it is. State, addresses, counters, serial line, set-up, history."""
     with open_cloud() as cloud:
         answer = cloud.why(machine)
     if as_json:
@@ -169,7 +169,7 @@ def start(machines: str) -> None:
 @machines_argument
 @click.option("--force", is_flag=True, help="Cut the power at once.")
 def stop(machines: str, force: bool) -> None:
-    """Shut machines down cleanly; the power is cut after their stop_timeout."""
+    """Shut machines down cleanly. The power is cut after their stop_timeout."""
     _power(machines, "stop", "is off", force=force)
 
 
@@ -197,7 +197,7 @@ def pause(machines: str) -> None:
 @click.command("ssh-config")
 @click.argument("ref", default="", shell_complete=complete_machine)
 def ssh_config(ref: str) -> None:
-    """Print ssh_config lines: tinycloud ssh-config > ~/.ssh/tinycloud, then Include it."""
+    """Print lines for ssh_config. Write them to ~/.ssh/tinycloud, and Include that file."""
     with open_cloud() as cloud:
         print(cloud.ssh_config(ref), end="")
 

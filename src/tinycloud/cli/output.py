@@ -36,8 +36,9 @@ def print_json(value: Any) -> None:
 
 
 def print_line(value: dict[str, Any]) -> None:
-    """One JSON object, one line, at once."""
-    print(json.dumps(value, ensure_ascii=False, default=str), flush=True)
+    """One JSON object, one line, at once and whole, also from several threads."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
 
 
 def format_value(value: Any) -> str:

@@ -94,7 +94,7 @@ def _say_up(stack: Stack, asking: Asking) -> None:
         return
     print(f"{stack.name} is up in {Duration(asking.seconds)}")
     groups = sorted({machine.facts.mark.group for machine in stack})
-    rows = stack.outputs() or {group: [m.spec.address or "-" for m in stack.group(group)] for group in groups}
+    rows = stack.outputs() or {group: [next((lease.address for lease in m.addresses()), "-") for m in stack.group(group)] for group in groups}
     rows |= dict.fromkeys(asking.plan.secrets, f"shown with: tinycloud outputs {stack.name} --secrets")
     _print_pairs(rows)
 
@@ -113,7 +113,7 @@ def _print_pairs(rows: dict[str, Any]) -> None:
 @json_option
 @plain_option
 def down(stack: str, volumes: bool, yes: bool, wait: float, as_json: bool, plain: bool) -> None:
-    """Take a stack away (its name, or its file): clean shutdown, then all that carries its mark."""
+    """Take a stack away, by its name or its file. Clean shutdown first, then all that carries its mark goes."""
     with open_cloud() as cloud, make_display(as_json=as_json, plain=plain) as display:
         asking = Asking(display, yes=yes)
         made = cloud.down(stack, volumes=volumes, wait=wait, agree=asking.agree, listener=display.hear)
@@ -133,7 +133,7 @@ def down(stack: str, volumes: bool, yes: bool, wait: float, as_json: bool, plain
 @json_option
 @plain_option
 def resume(target: str, keep_failed: bool, as_json: bool, plain: bool) -> None:
-    """Finish an interrupted execution of a stack, or let paused machines go on."""
+    """Finish what was interrupted, or let paused machines go on."""
     with open_cloud() as cloud, make_display(as_json=as_json, plain=plain) as display:
         if cloud.has_unfinished(target):
             display.open()

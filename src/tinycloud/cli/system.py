@@ -25,7 +25,7 @@ _COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 @click.option("--fix", is_flag=True, help="Mend what can be mended.")
 @json_option
 def doctor(fix: bool, as_json: bool) -> int:
-    """Say whether this host can run machines, and what would mend it. Exit status 1 when there is a problem."""
+    """Say whether this host can run machines, and what to mend. Exit status 1 when there is a problem."""
     with open_cloud() as cloud:
         findings = cloud.doctor(fix=fix)
     if as_json:
@@ -75,7 +75,7 @@ def recover(as_json: bool) -> None:
 
 @click.command()
 def world() -> None:
-    """Print everything that exists on all hosts, as JSON that plan --world reads."""
+    """Print all that exists, as JSON that plan --world reads."""
     from tinycloud.model.codec import to_plain
 
     with open_cloud() as cloud:
@@ -104,7 +104,7 @@ def schema() -> None:
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print the completion script of a shell: eval "$(tinycloud completion bash)"."""
+    """Print a shell's completion script. For bash: eval "$(tinycloud completion bash)"."""
     from click.shell_completion import get_completion_class
 
     from tinycloud.cli.main import app

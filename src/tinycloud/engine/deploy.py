@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tinycloud.engine.inventory import read_world
 from tinycloud.engine.lock import hold_lock
 from tinycloud.engine.vault import StackVault
-from tinycloud.errors import Declined, Failed, Interrupted, NeedsReplace, NotFound, Refused, Stale, TinycloudError, Unfinished
+from tinycloud.errors import Declined, Failed, Interrupted, NeedsReplace, NotFound, Refused, Stale, TinycloudError, Unfinished, WrongInput
 from tinycloud.model.plan import Act, Plan
 from tinycloud.model.secret import Secret, Text
 from tinycloud.plan import Options, plan_down, plan_up
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tinycloud.engine.parts import Parts
     from tinycloud.engine.run import Run
     from tinycloud.engine.wish import Wish
+    from tinycloud.model.stack import Stack
     from tinycloud.model.world import World
     from tinycloud.source import Loaded
 
@@ -104,7 +105,7 @@ class Deployer:
     def down(self, stack: str, wish: Wish) -> Plan:
         """Take the stack away. Interrupted, it is resumed, not undone: what is gone is gone."""
         with self._lock(stack, "down", wish.wait):
-            plan = plan_down(stack, self._read_world(), volumes=wish.volumes)
+            plan = self._plan_down(stack, volumes=wish.volumes)
             if not plan.changes and not plan.steps and not self._is_known(stack):
                 raise NotFound(f'there is no stack "{stack}"', hint="tinycloud ls")
             self._agree(plan, wish)
@@ -112,6 +113,18 @@ class Deployer:
                 self._carry_out(self._make_run(plan, wish), self._begin(plan, wish), wish)
             self._forget(stack, plan)
             return plan
+
+    def _plan_down(self, stack: str, *, volumes: bool) -> Plan:
+        return plan_down(stack, self._read_world(), self._find_declared(stack), volumes=volumes)
+
+    def _find_declared(self, stack: str) -> Stack | None:
+        """What was last asked for; None where that is lost, or its files are."""
+        if not self._is_known(stack):
+            return None
+        try:
+            return self.load_kept(stack)[0].stack
+        except (NotFound, WrongInput):
+            return None
 
     def _is_known(self, stack: str) -> bool:
         if not self._parts.database.exists():
@@ -128,7 +141,7 @@ class Deployer:
             undo_halves(self._make_run(Plan(stack, record.kind, (), ()), wish), journal)
             loaded = vault = None
             if record.kind == "down":
-                plan = plan_down(stack, self._read_world(), volumes=bool(record.options.get("volumes")))
+                plan = self._plan_down(stack, volumes=bool(record.options.get("volumes")))
             else:
                 loaded, vault = self.load_kept(stack)
                 plan = self.plan(loaded, vault, frozenset(record.options.get("replace", ())))
@@ -154,7 +167,7 @@ class Deployer:
             run = self._make_run(Plan(stack, record.kind, (), ()), wish)
             run.execution = record.id
             undo(run, journal)
-            journal.end("undone", record.error or "rolled back")
+            self._end_undone(journal, record.error or "rolled back")
 
     # parts of the work
 
@@ -283,8 +296,14 @@ class Deployer:
         except Failed as err:
             failure.facts = (*failure.facts, f"execution {id} was undone in part: {err.message}", *err.facts, f"tinycloud rollback {stack}")
             return
-        journal.end("undone", failure.message)
+        self._end_undone(journal, failure.message)
         failure.facts = (*failure.facts, f"execution {id}: what it did was undone")
+
+    def _end_undone(self, journal: Journal, why: str) -> None:
+        from tinycloud.engine.recover import restore_record
+
+        restore_record(self._parts, journal.stack)
+        journal.end("undone", why)
 
 
 def make_note(loaded: Loaded, vault: StackVault) -> bytes:

@@ -17,6 +17,7 @@ from tinycloud.engine.who import make_who
 from tinycloud.errors import InUse, NotFound, Refused, WrongInput, make_did_you_mean
 from tinycloud.model import names
 from tinycloud.model.units import Bytes
+from tinycloud.model.world import World
 from tinycloud.templates.objects import render_pool, render_volume
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from tinycloud.drivers.host import Host
     from tinycloud.drivers.inspect import FileFacts
     from tinycloud.engine.parts import Parts
-    from tinycloud.model.world import Image, World
+    from tinycloud.model.world import Image
 
 _CHUNK = 1024 * 1024
 _CARD = 4096
@@ -46,9 +47,9 @@ class Images:
     def get(self, name: str) -> Image:
         """The image of that name or sha256 (at least 6 digits); raises NotFound."""
         images = self.list()
-        for image in images:
-            if name in image.names or (len(name) >= 6 and image.sha.startswith(name)):
-                return image
+        image = World(images=tuple(images)).find_image(name)
+        if image is not None:
+            return image
         known = [n for image in images for n in image.names]
         hint = make_did_you_mean(name, known) or "tinycloud image list"
         raise NotFound(f'there is no image "{name}"', facts=[f"images: {', '.join(known) or 'none'}"], hint=hint)

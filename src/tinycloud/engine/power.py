@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from tinycloud.engine.refs import make_wake_hint
 from tinycloud.engine.steps.machine import note_live
 from tinycloud.errors import NotReady, Refused
 from tinycloud.model.machine import Live
@@ -68,4 +69,4 @@ def _is_full(host: Host) -> bool:
 
 def _must_run(machine: Machine, verb: str) -> None:
     if machine.state != "running":
-        raise Refused(f"{machine.ref} is {machine.state}: cannot {verb} it", hint=f"tinycloud start {machine.ref}")
+        raise Refused(f"{machine.ref} is {machine.state}: cannot {verb} it", hint=make_wake_hint(machine))

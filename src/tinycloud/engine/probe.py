@@ -10,7 +10,7 @@ from tinycloud.model.names import make_network_name
 from tinycloud.templates.domain import serial_log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tinycloud.drivers.host import Host
     from tinycloud.drivers.records import NicCounters
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 _SERIAL_LINES = 12
 
 
-def list_addresses(host: Host, mark: Mark) -> Iterator[Lease]:
-    """Every address of the machine that anybody knows, best source first: lease, guest agent, ARP."""
+def list_addresses(host: Host, mark: Mark, sources: Sequence[str] = ("agent", "arp")) -> Iterator[Lease]:
+    """Every address of the machine that anybody knows, best source first: leases, then ``sources`` in turn."""
     macs = {nic.mac for nic in mark.spec.nics}
     for nic in mark.spec.nics:
         if nic.address:
             yield from (lease for lease in host.networks.list_leases(make_network_name(mark.stack, nic.network)) if lease.mac == nic.mac)
-    for source in ("agent", "arp"):
+    for source in sources:
         yield from (lease for lease in host.domains.list_addresses(mark.domain, source) if lease.mac in macs)
 
 
@@ -33,8 +33,12 @@ _CLOCKS = 2.0  # seconds by which a host's clock may differ from ours
 
 
 def find_address(host: Host, mark: Mark, since: float = 0.0) -> Lease | None:
-    """The first address that is seen in use; a reservation alone, or a lease from before ``since``, does not count."""
-    seen = (lease for lease in list_addresses(host, mark) if not lease.granted or lease.granted >= since - _CLOCKS)
+    """The first address that is seen in use; a reservation alone, or a lease from before ``since``, does not count.
+
+    ARP is asked where we reserved none: it costs a process on the host, and a reserved address is tried by whoever waits.
+    """
+    known = list_addresses(host, mark, ("agent",) if mark.spec.address else ("agent", "arp"))
+    seen = (lease for lease in known if not lease.granted or lease.granted >= since - _CLOCKS)
     return next(seen, None)
 
 

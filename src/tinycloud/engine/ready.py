@@ -68,6 +68,8 @@ class Waiting:
         return self.address is not None
 
     def _is_ssh(self) -> bool:
+        if not self.mark.spec.address:
+            self._is_address()  # one that we did not give may be an old one: looked up again until somebody answers there
         return self.address is not None and self.run.guests.greets(self.address)
 
     def _is_done(self) -> bool:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tinycloud.drivers.host import Host
     from tinycloud.engine.parts import Parts
 
+_KEYS = {"file", "text", "given", "secrets"}
+
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
@@ -41,6 +43,20 @@ def recover(parts: Parts) -> Recovered:
     return Recovered(tuple(whole), tuple(sorted(bare)), tuple(sorted(known)))
 
 
+def restore_record(parts: Parts, stack: str) -> None:
+    """After an undo the database says of a stack what its host says again: what was asked for before, or nothing.
+
+    While data volumes of it are left its secrets stay, for those may need them.
+    """
+    notes = [notes[stack] for host in parts.hosts.values() if stack in (notes := _read_notes(host))]
+    present = parts.store.find_stack(stack)
+    if notes:
+        note, outputs = notes[0], present.outputs if present else {}
+        parts.store.save_stack(StackRecord(stack, note["file"], note["text"], note["given"], note["secrets"], outputs, time.time()))
+    elif not read_world(parts.hosts.values()).stack_volumes(stack):
+        parts.store.forget_stack(stack)
+
+
 def _read_notes(host: Host) -> dict[str, dict[str, Any]]:
     """The newest note of each stack; one that was half written is passed over."""
     out: dict[str, dict[str, Any]] = {}
@@ -52,6 +68,6 @@ def _read_notes(host: Host) -> dict[str, dict[str, Any]]:
             note = json.loads(host.volumes.download_bytes(volume))
         except ValueError:
             continue
-        if isinstance(note, dict) and note.get("stack") == name.stack:
+        if isinstance(note, dict) and note.get("stack") == name.stack and note.keys() >= _KEYS:
             out[name.stack] = note
     return out

@@ -28,3 +28,8 @@ def get_machine(world: World, ref: str) -> Machine:
         facts = [m.ref for m in found[:10]]
         raise NotFound(f'"{ref}" means {len(found)} machines', code="ambiguous", facts=facts, hint=f"say which, for example {facts[0]}")
     return found[0]
+
+
+def make_wake_hint(machine: Machine) -> str:
+    """What to type so that a machine runs: start does nothing for one that is paused."""
+    return f"tinycloud {'resume' if machine.state == 'paused' else 'start'} {machine.ref}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tinycloud.engine.probe import collect_facts, find_address
+from tinycloud.engine.refs import make_wake_hint
 from tinycloud.model.units import Bytes
 
 if TYPE_CHECKING:
@@ -80,8 +81,6 @@ def _history(parts: Parts, machine: Machine) -> list[str]:
 def _hints(machine: Machine, guest: list[str]) -> list[str]:
     if machine.state == "paused" and machine.reason == "no space":
         return ["tinycloud image list", f"tinycloud resume {machine.ref}"]
-    if machine.state in ("stopped", "crashed"):
-        return [f"tinycloud start {machine.ref}"]
-    if machine.state == "paused":
-        return [f"tinycloud resume {machine.ref}"]
+    if machine.state in ("stopped", "crashed", "paused"):
+        return [make_wake_hint(machine)]
     return [f"tinycloud console {machine.ref}"] if any("no ssh" in line or "failed" in line or "ended" in line for line in guest) else []

@@ -7,7 +7,7 @@ A :class:`Text` is a sequence of parts: plain strings, :class:`Secret` values an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,3 +84,14 @@ def make_text(value: object) -> Text:
     if isinstance(value, bool):
         return Text(("true" if value else "false",))
     return Text((str(value),))
+
+
+def reveal(value: Any) -> Any:
+    """Any value with the secrets in it shown, alone or within texts: for what goes to one machine and nobody else."""
+    if isinstance(value, dict):
+        return {key: reveal(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [reveal(item) for item in value]
+    if isinstance(value, Secret):
+        return value.value
+    return value.reveal() if isinstance(value, Text) else str(value) if isinstance(value, Ref) else value

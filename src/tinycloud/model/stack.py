@@ -115,9 +115,11 @@ class Part(BaseModel):
 class Input(Part):
     """A value that is asked for when the stack is made."""
 
-    type: Literal["string", "integer", "number", "boolean", "size", "list", "secret"] = "string"
+    type: Literal["string", "integer", "number", "boolean", "size", "list", "secret"] = Field(
+        "string", description="a secret is never printed in plans, logs and errors"
+    )
     default: Any = Field(None, description="used when no value is given; a secret without one is generated and kept")
-    description: StrictStr = ""
+    description: StrictStr = Field("", description="for the reader of the file")
     choices: tuple[Any, ...] = Field((), description="the only values allowed")
     length: StrictInt = Field(20, ge=8, le=128, description="of a generated secret, in characters")
 
@@ -125,8 +127,8 @@ class Input(Part):
 class ImageUse(Part):
     """Which image a name of this stack stands for."""
 
-    source: StrictStr = Field(description="an image's name or sha256, or a file (with a / in it)")
-    user: StrictStr | None = Field(None, description="who logs in by ssh, when the image does not say")
+    source: StrictStr = Field(description="an image's name, or its sha256 (6 digits do); a file or an address is refused by this version")
+    user: StrictStr | None = Field(None, description="who logs in by ssh; default: what the image says")
 
 
 class Network(Part):
@@ -137,7 +139,7 @@ class Network(Part):
         "nat",
         description="nat: out through the host; isolated: nowhere; routed: the site knows the way; {bridge: NAME}: a bridge of the host",
     )
-    mtu: StrictInt | None = Field(None, ge=576, le=65521)
+    mtu: StrictInt | None = Field(None, ge=576, le=65521, description="largest packet, in bytes; default: the kernel's, 1500")
 
     @property
     def bridge(self) -> str | None:
@@ -154,76 +156,83 @@ Ports = Annotated[
 class Rule(Part):
     """One line of a policy: what, and from or to whom."""
 
-    tcp: Ports | None = None
-    udp: Ports | None = None
-    icmp: StrictBool = False
-    any: StrictBool = False
+    tcp: Ports | None = Field(None, description="a port, a range such as 8000-8100, or a list of them")
+    udp: Ports | None = Field(None, description="the same for UDP")
+    icmp: StrictBool = Field(False, description="ping and its kin")
+    any: StrictBool = Field(False, description="every protocol")
     peer_from: StrictStr | dict[Name, Name] | None = Field(None, alias="from", description="anywhere, network, host, a CIDR, {group: NAME}")
     peer_to: StrictStr | dict[Name, Name] | None = Field(None, alias="to", description="anywhere, network, host, a CIDR, {group: NAME}")
 
 
 class Policy(Part):
-    """A named list of access rules."""
+    """A named list of access rules. Read and checked; a group that uses one is refused, for this version does not enforce them."""
 
-    inbound: tuple[Rule, ...] = ()
-    outbound: tuple[Rule, ...] = ()
+    inbound: tuple[Rule, ...] = Field((), description="who may reach the machine")
+    outbound: tuple[Rule, ...] = Field((), description="whom the machine may reach")
 
 
 class Cpus(Part):
     """Virtual CPUs and how they look to the guest. ``sockets`` x ``cores`` x ``threads`` is at least ``count``."""
 
-    count: StrictInt = Field(1, ge=1, le=4096)
+    count: StrictInt = Field(1, ge=1, le=4096, description="how many it starts with")
     max: StrictInt | None = Field(None, ge=1, le=4096, description="how far count may grow while the machine runs")
-    sockets: StrictInt | None = Field(None, ge=1, le=4096)
-    cores: StrictInt = Field(1, ge=1, le=4096)
-    threads: StrictInt = Field(1, ge=1, le=4096)
-    model: StrictStr | None = Field(None, description="a CPU model of libvirt, host-model, host-passthrough or maximum")
+    sockets: StrictInt | None = Field(None, ge=1, le=4096, description="default: as many as are needed")
+    cores: StrictInt = Field(1, ge=1, le=4096, description="of each socket")
+    threads: StrictInt = Field(1, ge=1, le=4096, description="of each core")
+    model: StrictStr | None = Field(
+        None,
+        description="a CPU model of libvirt, host-model, host-passthrough or maximum; default: host-model under kvm, maximum under qemu",
+    )
 
 
 class Nic(Part):
     """A machine's place in a network."""
 
-    network: Name
-    model: StrictStr = Field("virtio", pattern=r"^[a-z0-9_-]+$")
+    network: Name = Field(description="a name from networks:")
+    model: StrictStr = Field("virtio", pattern=r"^[a-z0-9_-]+$", description="the card that the guest sees: virtio, e1000e, rtl8139 …")
 
 
 class Volume(Part):
     """A data disk with a life of its own, one for each machine of the group."""
 
-    name: Name
-    size: Size
+    name: Name = Field(description="its first 20 letters are the disk's serial number in the guest")
+    size: Size = Field(description="it may grow later, never shrink")
     keep: StrictBool = Field(False, description="stays when the machine goes, until down --volumes")
-    bus: Bus = "virtio"
+    bus: Bus = Field("virtio", description="how the guest sees it")
 
 
 class User(Part):
     """An account in the guest."""
 
-    name: StrictStr = Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")
+    name: StrictStr = Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$", description="the login name")
     password: Words | None = Field(None, description="reaches the guest as a salted SHA-512 hash")
     ssh_keys: tuple[StrictStr, ...] = Field((), description="public keys, or files that hold them")
-    groups: tuple[StrictStr, ...] = ()
-    shell: StrictStr = ""
+    groups: tuple[StrictStr, ...] = Field((), description="groups besides the user's own")
+    shell: StrictStr = Field("", description="default: the guest's own choice")
     sudo: StrictBool = Field(False, description="all rights without a password")
 
 
 class GuestFile(Part):
     """A file in the guest."""
 
-    path: StrictStr = Field(pattern=r"^/")
-    content: Words | None = None
-    source: StrictStr | None = Field(None, description="a file beside the stack file, instead of content")
-    mode: StrictStr = Field("0644", pattern=r"^0?[0-7]{3,4}$")
-    owner: StrictStr = "root:root"
+    path: StrictStr = Field(pattern=r"^/", description="where it stands in the guest")
+    content: Words | None = Field(None, description="the text of the file; references are replaced")
+    source: StrictStr | None = Field(
+        None, description="a file beside the stack file, at most 1 MiB of text, instead of content; taken as it is"
+    )
+    mode: StrictStr = Field("0644", pattern=r"^0?[0-7]{3,4}$", description="access rights, octal, in quotes")
+    owner: StrictStr = Field("root:root", description="USER:GROUP")
 
 
 class Guest(Part):
-    """What is set up inside the guest at its first start."""
+    """What is set up inside the guest at its first start, and once more when it changes."""
 
-    users: tuple[User, ...] = ()
-    ssh_keys: tuple[StrictStr, ...] = Field((), description="who else may log in as the image's own user")
-    packages: tuple[StrictStr, ...] = ()
-    files: tuple[GuestFile, ...] = ()
+    users: tuple[User, ...] = Field((), description="accounts besides the image's own user")
+    ssh_keys: tuple[StrictStr, ...] = Field(
+        (), description="who else may log in as the image's own user: public keys, or files that hold them"
+    )
+    packages: tuple[StrictStr, ...] = Field((), description="installed with the guest's package manager, after its lists are fetched")
+    files: tuple[GuestFile, ...] = Field((), description="files to write")
     run: tuple[Words, ...] = Field((), description="shell commands, in order; one that fails makes the machine not ready")
     user_data: dict[StrictStr, Any] = Field({}, description="more keys of cloud-init's #cloud-config, passed on as they are")
 
@@ -231,8 +240,10 @@ class Guest(Part):
 class Ready(Part):
     """When a machine counts as ready, and how long that may take."""
 
-    level: Level = "done"
-    timeout: Time = Duration(300)
+    level: Level = Field(
+        "done", description="started: it runs; address: one is known; ssh: a server answers; done: set-up ended without error"
+    )
+    timeout: Time = Field(Duration(300), description="then up fails, with the facts")
 
 
 class Patch(Part):
@@ -243,33 +254,39 @@ class Patch(Part):
     text: StrictStr | None = Field(None, description="the element's new text")
     add: StrictStr | None = Field(None, description="XML to add inside")
     replace: StrictStr | None = Field(None, description="XML to put in its place")
-    remove: StrictBool = False
+    remove: StrictBool = Field(False, description="take the element out")
 
 
 class Group(Part):
     """``count`` equal machines."""
 
-    count: StrictInt = Field(1, ge=0, le=100_000)
+    count: StrictInt = Field(1, ge=0, le=100_000, description="how many; they are called NAME-1, NAME-2 …")
     image: StrictStr | None = Field(None, description="a name from images:, or of an image in the store; none: an empty disk")
-    memory: Size = Bytes(512 * 1024**2)
+    memory: Size = Field(Bytes(512 * 1024**2), description="what each machine has")
     memory_max: Size | None = Field(None, description="how far memory may grow while the machine runs")
-    cpus: Annotated[Cpus, BeforeValidator(_wrap("count", int), json_schema_input_type=int | Cpus)] = Cpus()
+    cpus: Annotated[Cpus, BeforeValidator(_wrap("count", int), json_schema_input_type=int | Cpus)] = Field(
+        Cpus(), description="a number, or more about them"
+    )
     disk: Size | None = Field(None, description="size of the root disk; default: the image's own")
-    disk_bus: Bus = "virtio"
-    networks: tuple[Annotated[Nic, BeforeValidator(_wrap("network", str), json_schema_input_type=str | Nic)], ...] = ()
-    policies: tuple[Name, ...] = ()
-    volumes: tuple[Volume, ...] = ()
+    disk_bus: Bus = Field("virtio", description="of the root disk and of the seed")
+    networks: tuple[Annotated[Nic, BeforeValidator(_wrap("network", str), json_schema_input_type=str | Nic)], ...] = Field(
+        (), description="a NIC in each, in this order"
+    )
+    policies: tuple[Name, ...] = Field((), description="not enforced by this version: a group with policies is refused")
+    volumes: tuple[Volume, ...] = Field((), description="data disks; each machine of the group has its own")
     needs: tuple[Name, ...] = Field((), description="groups that are ready before this one starts")
-    boot: tuple[Literal["disk", "network", "cdrom"], ...] = Field(("disk",), min_length=1)
-    firmware: Literal["bios", "uefi"] = "bios"
-    graphics: Literal["vnc", "none"] = "vnc"
-    serial: StrictBool = True
-    hypervisor: Literal["auto", "kvm", "qemu"] = "auto"
+    boot: tuple[Literal["disk", "network", "cdrom"], ...] = Field(("disk",), min_length=1, description="what it starts from, in order")
+    firmware: Literal["bios", "uefi"] = Field("bios", description="uefi is without secure boot")
+    graphics: Literal["vnc", "none"] = Field("vnc", description="vnc listens on 127.0.0.1 of the host")
+    serial: StrictBool = Field(True, description="a serial line, for console and for the log that why reads")
+    hypervisor: Literal["auto", "kvm", "qemu"] = Field("auto", description="auto: kvm where the processor can, else qemu's emulation")
     template: StrictStr | None = Field(None, description="a libvirt XML template (Jinja2) instead of the shipped one")
     values: dict[StrictStr, Any] = Field({}, description="handed to the template as values.NAME")
     xml: tuple[Patch, ...] = Field((), description="changes to the rendered libvirt XML")
-    guest: Guest = Guest()
-    ready: Annotated[Ready, BeforeValidator(_wrap("level", str), json_schema_input_type=Level | Ready)] = Ready()
+    guest: Guest = Field(Guest(), description="needs an image that reads a NoCloud seed")
+    ready: Annotated[Ready, BeforeValidator(_wrap("level", str), json_schema_input_type=Level | Ready)] = Field(
+        Ready(), description="a level, or level and timeout"
+    )
     autostart: StrictBool = Field(True, description="started again when the host starts")
     stop_timeout: Time = Field(Duration(60), description="how long a clean shutdown may take before the power is cut")
 
@@ -278,10 +295,12 @@ class Stack(Part):
     """One file, everything it declares."""
 
     stack: Name = Field(description="the name of the stack")
-    description: StrictStr = ""
-    inputs: dict[Word, Input] = {}
-    images: dict[Name, Annotated[ImageUse, BeforeValidator(_wrap("source", str), json_schema_input_type=str | ImageUse)]] = {}
-    networks: dict[Name, Network] = {}
-    policies: dict[Name, Policy] = {}
-    groups: dict[Name, Group] = {}
-    outputs: dict[Word, Any] = {}
+    description: StrictStr = Field("", description="for the reader of the file")
+    inputs: dict[Word, Input] = Field({}, description="values that are asked for: --set NAME=VALUE, --inputs FILE")
+    images: dict[Name, Annotated[ImageUse, BeforeValidator(_wrap("source", str), json_schema_input_type=str | ImageUse)]] = Field(
+        {}, description="this stack's own names for images"
+    )
+    networks: dict[Name, Network] = Field({}, description="networks, by name")
+    policies: dict[Name, Policy] = Field({}, description="lists of access rules, by name")
+    groups: dict[Name, Group] = Field({}, description="machines, by the name of their group")
+    outputs: dict[Word, Any] = Field({}, description="what tinycloud outputs tells: values and references")

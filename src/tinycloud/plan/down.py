@@ -10,11 +10,18 @@ from tinycloud.plan.steps import StepList
 from tinycloud.plan.up import fingerprint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinycloud.model.names import VolumeName
+    from tinycloud.model.stack import Stack
     from tinycloud.model.world import World
 
 
-def plan_down(stack: str, world: World, *, volumes: bool = False) -> Plan:
-    """The plan for taking ``stack`` away. Volumes marked keep stay unless ``volumes``."""
+def plan_down(stack: str, world: World, declared: Stack | None = None, *, volumes: bool = False) -> Plan:
+    """The plan for taking ``stack`` away. Volumes marked keep stay unless ``volumes``.
+
+    A data volume that no machine has stays too, unless ``declared``, what was last asked for, says that it need not be kept.
+    """
     machines = world.stack_machines(stack)
     steps = StepList(world.home)
     stops = steps.stop_all(machines)
@@ -25,19 +32,19 @@ def plan_down(stack: str, world: World, *, volumes: bool = False) -> Plan:
         steps.remove_network(stack, network.name, network.host, off)
         changes.append(describe_network(network))
     theirs = {volume for machine in machines for volume in machine.mark.volumes}
-    changes += _remove_others(stack, world, steps, theirs, volumes=volumes)
+    changes += _remove_others(stack, world, steps, theirs, lambda name: not name.is_data or volumes or _is_disposable(name, declared))
     hosts = {step.host for step in steps.steps if step.kind != "gate"}
     return Plan(stack, "down", tuple(changes), steps.finish(), hosts=tuple(sorted(hosts)), parent=fingerprint(world, stack))
 
 
-def _remove_others(stack: str, world: World, steps: StepList, theirs: set[str], *, volumes: bool) -> list[Change]:
+def _remove_others(stack: str, world: World, steps: StepList, theirs: set[str], may_go: Callable[[VolumeName], bool]) -> list[Change]:
     """Files of the stack that none of its machines has: notes, what an interrupted execution left, volumes that were kept before."""
     changes = []
     for name, volume in world.stack_volumes(stack):
         label = f"{name.machine}/{name.role.removeprefix('vol-')}"
         if volume.name in theirs:
             continue
-        if name.is_data and not volumes:
+        if not may_go(name):
             changes.append(describe_kept(label, str(volume.capacity)))
             continue
         steps.remove_volume(volume.host, volume.name, name.machine, "off")
@@ -46,3 +53,8 @@ def _remove_others(stack: str, world: World, steps: StepList, theirs: set[str], 
         elif name.machine:
             changes.append(Change(Act.REMOVE, "volume", label, f"left over, {volume.allocation}", Price.REMOVE))
     return changes
+
+
+def _is_disposable(name: VolumeName, declared: Stack | None) -> bool:
+    group = declared.groups.get(name.machine.rpartition("-")[0]) if declared else None
+    return group is not None and any(f"vol-{volume.name}" == name.role and not volume.keep for volume in group.volumes)

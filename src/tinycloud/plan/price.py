@@ -130,8 +130,8 @@ _HOT_BUSES = ("virtio", "scsi")
 
 def _volume(name: str, old: VolumeSpec | None, new: VolumeSpec | None) -> str:
     if old is None or new is None:
-        stays = " (its file stays)" if old and old.keep else ""
-        return f"volume {name} {old.size if old else 'none'} → {new.size if new else 'none'}{stays}"
+        fate = (" (its file stays)" if old.keep else " (with all that is on it)") if old else ""
+        return f"volume {name} {old.size if old else 'none'} → {new.size if new else 'none'}{fate}"
     pairs = (("", old.size, new.size), ("bus ", old.bus, new.bus), ("keep ", old.keep, new.keep))
     return f"volume {name} " + ", ".join(f"{word}{_show(was)} → {_show(will)}" for word, was, will in pairs if was != will)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tinycloud.source.load import KeyPath
 
 _LEAST: Final = 1024**2
-_MOST_VOLUMES: Final = 24  # vda is the root disk, vdz the seed
+_MOST_VOLUMES: Final = 24  # of 26 letters one is the root disk's and one the seed's
 _MOST_IDE: Final = 3  # of the four there are; the seed takes one
 _PATCHES: Final = ("set", "text", "add", "replace", "remove")
 

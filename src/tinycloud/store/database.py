@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from tinycloud.errors import Refused
+from tinycloud.store.peek import make_unreadable
 
 HEAD: Final = "0001"
 """The newest migration. Kept here so that an up-to-date database opens without alembic (0.2 s of import)."""
@@ -15,15 +19,25 @@ _BUSY_SECONDS: Final = 30
 
 
 def open_database(path: Path) -> Engine:
-    """The engine for a file that is made, 0600, when it is not there."""
+    """The engine for a file that is made, 0600, when it is not there.
+
+    Raises Refused for a file that is no database of ours, or one of a newer version.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
     event.listen(engine, "connect", _configure)
-    with engine.connect() as connection:
-        if _version(connection) != HEAD:
-            _migrate(engine)
+    try:
+        with engine.connect() as connection:
+            version = _version(connection)
+    except DatabaseError as err:
+        raise make_unreadable(path, err.orig, is_broken=not isinstance(err, OperationalError)) from err
+    if version is not None and version > HEAD:
+        hint = "use that version, or another --state"
+        raise Refused(f"{path} was written by a newer version ({version}; this one knows {HEAD})", code="newer-database", hint=hint)
+    if version != HEAD:
+        _migrate(engine)
     return engine
 
 

@@ -6,7 +6,7 @@ import string
 from typing import TYPE_CHECKING, Any, Final
 
 from tinycloud.model.names import make_network_name, make_serial
-from tinycloud.model.secret import Ref, Text
+from tinycloud.model.secret import reveal
 from tinycloud.templates.render import render, render_text
 from tinycloud.templates.xml import apply_patches, parse_xml, stamp, to_text
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 _CHIPSETS: Final = {"x86_64": "q35", "i686": "q35", "aarch64": "virt", "ppc64le": "pseries", "s390x": "s390-ccw-virtio"}
 _LETTERS: Final = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd"}
+_SEED_LETTERS: Final = {"vd": "z", "sd": "f"}
+"""The seed has a letter of its own, so that data volumes come and go without moving it; sdf is on the first SCSI or SATA controller."""
+_SCSI_UNITS: Final = 7
+"""How many targets libvirt puts on one SCSI controller."""
 _CPU_MODELS: Final = {"kvm": "host-model", "qemu": "maximum"}
 
 LOGS = "/var/log/libvirt/qemu"
@@ -36,7 +40,7 @@ def render_domain(wanted: Wanted, arch: str, pool_path: str, templates: Mapping[
     """
     group, mark = wanted.group, wanted.mark
     what = f'group "{mark.group}"'
-    values = {"machine": make_machine(mark, arch, pool_path), "host": {"arch": arch, "name": wanted.host}, "values": _plain(group.values)}
+    values = {"machine": make_machine(mark, arch, pool_path), "host": {"arch": arch, "name": wanted.host}, "values": reveal(group.values)}
     if group.template:
         text = render_text(templates[group.template], values, group.template)
     else:
@@ -50,15 +54,6 @@ def render_domain(wanted: Wanted, arch: str, pool_path: str, templates: Mapping[
 def render_disk(disk: Mapping[str, Any]) -> str:
     """The XML of one disk, as plugged into a running machine."""
     return render("disk.xml.j2", {"disk": disk})
-
-
-def _plain(value: Any) -> Any:
-    """Values for a template: texts revealed, for what they hold goes to this one machine."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value.reveal() if isinstance(value, Text) else str(value) if isinstance(value, Ref) else value
 
 
 def make_machine(mark: Mark, arch: str, pool_path: str) -> dict[str, Any]:
@@ -92,6 +87,7 @@ def make_machine(mark: Mark, arch: str, pool_path: str) -> dict[str, Any]:
         "serial": spec.serial,
         "serial_log": serial_log(mark.domain),
         "usb": "usb" in buses,
+        "scsi_controllers": max((_scsi_controller(disk["target"]) + 1 for disk in disks if disk["bus"] == "scsi"), default=0),
         "disks": disks,
         "nics": _make_nics(mark, order),
     }
@@ -106,13 +102,13 @@ def _make_disks(mark: Mark, pool_path: str) -> list[dict[str, Any]]:
     root = {"file": mark.disk_volume, "bus": spec.disk_bus, "serial": "root"}
     data = [{"file": mark.data_volume(v.name), "bus": v.bus, "serial": make_serial(v.name)} for v in spec.volumes]
     seed = [{"file": mark.seed_volume, "bus": spec.disk_bus, "serial": "seed"}] if mark.seed_volume else []
-    letters = {prefix: iter(string.ascii_lowercase) for prefix in _LETTERS.values()}
+    letters = {prefix: iter(string.ascii_lowercase.replace(_SEED_LETTERS.get(prefix, " "), "")) for prefix in _LETTERS.values()}
     out = []
     for disk in [root, *data, *seed]:
         is_seed = disk["serial"] == "seed"
         bus = str(disk["bus"])
-        # The seed stands last, at a letter of its own, so that data volumes come and go without moving it.
-        letter = "z" if is_seed and bus != "ide" else next(letters[_LETTERS[bus]])
+        prefix = _LETTERS[bus]
+        letter = _SEED_LETTERS[prefix] if is_seed and prefix in _SEED_LETTERS else next(letters[prefix])
         out.append(
             {
                 **disk,
@@ -120,10 +116,14 @@ def _make_disks(mark: Mark, pool_path: str) -> list[dict[str, Any]]:
                 "format": "raw" if is_seed else "qcow2",
                 "device": "cdrom" if is_seed and bus != "virtio" else "disk",
                 "readonly": is_seed,
-                "target": _LETTERS[bus] + letter,
+                "target": prefix + letter,
             }
         )
     return out
+
+
+def _scsi_controller(target: str) -> int:
+    return string.ascii_lowercase.index(target[-1]) // _SCSI_UNITS
 
 
 def _make_nics(mark: Mark, order: dict[str, int]) -> list[dict[str, Any]]:

@@ -91,7 +91,7 @@ def test_a_stack_that_somebody_works_on_is_busy(cloud: Cloud, stack: Path) -> No
             cloud.down("hello")
     finally:
         kill(child)
-    assert busy.value.facts[0].startswith(f"by up by somebody, pid {child}, since ")
+    assert busy.value.facts[0].startswith(f"up by somebody, pid {child}, since ")
     assert list_things(cloud) == []
     cloud.up(stack)
 

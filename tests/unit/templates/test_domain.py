@@ -105,7 +105,9 @@ def test_disks_are_found_by_serial_and_the_seed_stands_last() -> None:
     assert [disk.find("readonly") is not None for disk in root.findall("devices/disk")] == [False, False, False, True]
 
 
-@pytest.mark.parametrize(("bus", "device", "target"), [("virtio", "disk", "vdz"), ("sata", "cdrom", "sdz"), ("ide", "cdrom", "hdb")])
+@pytest.mark.parametrize(
+    ("bus", "device", "target"), [("virtio", "disk", "vdz"), ("sata", "cdrom", "sdf"), ("scsi", "cdrom", "sdf"), ("ide", "cdrom", "hdb")]
+)
 def test_the_seed_is_a_cd_where_the_bus_knows_them(bus: str, device: str, target: str) -> None:
     seed = render(a_mark(disk_bus=bus)).findall("devices/disk")[-1]
     assert (seed.get("device"), seed.find("target").get("dev"), seed.findtext("serial")) == (device, target, "seed")
@@ -198,3 +200,12 @@ def test_a_disk_that_is_plugged_in_is_described_as_in_the_domain() -> None:
 
 def test_values_of_the_group_do_not_reach_the_shipped_template() -> None:
     assert etree.tostring(render(group=Group(image="nano", values={"a": "b"}))) == etree.tostring(render())
+
+
+def test_scsi_disks_have_paravirtual_controllers_enough_for_them() -> None:
+    few = render(a_mark(disk_bus="scsi"))
+    assert attribute(few, "devices/controller[@type='scsi']", "model") == ["virtio-scsi"]
+    many = render(a_mark(disk_bus="scsi", volumes=tuple(VolumeSpec(f"v{n}", GIB, bus="scsi") for n in range(8))))
+    assert attribute(many, "devices/disk/target", "dev") == ["sda", "sdb", "sdc", "sdd", "sde", "sdg", "sdh", "sdi", "sdj", "sdf"]
+    assert attribute(many, "devices/controller[@type='scsi']", "index") == ["0", "1"]
+    assert attribute(render(a_mark()), "devices/controller[@type='scsi']", "index") == []

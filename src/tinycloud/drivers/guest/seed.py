@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.drivers.guest.iso import make_iso
-from tinycloud.model.secret import Text
+from tinycloud.model.secret import reveal
 
 if TYPE_CHECKING:
     from tinycloud.drivers.guest.keys import Keys
@@ -75,7 +75,7 @@ def make_user_data(wanted: Wanted, keys: Keys) -> dict[str, Any]:
         data["write_files"] = [_make_file(file) for file in guest.files]
     if guest.run:
         data["runcmd"] = [command.reveal() for command in guest.run]
-    data.update(_reveal(guest.user_data))
+    data.update(reveal(guest.user_data))
     return data
 
 
@@ -113,11 +113,3 @@ def hash_password(password: str, salt_from: str) -> str:
         from passlib.hash import sha512_crypt  # 0.1 s
 
         return str(sha512_crypt.using(salt=salt, rounds=5000).hash(password))
-
-
-def _reveal(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _reveal(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_reveal(item) for item in value]
-    return value.reveal() if isinstance(value, Text) else value

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
+
+from lxml import etree
 
 from tinycloud.drivers.libvirt.errors import NO_DOMAIN, OPERATION_INVALID, guarded
 from tinycloud.drivers.records import DomainRecord, NicCounters
@@ -11,6 +14,8 @@ from tinycloud.model.machine import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from tinycloud.drivers.shell import Shell
 
 # virDomainState and the reasons that matter (https://libvirt.org/html/libvirt-libvirt-domain.html)
 _STATES: Final = {0: "running", 1: "running", 2: "running", 3: "paused", 4: "stopping", 5: "stopped", 6: "crashed", 7: "suspended"}
@@ -30,14 +35,15 @@ _LIVE, _CONFIG = 1, 2
 _SECURE, _INACTIVE = 1, 2  # with passwords, or defining it again would lose them
 _METADATA_ELEMENT: Final = 2
 _UNDEFINE: Final = 1 | 2 | 4 | 16  # managed save, snapshots' and NVRAM's files, checkpoints' metadata
-_SOURCES: Final = {"lease": 0, "agent": 1, "arp": 2}
+_SOURCES: Final = {"lease": 0, "agent": 1}
 
 
 class Domains:
     """Calls by name; each names what it was doing when libvirt refuses."""
 
-    def __init__(self, conn: Any) -> None:
+    def __init__(self, conn: Any, shell: Shell) -> None:
         self._conn = conn
+        self._shell = shell
 
     def list_all(self) -> list[DomainRecord]:
         """Every domain, running or not. One that vanishes meanwhile is left out."""
@@ -199,6 +205,8 @@ class Domains:
         domain = self._find(name)
         if domain is None:
             return []
+        if source == "arp":
+            return self._list_neighbours(name)
         try:
             with guarded(f"ask for the addresses of {name}"):
                 nics = domain.interfaceAddresses(_SOURCES[source], 0)
@@ -210,6 +218,14 @@ class Domains:
             for a in nic["addrs"] or ()
             if a["type"] == 0 and not a["addr"].startswith("127.") and nic["hwaddr"]
         ]
+
+    def _list_neighbours(self, name: str) -> list[Lease]:
+        """What the host's kernel learnt by ARP, what it is sure of first. Not asked through libvirt, which stumbles over long tables."""
+        macs = {mac.get("address") for mac in etree.fromstring(self.get_xml(name)).findall("devices/interface/mac")}
+        done = self._shell.run(["ip", "-j", "-4", "neigh"], check=False)
+        rows = [row for row in json.loads(done.stdout or "[]") if row.get("lladdr") in macs]
+        rows.sort(key=lambda row: "REACHABLE" not in row.get("state", ()))
+        return [Lease(row["lladdr"], row["dst"], "arp") for row in rows]
 
     def list_nic_counters(self, name: str, taps: dict[str, str]) -> list[NicCounters]:
         """Counters of the NICs in ``taps`` (tap → MAC) of a running domain."""

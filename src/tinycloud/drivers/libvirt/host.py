@@ -14,6 +14,7 @@ from tinycloud.drivers.libvirt.errors import guarded, load_libvirt, translate
 from tinycloud.drivers.libvirt.facts import read_facts, read_memory
 from tinycloud.drivers.libvirt.networks import Networks
 from tinycloud.drivers.libvirt.volumes import Volumes
+from tinycloud.errors import Missing
 from tinycloud.model.names import POOL
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from tinycloud.drivers.records import HostRecord
     from tinycloud.drivers.shell import Shell
+    from tinycloud.errors import TinycloudError
 
 
 class LibvirtHost:
@@ -54,10 +56,13 @@ class LibvirtHost:
                 return self._connect_by_sudo(failure)
             raise failure from err
 
-    def _connect_by_sudo(self, failure: Exception) -> Any:
+    def _connect_by_sudo(self, failure: TinycloudError) -> Any:
         """A user outside the libvirt group who may use sudo: let libvirt's own helper carry the protocol as root."""
-        if self.shell.run(["sudo", "-n", "true"], check=False).status != 0:
-            raise failure
+        try:
+            self.shell.run(["true"], root=True)
+        except Missing as err:
+            failure.facts = (*failure.facts, *err.facts)
+            raise failure from err
         helper = self._state / "libvirt-by-sudo"
         helper.write_text(f"#!/bin/sh\nexec sudo -n {shlex.join(['virt-ssh-helper', 'qemu:///system'])}\n")
         helper.chmod(0o700)
@@ -66,7 +71,7 @@ class LibvirtHost:
 
     @property
     def domains(self) -> Domains:
-        return Domains(self._conn)
+        return Domains(self._conn, self.shell)
 
     @property
     def networks(self) -> Networks:
