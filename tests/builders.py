@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
+import tempfile
 from dataclasses import replace
+from functools import cache
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.simulation import Simulation
@@ -21,8 +26,6 @@ from tinycloud.store.store import Store
 from tinycloud.templates.objects import render_pool, render_volume
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tinycloud.model.plan import Plan
 
 SHA = sha256(b"an image").hexdigest()
@@ -113,3 +116,17 @@ def write_stack(folder: Path, text: str = HELLO, name: str = "stack.yaml") -> Pa
     path = folder / name
     path.write_text(text)
     return path
+
+
+def copy_up(folder: Path, text: str = HELLO) -> None:
+    """Make ``folder`` the folder of a fake cloud on which a stack is up: a copy, for an up takes a while."""
+    shutil.copytree(_bring_up(text), folder, dirs_exist_ok=True)
+
+
+@cache
+def _bring_up(text: str) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="tc-up-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with fake_cloud(folder) as cloud:
+        cloud.up(write_stack(folder, text))
+    return folder

@@ -161,7 +161,7 @@ class Machine:
         """The command that opens its serial line."""
         if not self.spec.serial:
             raise Refused(f"{self.ref} has no serial line", hint="serial: true in its group")
-        return ["virsh", "-c", self._host.uri, "console", "--safe", self.facts.mark.domain]
+        return self._host.make_virsh_argv("console", "--safe", self.facts.mark.domain)
 
     def serial(self, lines: int = 40) -> list[str]:
         """The last lines it said on its serial line, without control sequences."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,8 +16,13 @@ HELLO = "examples/hello.yaml"
 
 @pytest.fixture(scope="module")
 def up(bench: Bench) -> Iterator[Bench]:
+    """Brought up on a terminal: what is drawn there is compared at once."""
     before = bench.snapshot()
-    bench.run("up", HELLO, "--yes")
+    command = shlex.join([sys.executable, "-m", "tinycloud", "up", HELLO, "--yes"])
+    done = bench.call(["script", "-qec", command, "/dev/null"], TERM="xterm", COLUMNS="120")
+    assert done.status == 0, done.out
+    assert re.search(r"✓.*web-2 .*started .* done \d", done.out), done.out
+    assert "hello is up in" in done.out
     yield bench
     bench.run("down", "hello", "--yes")
     assert bench.snapshot() == before

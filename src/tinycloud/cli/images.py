@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinycloud.cli.inside import become_root
 from tinycloud.cli.output import print_json, print_table
-from tinycloud.cli.session import complete_image, json_option, open_cloud
+from tinycloud.cli.session import SESSION, complete_image, json_option, open_cloud, open_cloud_here
 
 if TYPE_CHECKING:
     from tinycloud.model.world import Image
@@ -47,7 +48,7 @@ def list_(as_json: bool) -> None:
     if as_json:
         print_json([_as_json(image) for image in images])
     elif images:
-        rows = [(", ".join(i.names), i.sha[:12], i.format, str(i.size), str(i.stored), i.user, _day(i.created)) for i in images]
+        rows = [(", ".join(i.names) or "-", i.sha[:12], i.format, str(i.size), str(i.stored), i.user, _day(i.created)) for i in images]
         print_table(("NAME", "SHA256", "FORMAT", "SIZE", "ON DISK", "LOGIN", "CREATED"), rows)
     else:
         print("no images; tinycloud image build nano makes a small one")
@@ -67,7 +68,8 @@ def show(name: str, as_json: bool) -> None:
     if as_json:
         print_json({**_as_json(image), "used_by": users})
         return
-    facts = {**_as_json(image), "names": ", ".join(image.names), "size": image.size, "stored": image.stored, "created": _day(image.created)}
+    names = ", ".join(image.names) or "-"
+    facts = {**_as_json(image), "names": names, "size": image.size, "stored": image.stored, "created": _day(image.created)}
     for key, value in {**facts, "used by": ", ".join(users) or "nobody"}.items():
         print(f"{key:<8} {value}")
 
@@ -79,10 +81,14 @@ def show(name: str, as_json: bool) -> None:
 @json_option
 def build(recipe: str, name: str, only_file: bool, as_json: bool) -> None:
     """Build an image from the distribution's packages."""
+    if SESSION.lab:
+        become_root()  # the same cache as inside
+    with open_cloud_here() as cloud:
+        file = cloud.images.build_file(recipe)
+    if only_file:
+        print(file)
+        return
     with open_cloud() as cloud:
-        if only_file:
-            print(cloud.images.build_file(recipe))
-            return
         _report(cloud.images.build(recipe, name), as_json=as_json)
 
 

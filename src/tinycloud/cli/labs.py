@@ -1,4 +1,4 @@
-"""Commands for labs, and the way into one."""
+"""Commands for labs."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import sys
 
 import click
 
+from tinycloud.cli.inside import become_root
 from tinycloud.cli.output import print_json, print_table
 from tinycloud.cli.session import json_option
-
-_INSIDE = "TINYCLOUD_INSIDE"
 
 _name = click.option("--name", default="lab", show_default=True, help="The lab's name.")
 
@@ -20,32 +19,12 @@ def group() -> None:
     """Labs: throw-away hosts on this machine, for trying. Need root."""
 
 
-def enter(where: str) -> None:
-    """Start this very command again inside a lab host; does nothing when it runs there already."""
-    lab, _, host = where.partition("/")
-    if os.environ.get(_INSIDE) == f"{lab}/{host or 'h1'}":
-        return
-    _become_root()
-    from tinycloud.lab import get_lab
-
-    argv = get_lab(lab).get_host(host or "h1").make_argv([sys.executable, "-m", "tinycloud", *sys.argv[1:]])
-    os.execvp(argv[0], argv)
-
-
-def _become_root() -> None:
-    """A lab is made of namespaces, which need root: go on through sudo where that works without a password."""
-    if os.geteuid() != 0:
-        keep = [f"{key}={value}" for key, value in os.environ.items() if key.startswith("TINYCLOUD_") or key == "PATH"]
-        argv = ["sudo", "-n", "env", *keep, sys.executable, "-m", "tinycloud", *sys.argv[1:]]
-        os.execvp(argv[0], argv)
-
-
 @group.command()
 @_name
 @click.option("--hosts", type=click.IntRange(1, 50), default=1, show_default=True, help="How many hosts.")
 def up(name: str, hosts: int) -> None:
     """Open a lab."""
-    _become_root()
+    become_root()
     from tinycloud.lab import open_lab
 
     lab = open_lab(name, hosts)
@@ -80,7 +59,7 @@ def list_(as_json: bool) -> None:
 @_name
 def shell(host: str, words: tuple[str, ...], name: str) -> None:
     """Enter a lab host, or run a command there."""
-    _become_root()
+    become_root()
     from tinycloud.lab import get_lab
 
     target = get_lab(name).get_host(host)
@@ -95,7 +74,7 @@ def shell(host: str, words: tuple[str, ...], name: str) -> None:
 @_name
 def down(name: str) -> None:
     """Remove a lab: every process, namespace and file of it."""
-    _become_root()
+    become_root()
     from tinycloud.lab import get_lab
 
     get_lab(name).close()

@@ -68,6 +68,9 @@ class Rows:
     def feed(self, event: Event) -> None:
         if event.kind == "begin":
             self.title = f"{event.text}  execution {event.execution}"
+        if event.kind == "end":
+            for row in self.rows.values():
+                row.state = "done" if row.state == "waiting" else row.state
         if not event.subject:
             return
         row = self.rows.setdefault(event.subject, Row(event.subject, event.at))
@@ -88,7 +91,7 @@ class Rows:
         if word := _DID.get(event.action):
             row.levels.append(word)
         if row.open <= 0:
-            row.state, row.ended, row.doing = "done", event.at, ""
+            row.state, row.ended, row.doing = "done" if row.levels else "waiting", event.at, ""
 
     def _failed(self, row: Row, event: Event) -> None:
         row.state, row.ended, row.doing = "failed", event.at, event.text
@@ -148,7 +151,8 @@ class Live(Display):
         self._rows = Rows()
         self._lock = threading.Lock()
         self._tick = 0
-        self._live = RichLive(console=Console(), get_renderable=self._draw, refresh_per_second=8, transient=False)
+        self._console = Console()
+        self._live = RichLive(console=self._console, get_renderable=self._draw, refresh_per_second=8, transient=False)
 
     def open(self) -> None:
         self._live.start()
@@ -168,7 +172,7 @@ class Live(Display):
             rows = list(self._rows.rows.values())
             out = Text(self._rows.title + "\n", no_wrap=True, overflow="ellipsis")
         width = max((len(row.subject) for row in rows), default=0)
-        most = max(4, self._live.console.size.height - 4)
+        most = max(4, self._console.size.height - 4)
         for row in self._pick(rows, most):
             sign, colour = _SIGNS[row.state]
             out.append(f"  {sign or _SPINNER[self._tick % len(_SPINNER)]} ", style=colour or "default")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 import click
@@ -42,9 +43,7 @@ class UnknownCommand(click.UsageError):
 @click.option("--verbose", "-v", is_flag=True, help="Show each command run on a host.")
 def app(uri: str | None, state: str | None, lab: str | None, verbose: bool) -> None:
     """A private cloud for the servers you already have."""
-    SESSION.uri, SESSION.state, SESSION.verbose = uri, state, verbose
-    if lab:
-        labs.enter(lab)
+    SESSION.uri, SESSION.state, SESSION.lab, SESSION.verbose = uri, state, lab, verbose
 
 
 for command in (*stacks.COMMANDS, *machines.COMMANDS, images.group, labs.group, *system.COMMANDS):
@@ -52,7 +51,8 @@ for command in (*stacks.COMMANDS, *machines.COMMANDS, images.group, labs.group, 
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Run one command and exit; the statuses are those of :mod:`tinycloud.errors`."""
+    """Run one command and exit; the statuses are those of :mod:`tinycloud.errors`. Being told to end is as good as Ctrl-C."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(_run(sys.argv[1:] if argv is None else argv))
 
 
@@ -69,7 +69,7 @@ def _run(words: list[str]) -> int:
     except click.UsageError as err:
         return _usage(err, words)
     except (click.Abort, KeyboardInterrupt):
-        return _fail(Interrupted("interrupted by Ctrl-C"), words)
+        return _fail(Interrupted("interrupted"), words)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at its end
         return 1

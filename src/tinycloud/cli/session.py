@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinycloud.cli.inside import enter
 from tinycloud.errors import TinycloudError, WrongInput
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 class Session:
     uri: str | None = None
     state: str | None = None
+    lab: str | None = None
     verbose: bool = False
 
 
@@ -28,7 +30,14 @@ SESSION = Session()
 
 
 def open_cloud() -> Cloud:
-    """The cloud that the global options mean; a context manager."""
+    """The cloud that the global options mean; a context manager. With ``--lab`` the command begins anew inside the lab host."""
+    if SESSION.lab:
+        enter(SESSION.lab)
+    return open_cloud_here()
+
+
+def open_cloud_here() -> Cloud:
+    """The same, outside of any lab: for what needs the network that a lab host lacks."""
     from tinycloud.cloud import Cloud
 
     return Cloud(uri=SESSION.uri, state=SESSION.state, on_run=_show_command if SESSION.verbose else None)

@@ -26,7 +26,7 @@ from tinycloud.errors import EXIT_CHANGES, WrongInput
 from tinycloud.model.units import Duration
 
 if TYPE_CHECKING:
-    from tinycloud.views import Stack
+    from tinycloud.views import Machine, Stack
 
 _file = click.argument("file", type=click.Path(path_type=Path))
 _sets = click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="An input; NAME=@FILE takes it from a file.")
@@ -94,9 +94,13 @@ def _say_up(stack: Stack, asking: Asking) -> None:
         return
     print(f"{stack.name} is up in {Duration(asking.seconds)}")
     groups = sorted({machine.facts.mark.group for machine in stack})
-    rows = stack.outputs() or {group: [next((lease.address for lease in m.addresses()), "-") for m in stack.group(group)] for group in groups}
+    rows = stack.outputs() or {group: [_find_address(m) for m in stack.group(group)] for group in groups}
     rows |= dict.fromkeys(asking.plan.secrets, f"shown with: tinycloud outputs {stack.name} --secrets")
     _print_pairs(rows)
+
+
+def _find_address(machine: Machine) -> str:
+    return next((lease.address for lease in machine.addresses()), "-")
 
 
 def _print_pairs(rows: dict[str, Any]) -> None:

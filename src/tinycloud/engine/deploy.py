@@ -274,7 +274,7 @@ class Deployer:
             with hold_lock(self._parts.locks, IMAGES_LOCK, make_who(), shared=True, wait=60, label=IMAGES):
                 executor.execute()
         except (TinycloudError, KeyboardInterrupt) as err:
-            failure = err if isinstance(err, TinycloudError) else Interrupted("interrupted by Ctrl-C")
+            failure = err if isinstance(err, TinycloudError) else Interrupted("interrupted")
             self._give_up(run, journal, failure, undo=not wish.keep_failed and not executor.abandoned and run.plan.kind != "down")
             raise failure from err
         journal.end("done")

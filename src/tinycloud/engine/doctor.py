@@ -99,12 +99,13 @@ def check_kvm(parts: Parts) -> Iterator[Finding]:
         yield Finding("kvm", "ok", "usable")
     elif not device.exists():
         why = "the processor has none" if not facts.features & {"vmx", "svm"} else "the kernel module is not loaded"
-        fix = () if "processor" in why else ("modprobe", "kvm_intel" if "vmx" in facts.features else "kvm_amd")
+        fix: tuple[str, ...] = () if "processor" in why else ("modprobe", "kvm_intel" if "vmx" in facts.features else "kvm_amd")
         yield Finding("kvm", "note", f"/dev/kvm is not there: {why}; emulation is used", fix)
     elif not facts.features & {"vmx", "svm"}:
         yield Finding("kvm", "note", "/dev/kvm is there, but the processor shows neither vmx nor svm: guests would hang; emulation is used")
     else:
-        yield Finding("kvm", "note", "libvirt does not offer it; emulation is used", ("chmod", "0666", "/dev/kvm"))
+        fix = ("systemctl", "restart", "libvirtd") if Path("/run/systemd/system").is_dir() else ()
+        yield Finding("kvm", "note", "libvirtd looks for it when it starts, and did not find it; emulation is used", fix)
 
 
 def check_tools(parts: Parts) -> Iterator[Finding]:

@@ -80,7 +80,7 @@ class Executor:
             result = self._next_result()
             if result is None:
                 self.abandoned = isinstance(failure, Interrupted)
-                failure = failure or Interrupted("interrupted by Ctrl-C")
+                failure = failure or Interrupted("interrupted")
                 self.run.stop.set()
                 self.run.tell("stopping", text=f"finishing {running} running steps")
                 continue
@@ -158,16 +158,18 @@ class Executor:
 def _ctrl_c_as(call: Callable[[], None]) -> Iterator[None]:
     """Have Ctrl-C call ``call`` and raise nothing: KeyboardInterrupt could strike between taking a result and using it.
 
-    Leaves alone an application's own handling of Ctrl-C, and does nothing in a thread, which Ctrl-C does not reach.
+    The same for SIGTERM where it means Ctrl-C, as on our command line. An application's own handling is left alone, and a thread
+    is: no signal reaches it.
     """
-    mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    if mine:
-        signal.signal(signal.SIGINT, lambda *_: call())
+    in_main = threading.current_thread() is threading.main_thread()
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if in_main and signal.getsignal(n) is signal.default_int_handler]
+    for number in numbers:
+        signal.signal(number, lambda *_: call())
     try:
         yield
     finally:
-        if mine:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in numbers:
+            signal.signal(number, signal.default_int_handler)
 
 
 def _split(steps: list[Step]) -> tuple[list[Step], list[Step]]:

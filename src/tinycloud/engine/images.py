@@ -45,12 +45,14 @@ class Images:
         return read_images(self._host)
 
     def get(self, name: str) -> Image:
-        """The image of that name or sha256 (at least 6 digits); raises NotFound."""
+        """The image of that name or sha256 (at least 6 digits); raises NotFound, and WrongInput for digits that fit several."""
         images = self.list()
         image = World(images=tuple(images)).find_image(name)
         if image is not None:
             return image
         known = [n for image in images for n in image.names]
+        if len(fitting := [image.label for image in images if len(name) >= 6 and image.sha.startswith(name)]) > 1:
+            raise WrongInput(f'"{name}" fits several images', code="ambiguous", facts=sorted(fitting), hint="more digits")
         hint = make_did_you_mean(name, known) or "tinycloud image list"
         raise NotFound(f'there is no image "{name}"', facts=[f"images: {', '.join(known) or 'none'}"], hint=hint)
 

@@ -231,7 +231,9 @@ class Guest(Part):
     ssh_keys: tuple[StrictStr, ...] = Field(
         (), description="who else may log in as the image's own user: public keys, or files that hold them"
     )
-    packages: tuple[StrictStr, ...] = Field((), description="installed with the guest's package manager, after its lists are fetched")
+    packages: tuple[StrictStr, ...] = Field(
+        (), description="installed with the guest's package manager, after its lists are fetched; nano has none, and passes over them"
+    )
     files: tuple[GuestFile, ...] = Field((), description="files to write")
     run: tuple[Words, ...] = Field((), description="shell commands, in order; one that fails makes the machine not ready")
     user_data: dict[StrictStr, Any] = Field({}, description="more keys of cloud-init's #cloud-config, passed on as they are")

@@ -172,11 +172,11 @@ class World:
         return min((host.name for host in self.hosts), default="local")
 
     def find_image(self, name: str) -> Image | None:
-        """The image of that name, or whose sha256 starts with it (at least 6 digits), or None."""
+        """The image of that name, or the one whose sha256 starts with it (at least 6 digits), or None."""
         by_name = (image for image in self.images if name in image.names)
         by_sha = (image for image in self.images if len(name) >= 6 and image.sha.startswith(name))
-        sha = attrgetter("sha")
-        return min(by_name, key=sha, default=None) or min(by_sha, key=sha, default=None)
+        found = {image.sha: image for image in by_sha}
+        return min(by_name, key=attrgetter("sha"), default=None) or (found.popitem()[1] if len(found) == 1 else None)
 
     def stack_machines(self, stack: str) -> tuple[Machine, ...]:
         """The machines of a stack, by group and index."""

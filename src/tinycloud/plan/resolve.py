@@ -106,11 +106,16 @@ def _flat(text: Text) -> Any:
 
 
 def canonical(value: Any) -> Any:
-    """A JSON-able form for digests in which a secret stands by its fingerprint."""
+    """A JSON-able form for digests in which a secret stands by its fingerprint.
+
+    What has its default is left out: a key that a later version adds must not change the digests of those who do not use it.
+    """
     if isinstance(value, Text):
         return value.fingerprint()
     if hasattr(value, "model_fields_set"):
-        return {name: canonical(getattr(value, name)) for name in type(value).model_fields}
+        fields = type(value).model_fields.items()
+        defaults = {name: field.get_default(call_default_factory=True) for name, field in fields}
+        return {name: canonical(getattr(value, name)) for name, usual in defaults.items() if getattr(value, name) != usual}
     if isinstance(value, dict):
         return {str(key): canonical(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

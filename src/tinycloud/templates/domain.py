@@ -81,6 +81,7 @@ def make_machine(mark: Mark, arch: str, pool_path: str) -> dict[str, Any]:
         "threads": threads,
         "cpu_model": spec.cpus.model or _CPU_MODELS[spec.hypervisor],
         "chipset": "pc" if "ide" in buses and arch == "x86_64" else _CHIPSETS.get(arch, "virt"),
+        "hypervisor": spec.hypervisor,
         "firmware": spec.firmware,
         "boot": list(spec.boot),
         "graphics": spec.graphics,

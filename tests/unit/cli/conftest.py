@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders import SHA, fake_parts, put_image
 from tinycloud.cli.main import _run
 
 
@@ -38,3 +39,11 @@ def tinycloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
         return Ended(status, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def on_a_fake_host(tinycloud: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The same commands on a fake host with the nano image; it is kept in the folder of the test."""
+    put_image(fake_parts(tmp_path).first_host, "nano", SHA)
+    monkeypatch.setattr("tinycloud.cloud.make_parts", lambda settings, on_run: fake_parts(tmp_path))
+    return tinycloud

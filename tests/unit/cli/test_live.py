@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import fake_cloud, write_stack
-from tinycloud.cli.live import Display, JsonLines, Lines, Rows, make_display
+from tinycloud.cli.live import Display, JsonLines, Lines, Live, Rows, make_display
 from tinycloud.engine.events import Event
 
 
@@ -50,9 +50,9 @@ def test_a_row_says_what_its_machine_does_and_what_it_reached() -> None:
     assert rows.title == "shop  execution 7f2a"
     assert seen == [
         ("working", "making its disk", 0),
-        ("done", "", 0),
+        ("waiting", "", 0),
         ("working", "starting", 0),
-        ("done", "", 0),
+        ("waiting", "", 0),
         ("working", "waiting for it to start", 0),
         ("working", "waiting for an address", 1),
         ("working", "waiting for ssh", 2),
@@ -69,12 +69,14 @@ def test_times_are_counted_from_power_on() -> None:
     assert rows.rows["web-1"].levels == ["started 0.3 s", "address 4.1 s", "ssh 5.0 s", "done 5.2 s"]
 
 
-def test_a_row_is_done_when_all_its_steps_are() -> None:
+def test_a_row_rests_when_all_its_steps_so_far_are_done_and_is_done_at_the_end() -> None:
     rows = Rows()
     for kind, step in (("start", "disk.create"), ("start", "seed.write"), ("done", "seed.write")):
         rows.feed(Event(kind, 1.0, "x", step, step, "web-1"))
     assert rows.rows["web-1"].state == "working"
     rows.feed(Event("done", 1.0, "x", "disk.create", "disk.create", "web-1"))
+    assert rows.rows["web-1"].state == "waiting"
+    rows.feed(Event("end", 2.0, "x"))
     assert rows.rows["web-1"].state == "done"
 
 
@@ -150,3 +152,24 @@ def test_a_real_execution_is_told_from_begin_to_end(tmp_path: Path, capsys: pyte
     assert lines[0].startswith("hello  execution ")
     assert sorted(line.split()[1] for line in lines[1:]) == ["db-1", "front", "web-1", "web-2"]
     assert all(line.startswith("  ✓ ") for line in lines[1:])
+
+
+def test_a_terminal_shows_a_row_for_each_thing_from_begin_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Live() as live:
+        live.open()
+        fake_cloud(tmp_path).up(write_stack(tmp_path), listener=live.hear)
+    title, *rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert title[:2] == ["hello", "execution"]
+    assert sorted((row[0], row[1]) for row in rows[-4:]) == [("✓", "db-1"), ("✓", "front"), ("✓", "web-1"), ("✓", "web-2")]
+
+
+def test_a_machine_that_waits_for_others_is_not_shown_as_done() -> None:
+    live = Live()
+    events = [
+        Event("start", 1.0, "7f2a", "web-1:disk", "disk.create", "web-1"),
+        Event("done", 2.0, "7f2a", "web-1:disk", "disk.create", "web-1"),
+    ]
+    feed(live, BEGIN, *events)
+    assert live._draw().plain.splitlines()[1].split() == ["web-1"]
+    live.hear(Event("end", 9.0, "7f2a"))
+    assert live._draw().plain.splitlines()[1].split() == ["✓", "web-1"]

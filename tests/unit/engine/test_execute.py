@@ -151,7 +151,7 @@ def test_ctrl_c_lets_running_steps_finish_ends_waits_and_starts_nothing(bench: B
     bench.add("running", do=lambda run: (waiting.wait(LIMIT), press_ctrl_c(run))[0])
     bench.add("next", "running")
     executor = bench.start()
-    with pytest.raises(Interrupted, match=r"interrupted by Ctrl-C"):
+    with pytest.raises(Interrupted, match=r"interrupted"):
         executor.execute()
     assert bench.states == {"ready": "failed", "running": "done"}
     assert not executor.abandoned

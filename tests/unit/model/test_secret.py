@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tinycloud.model.secret import Ref, Secret, Text, make_text
+from tinycloud.model.secret import Ref, Secret, Text, make_text, reveal
 from tinycloud.model.show import show
 
 SECRET = Secret("admin_password", "hunter2", "fp-1")
@@ -116,3 +116,9 @@ def test_a_complaint_shows_a_value_in_the_words_of_the_file(value: object, shown
 def test_a_complaint_shows_the_beginning_of_a_long_value(text: str) -> None:
     assert len(show(text)) <= 80
     assert show(text)[-2] == "…"
+
+
+def test_a_secret_is_revealed_wherever_it_stands() -> None:
+    password = Secret("password", "hunter2", "fp")
+    value = {"alone": password, "list": [Text(("eve:", password)), 5, None, True], "late": Ref("groups.db.address")}
+    assert reveal(value) == {"alone": "hunter2", "list": ["eve:hunter2", 5, None, True], "late": "${groups.db.address}"}

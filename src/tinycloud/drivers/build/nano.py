@@ -27,7 +27,7 @@ _EARLY: Final = (
 )
 _LATE: Final = (
     *("virtio_net", "isofs", "button", "evdev", "virtio_rng", "virtio_balloon", "sr_mod", "vfat", "nls_ascii", "nls_cp437"),
-    *("8021q", "e1000", "e1000e", "8139cp"),
+    *("8021q",),
 )
 _PROGRAMS: Final = (
     *("usr/sbin/dropbear", "usr/bin/dropbearkey", "usr/lib/dropbear/dropbearconvert"),

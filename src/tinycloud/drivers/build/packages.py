@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from tinycloud.drivers.shell import Shell
 
+_PATIENCE = ("-o", "Acquire::Retries=1", "-o", "Acquire::http::Timeout=20", "-o", "Acquire::https::Timeout=20")
 _RELATIONS = ("--no-recommends", "--no-suggests", "--no-conflicts", "--no-breaks", "--no-replaces", "--no-enhances")
 
 
@@ -44,9 +45,11 @@ def fetch(shell: Shell, names: Sequence[str], into: Path) -> list[Path]:
     """Download packages into a folder; raises Missing when the lists are older than the archive."""
     into.mkdir(parents=True, exist_ok=True)
     try:
-        shell.run(["env", "-C", str(into), "apt-get", "download", "-q", *names], limit=600)
+        shell.run(["env", "-C", str(into), "apt-get", *_PATIENCE, "download", "-q", *names], limit=600)
     except ToolFailed as err:
-        raise Missing(f"cannot download {names[0]}", facts=err.facts, hint="apt-get update") from err
+        raise Missing(
+            f"cannot download {names[0]}", facts=err.facts, hint="apt-get update, with a network that reaches the archive"
+        ) from err
     return sorted(into.glob("*.deb"))
 
 

@@ -45,6 +45,9 @@ class FakeHost:
     def read_facts(self) -> HostRecord:
         return HostRecord("x86_64", 16, self._memory, self._memory, ("kvm", "qemu"), uefi=True, features=frozenset({"vmx", "ept"}))
 
+    def make_virsh_argv(self, *words: str) -> list[str]:
+        return ["virsh", "-c", self.uri, *words]
+
     def close(self) -> None:
         return
 

@@ -38,6 +38,7 @@ class LibvirtHost:
         self._state = state
         self._lock = threading.Lock()
         self._open: Any = None
+        self._by_sudo = False
 
     @property
     def _conn(self) -> Any:
@@ -66,8 +67,13 @@ class LibvirtHost:
         helper = self._state / "libvirt-by-sudo"
         helper.write_text(f"#!/bin/sh\nexec sudo -n {shlex.join(['virt-ssh-helper', 'qemu:///system'])}\n")
         helper.chmod(0o700)
+        self._by_sudo = True
         with guarded(f"connect to {self.uri} through sudo"):
             return load_libvirt().open(f"qemu+ext:///system?command={helper}")
+
+    def make_virsh_argv(self, *words: str) -> list[str]:
+        """``virsh`` for this host, with the rights that the connection needed."""
+        return [*(["sudo", "-n"] if self._by_sudo else []), "virsh", "-c", self.uri, *words]
 
     @property
     def domains(self) -> Domains:

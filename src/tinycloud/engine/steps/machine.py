@@ -164,7 +164,7 @@ class WaitReady(Action):
         started = read_live_of(host, wanted.mark.domain).started
         waiting = Waiting(run, step, host, wanted.mark, float(wanted.group.ready.timeout), started)
         waiting.wait()
-        note_live(host, wanted.mark.domain, Live(started, waiting.level))
+        note_live(host, wanted.mark.domain, Live(started or run.clock(), waiting.level))
 
 
 def read_live_of(host: Host, domain: str) -> Live:

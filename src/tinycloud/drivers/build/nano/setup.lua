@@ -64,12 +64,20 @@ end
 say("keys() {\n:")
 if user.ssh_keys and user.ssh_keys.ed25519_private then say("put_host_key %s", sh(user.ssh_keys.ed25519_private)) end
 put_keys("root", user.ssh_authorized_keys)
+local known = {}
+for word in ([[hostname fqdn manage_etc_hosts preserve_hostname ssh_keys ssh_authorized_keys ssh_deletekeys disable_root ssh_pwauth
+    users chpasswd write_files runcmd package_update package_upgrade locale timezone]]):gmatch("%S+") do known[word] = true end
+
 say("}\nsetup() {\n:")
+for key in pairs(user) do
+    if not known[key] then say("complain %s", sh(key .. ": nano cannot do that")) end
+end
 for _, it in ipairs(user.users or {}) do
     if type(it) == "table" then
         local shell, gecos = it.shell or "", it.gecos or ""
         say("put_user %s %s %s %s", sh(it.name), sh(it.hashed_passwd or it.passwd or ""), sh(shell), sh(gecos))
         for _, group in ipairs(list(it.groups)) do say("join_group %s %s", sh(group), sh(it.name)) end
+        if it.sudo then say("complain %s", sh("users: nano has no sudo for " .. it.name)) end
         put_keys(it.name, it.ssh_authorized_keys)
     end
 end

@@ -1,0 +1,28 @@
+"""What all tests share: a quick place for their files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+MEMORY = Path("/dev/shm")
+_PLACE = pytest.StashKey[str]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Folders of tests lie in memory where there is such a place: databases wait for the disk after every line.
+
+    Not so for live tests: their images are large.
+    """
+    if "not live" in config.option.markexpr and not config.option.basetemp and os.access(MEMORY, os.W_OK):
+        config.stash[_PLACE] = config.option.basetemp = tempfile.mkdtemp(prefix="tc-tests-", dir=MEMORY)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if place := config.stash.get(_PLACE, ""):
+        shutil.rmtree(place, ignore_errors=True)

@@ -1,0 +1,61 @@
+"""Where things are, by what the environment says."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tinycloud.errors import Missing
+from tinycloud.wiring import Settings, make_parts
+
+HOME = {"HOME": "/home/eve"}
+
+
+@pytest.mark.parametrize(
+    ("uid", "env", "places"),
+    [
+        (0, {}, ("qemu:///system", "/var/lib/tinycloud", "/var/cache/tinycloud")),
+        (1000, {}, ("qemu:///system", "/home/eve/.local/state/tinycloud", "/home/eve/.cache/tinycloud")),
+        (1000, {"XDG_STATE_HOME": "/s", "XDG_CACHE_HOME": "/c"}, ("qemu:///system", "/s/tinycloud", "/c/tinycloud")),
+        (0, {"TINYCLOUD_STATE": "/s", "TINYCLOUD_CACHE": "/c", "TINYCLOUD_URI": "qemu:///session"}, ("qemu:///session", "/s", "/c")),
+        (0, {"TINYCLOUD_STATE": "", "TINYCLOUD_URI": ""}, ("qemu:///system", "/var/lib/tinycloud", "/var/cache/tinycloud")),
+    ],
+)
+def test_root_uses_the_systems_folders_and_others_their_own(
+    monkeypatch: pytest.MonkeyPatch, uid: int, env: dict[str, str], places: tuple[str, str, str]
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    found = Settings.from_environment(env={**HOME, **env})
+    assert (found.uri, str(found.state), str(found.cache)) == places
+
+
+def test_what_is_given_counts_before_the_environment() -> None:
+    found = Settings.from_environment("qemu:///session", Path("/mine"), {"TINYCLOUD_URI": "test:///default", "TINYCLOUD_STATE": "/s"})
+    assert (found.uri, found.state) == ("qemu:///session", Path("/mine"))
+
+
+def test_the_state_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    make_parts(Settings("qemu:///system", tmp_path / "deep/state", tmp_path / "cache")).close()
+    assert oct(stat.S_IMODE((tmp_path / "deep/state").stat().st_mode)) == "0o700"
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state").touch()
+    with pytest.raises(Missing, match=r"cannot make the folder .*state: File exists"):
+        make_parts(Settings("qemu:///system", tmp_path / "state", tmp_path))
+
+
+@pytest.mark.parametrize("mode", [0o500, 0o600, 0])
+def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int) -> None:
+    """Root may write anywhere: so the answer is the one that others get."""
+    (tmp_path / "state").mkdir()
+    monkeypatch.setattr(os, "access", lambda path, wanted: wanted & mode >> 6 == wanted)
+    with pytest.raises(Missing) as caught:
+        make_parts(Settings("qemu:///system", tmp_path / "state", tmp_path))
+    assert (caught.value.message, caught.value.hint) == (
+        f"no right to write to the folder {tmp_path}/state", "--state FOLDER, or TINYCLOUD_STATE",
+    )  # fmt: skip
