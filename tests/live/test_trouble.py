@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,17 @@ def test_without_libvirtd_every_command_says_what_to_do(bench: Bench) -> None:
     assert done.status == 4
     assert "libvirtd does not answer" in done.err
     assert "tinycloud doctor" in done.err
+
+
+def doctor(bench: Bench, *flags: str) -> dict[str, dict[str, str]]:
+    """The findings by topic."""
+    done = bench.call([sys.executable, "-m", "tinycloud", "doctor", "--json", *flags])
+    return {row["topic"]: row for row in done.json}
+
+
+def test_the_doctor_mends_what_is_broken(bench: Bench) -> None:
+    bench.call(["sh", "-c", "virsh pool-destroy tinycloud; virsh pool-undefine tinycloud; pkill -9 libvirtd"])
+    assert doctor(bench)["libvirt"]["state"] == "problem"
+    assert doctor(bench, "--fix")["libvirt"]["text"].endswith("(mended)")
+    assert doctor(bench, "--fix")["pool"]["state"] == "ok"
+    assert bench.run("image", "show", "nano", "--json").json["names"] == ["nano"]

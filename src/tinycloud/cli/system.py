@@ -107,8 +107,7 @@ def completion(shell: str) -> None:
     """Print a shell's completion script. For bash: eval "$(tinycloud completion bash)"."""
     from click.shell_completion import get_completion_class
 
-    from tinycloud.cli.main import app
-
+    app = click.get_current_context().find_root().command
     kind = get_completion_class(shell)
     if kind is not None:
         print(kind(app, {}, "tinycloud", "_TINYCLOUD_COMPLETE").source())

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tinycloud.engine.steps.pool import PATH
-from tinycloud.errors import TinycloudError
+from tinycloud.errors import Missing, TinycloudError
 from tinycloud.model.names import POOL
 from tinycloud.model.units import Bytes
 from tinycloud.templates.objects import render_pool
@@ -142,11 +142,14 @@ def check_rights(parts: Parts) -> Iterator[Finding]:
     """Serial logs and image building need root; a user needs sudo without a password for them."""
     if os.geteuid() == 0:
         yield Finding("rights", "ok", "root")
-    elif parts.shell.run(["sudo", "-n", "true"], check=False).status == 0:
-        yield Finding("rights", "ok", "sudo works without a password")
+        return
+    try:
+        parts.shell.run(["true"], root=True)
+    except Missing as err:
+        text = "no root rights through sudo: serial logs cannot be read, debian-12 cannot be built"
+        yield Finding("rights", "note", "; ".join([text, *err.facts]))
     else:
-        text = "sudo wants a password: reading serial logs and building debian-12 will not work"
-        yield Finding("rights", "note", text)
+        yield Finding("rights", "ok", "sudo works without a password")
 
 
 def check_pool(parts: Parts) -> Iterator[Finding]:

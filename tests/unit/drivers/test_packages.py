@@ -70,7 +70,7 @@ def test_a_download_that_fails_asks_for_new_lists(tmp_path: Path) -> None:
     with pytest.raises(Missing) as caught:
         packages.fetch(apt(tmp_path, "apt-get", "E: 404 Not Found", 100), ["lua5.4"], tmp_path / "debs")
     assert (caught.value.message, caught.value.facts, caught.value.hint) == (
-        "cannot download lua5.4", ("E: 404 Not Found",), "apt-get update",
+        "cannot download lua5.4", ("E: 404 Not Found",), "apt-get update, with a network that reaches the archive",
     )  # fmt: skip
 
 
