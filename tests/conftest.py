@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
-from pathlib import Path
 
 import pytest
 
-MEMORY = Path("/dev/shm")
+from tests.quick import find_quick_folder
+
 _PLACE = pytest.StashKey[str]()
 
 
@@ -19,8 +18,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Not so for live tests: their images are large.
     """
-    if "not live" in config.option.markexpr and not config.option.basetemp and os.access(MEMORY, os.W_OK):
-        config.stash[_PLACE] = config.option.basetemp = tempfile.mkdtemp(prefix="tc-tests-", dir=MEMORY)
+    if "not live" in config.option.markexpr and not config.option.basetemp and (quick := find_quick_folder()):
+        config.stash[_PLACE] = config.option.basetemp = tempfile.mkdtemp(prefix="tc-tests-", dir=quick)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

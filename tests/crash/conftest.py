@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tempfile
@@ -14,6 +13,7 @@ import pytest
 
 from tests.crash.scenarios import SCENARIOS, Scenario
 from tests.crash.stage import Photo, Stage
+from tests.quick import find_quick_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,8 +43,7 @@ def _quick_threads() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
     """In memory where there is such a place: the journal waits for the disk after every line."""
-    memory = Path("/dev/shm")
-    place = tempfile.mkdtemp(prefix="tc-crash-", dir=memory if os.access(memory, os.W_OK) else None)
+    place = tempfile.mkdtemp(prefix="tc-crash-", dir=find_quick_folder())
     yield Path(place)
     shutil.rmtree(place)
 

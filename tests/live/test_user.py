@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,13 @@ networks: {lan: {subnet: 10.70.0.0/24}}
 groups: {box: {image: nano, memory: 128 MiB, networks: [lan]}}
 """
 
+OPEN = Path("/run/tinycloud-test")
+"""Where everybody may read what may lie in root's own folders: this checkout, the interpreter, its packages."""
+
+_FOLDERS = {"root": ROOT, "python": Path(sys.base_prefix), "packages": Path(sysconfig.get_path("purelib"))}
+_PYTHON = OPEN / "python" / Path(sys.executable).resolve().relative_to(sys.base_prefix)
+PROGRAM = (f"PYTHONPATH={OPEN}/root/src:{OPEN}/packages", str(_PYTHON), "-m", "tinycloud")
+
 
 class Person:
     """Runs commands as an unprivileged user inside the lab host, with a home of its own."""
@@ -24,8 +33,8 @@ class Person:
         self.home = home
 
     def run(self, *words: str, status: int = 0) -> Result:
-        env = ["env", f"HOME={self.home}", f"USER={USER}", "XDG_STATE_HOME=", "XDG_CACHE_HOME=", "PATH=/usr/bin:/bin"]
-        argv = ["setpriv", f"--reuid={USER}", "--regid=nogroup", "--clear-groups", *env, str(ROOT / ".venv/bin/tinycloud"), *words]
+        env = ["env", "-C", "/", f"HOME={self.home}", f"USER={USER}", "XDG_STATE_HOME=", "XDG_CACHE_HOME=", "PATH=/usr/bin:/bin"]
+        argv = ["setpriv", f"--reuid={USER}", "--regid=nogroup", "--clear-groups", *env, *PROGRAM, *words]
         done = self.bench.call(argv)
         assert done.status == status, f"{words}: {done.status}\n{done.out}\n{done.err}"
         return done
@@ -38,6 +47,8 @@ def person(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Person:
     for folder in (home, *home.parents):
         if folder != Path("/"):
             folder.chmod(0o755) if folder == home or "pytest" in folder.name else None
+    for name, path in _FOLDERS.items():
+        bench.call(["sh", "-c", f"mkdir -p {OPEN}/{name} && mount --rbind {path} {OPEN}/{name}"])
     bench.call(["chown", f"{USER}:nogroup", str(home)])
     bench.call(["sh", "-c", "mkdir -p /run/sudoers.d && mount --bind /run/sudoers.d /etc/sudoers.d"])
     bench.call(["chmod", "0700", "/run/libvirt/libvirt-sock"])

@@ -104,3 +104,12 @@ def test_a_known_hosts_file_names_one_machine_and_its_key(keys: Keys, tmp_path: 
     keys.forget_known("shop-web-1")
     keys.forget_known("shop-web-1")
     assert list(path.parent.iterdir()) == []
+
+
+def test_what_a_killed_write_left_goes_with_the_machine(tmp_path: Path) -> None:
+    keys = Keys(tmp_path)
+    keys.ensure_known(UUID, "shop-web-1")
+    (tmp_path / "known/.shop-web-1.77.abcd").write_text("half")
+    (tmp_path / "known/.shop-web-10.77.abcd").write_text("somebody else's")
+    keys.forget_known("shop-web-1")
+    assert [path.name for path in (tmp_path / "known").iterdir()] == [".shop-web-10.77.abcd"]

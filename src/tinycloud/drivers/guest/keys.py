@@ -83,7 +83,10 @@ class Keys:
         return path
 
     def forget_known(self, alias: str) -> None:
-        (self._folder / "known" / alias).unlink(missing_ok=True)
+        """Remove the file, and what a write that was killed left beside it."""
+        folder = self._folder / "known"
+        for path in (folder / alias, *folder.glob(f".{alias}.*")):
+            path.unlink(missing_ok=True)
 
 
 def make_private_text(seed: bytes) -> str:

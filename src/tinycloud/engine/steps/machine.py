@@ -66,12 +66,12 @@ def define_again(host: Host, domain: str, xml: str) -> None:
 
 
 def undefine(run: Run, step: Step) -> None:
-    """Forget a machine, with its serial log and the note of its host key."""
+    """Forget a machine, with its serial log and the note of its host key; itself last, for a machine that is gone is not looked for."""
     host, domain = run.host(step), step.args["domain"]
-    host.domains.undefine(domain)
     with suppress(Missing):  # without the right to remove it the log stays, as libvirt's own logs do
         host.shell.run(["rm", "-f", serial_log(domain)], root=True)
     run.keys.forget_known(domain)
+    host.domains.undefine(domain)
 
 
 class Undefine(Action):
