@@ -31,6 +31,7 @@ CODES = {
     "wrong-key": "a key that exists, but not here",
     "wrong-name": "a name that libvirt, DNS or a file system would refuse, or that is taken by the program",
     "wrong-type": "a value of another type than declared",
+    "too-small": "a disk is declared smaller than its image, or than the data volume that is there",
     "wrong-value": "a value outside of what is allowed",
     "xml": "XML that does not parse, or has a DOCTYPE",
     "xml-patch": "an entry of xml: that finds nothing or cannot be applied",

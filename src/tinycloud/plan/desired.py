@@ -175,7 +175,7 @@ class Designer:
         if image and size < image.size:
             raise Refused(
                 f'disk of group "{name}" is {size}, its image {image.label} is {image.size}',
-                code="wrong-value",
+                code="too-small",
                 hint=f"disk: {image.size}, or more",
             )
         return Bytes(-(-size // 512) * 512)

@@ -75,7 +75,7 @@ def _check_volumes(draft: Draft, new: Mark, present: Machine | None) -> None:
         if volume.size < size:
             raise Refused(
                 f"volume {new.machine}/{volume.name} is {size}, the file says {volume.size}: data volumes do not shrink",
-                code="wrong-value",
+                code="too-small",
                 hint="declare a volume of another name and copy the data",
             )
 
