@@ -143,7 +143,7 @@ def resume(target: str, keep_failed: bool, as_json: bool, plain: bool) -> None:
             display.open()
             cloud.resume(target, listener=display.hear, keep_failed=keep_failed)
             display.close()
-            _report(f"{target}: the execution is finished", as_json=as_json)
+            _report(f"{target}: the execution is finished", as_json=display.for_programs)
             return
         for machine in cloud.machines(target):
             machine.unpause()
@@ -160,7 +160,7 @@ def rollback(stack: str, as_json: bool, plain: bool) -> None:
         display.open()
         cloud.rollback(stack, listener=display.hear)
         display.close()
-        _report(f"{stack}: what the execution did was undone", as_json=as_json)
+        _report(f"{stack}: what the execution did was undone", as_json=display.for_programs)
 
 
 def _report(text: str, *, as_json: bool) -> None:

@@ -58,7 +58,7 @@ def restore_record(parts: Parts, stack: str) -> None:
 
 
 def _read_notes(host: Host) -> dict[str, dict[str, Any]]:
-    """The newest note of each stack; one that was half written is passed over."""
+    """A note of each stack: of two, which an up that was killed leaves, either. One that was half written is passed over."""
     out: dict[str, dict[str, Any]] = {}
     for volume in host.volumes.list_names():
         name = names.find_volume_name(volume)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.builders import HELLO, SHA, write_stack
+from tests.crash.faults import failing, injected
 from tests.unit.cli.conftest import Command, Ended
 
 SECRETIVE = """
@@ -225,3 +226,13 @@ def test_completion_knows_names(on_a_fake_host: Command, tmp_path: Path) -> None
     assert complete_machine(NO_CONTEXT, NO_PARAMETER, "hello/w") == ["hello/web-1", "hello/web-2"]
     assert complete_stack(NO_CONTEXT, NO_PARAMETER, "") == ["hello"]
     assert complete_image(NO_CONTEXT, NO_PARAMETER, "n") == ["nano"]
+
+
+@pytest.mark.parametrize("verb", ["resume", "rollback"])
+def test_what_a_program_reads_of_an_unfinished_up_is_json_to_the_last_line(on_a_fake_host: Command, tmp_path: Path, verb: str) -> None:
+    with injected(do=failing("web-1:start", "before")):
+        assert on_a_fake_host("up", write_stack(tmp_path), "--yes", "--keep-failed").status == 1
+    ended = on_a_fake_host(verb, "hello")
+    assert ended.status == 0
+    lines = [json.loads(line) for line in ended.out.splitlines()]
+    assert lines[-1]["result"].startswith("hello: ")

@@ -242,7 +242,3 @@ class Domains:
         xml = self.get_xml(name, inactive=True)
         with guarded(f"make the command line of {name}"):
             return str(self._conn.domainXMLToNative("qemu-argv", xml, 0))
-
-    def get_graphics(self, name: str) -> str:
-        """The XML of the running domain with its ports filled in."""
-        return self.get_xml(name)

@@ -17,7 +17,6 @@ NO_VOLUME: Final = 50
 NO_METADATA: Final = 80
 OPERATION_INVALID: Final = 55
 
-_GONE: Final = {NO_DOMAIN, NO_NETWORK, NO_POOL, NO_VOLUME}
 _NO_RIGHT: Final = {29, 45, 79, 88, 94}  # OPERATION_DENIED, AUTH_FAILED, AUTH_CANCELLED, ACCESS_DENIED, AUTH_UNAVAILABLE
 
 
@@ -59,13 +58,3 @@ def guarded(what: str) -> Iterator[None]:
         yield
     except libvirt.libvirtError as err:
         raise translate(err, f"cannot {what}") from err
-
-
-@contextmanager
-def unless_gone() -> Iterator[None]:
-    """Let pass that the object does not exist (any more): what removing something means."""
-    try:
-        yield
-    except LibvirtFailed as err:
-        if err.number not in _GONE:
-            raise

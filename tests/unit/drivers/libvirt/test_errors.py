@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tinycloud.drivers.libvirt.errors import NO_DOMAIN, NO_METADATA, NO_NETWORK, NO_POOL, NO_VOLUME, guarded, translate, unless_gone
-from tinycloud.errors import Clash, LibvirtFailed, Missing, TinycloudError
+from tinycloud.drivers.libvirt.errors import NO_DOMAIN, guarded, translate
+from tinycloud.errors import Clash, LibvirtFailed, Missing
 
 
 @dataclass(frozen=True)
@@ -69,21 +69,6 @@ def test_an_error_that_says_little_is_an_error(number: int | None, message: str 
     error = translate(Theirs(number, message), "cannot do it")
     assert isinstance(error, LibvirtFailed)
     assert error.facts == (message or "as text",)
-
-
-@pytest.mark.parametrize("number", [NO_DOMAIN, NO_NETWORK, NO_POOL, NO_VOLUME])
-def test_what_is_gone_is_removed(number: int) -> None:
-    with unless_gone():
-        raise LibvirtFailed("cannot find it", number=number)
-
-
-@pytest.mark.parametrize(
-    "error", [LibvirtFailed("it runs", number=55), LibvirtFailed("no note", number=NO_METADATA), Missing("no libvirtd")]
-)
-def test_any_other_failure_of_a_removal_counts(error: TinycloudError) -> None:
-    with pytest.raises(type(error)) as caught, unless_gone():
-        raise error
-    assert caught.value is error
 
 
 def test_an_error_of_the_real_library_is_translated_with_what_was_being_done() -> None:
