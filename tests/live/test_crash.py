@@ -149,6 +149,23 @@ def test_ctrl_c_and_being_told_to_end_undo_what_was_begun(bench: Bench, file: Pa
 
 
 @pytest.mark.usefixtures("tidy")
+def test_libvirtd_that_dies_during_an_up_leaves_what_a_rollback_takes_away(bench: Bench, file: Path) -> None:
+    child = bench.start("up", str(file), "--yes")
+    assert child.stdout is not None
+    for line in child.stdout:
+        if '"machine.ready"' in line:
+            break
+    bench.call(["pkill", "-9", "libvirtd"])
+    _out, err = child.communicate(timeout=90)
+    assert child.returncode not in (0, 70), err
+    assert "tinycloud rollback crash" in err
+    bench.call(["libvirtd", "-d"])
+    bench.wait_for(lambda: bench.call(["virsh", "uri"]).status == 0)
+    assert "unfinished up" in bench.run("up", str(file), "--yes", status=5).err
+    bench.run("rollback", "crash")
+
+
+@pytest.mark.usefixtures("tidy")
 def test_two_ups_at_once_the_second_says_who_holds_the_stack(bench: Bench, file: Path) -> None:
     first = bench.start("up", str(file), "--yes")
     assert first.stdout is not None
