@@ -96,7 +96,7 @@ def put_image(host: Any, name: str, sha: str, size: int = 128 * 1024**2) -> None
     if host.volumes.find_pool() is None:
         host.volumes.ensure_pool(render_pool(names.POOL, "/pool"))
     if host.volumes.find(names.image_name(sha)) is None:
-        card = json.dumps({"names": [name], "format": "qcow2", "size": size, "user": "root", "seed": True}).encode()
+        card = json.dumps({"names": [name], "format": "qcow2", "size": size, "user": "root", "prepare": "cloud-init"}).encode()
         host.volumes.create(render_volume(names.image_name(sha), size, format="raw"), names.image_name(sha))
         host.volumes.create(render_volume(names.image_card_name(sha), len(card), format="raw"), names.image_card_name(sha))
         host.volumes.upload_bytes(names.image_card_name(sha), card)

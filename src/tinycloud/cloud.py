@@ -21,86 +21,22 @@ from tinycloud.engine.inventory import read_machines, read_world
 from tinycloud.engine.refs import find_machines, get_machine
 from tinycloud.engine.wish import Wish
 from tinycloud.errors import NotFound, Refused, make_did_you_mean
+from tinycloud.nouns.images import Images
 from tinycloud.views import Machine, Stack, make_ansible_inventory, make_ssh_config
 from tinycloud.wiring import Settings, make_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     from tinycloud.engine.deploy import Deployer
     from tinycloud.engine.doctor import Finding
     from tinycloud.engine.parts import Parts
     from tinycloud.engine.recover import Recovered
     from tinycloud.engine.why import Answer
-    from tinycloud.model import world
     from tinycloud.model.plan import Plan
     from tinycloud.model.world import World
     from tinycloud.source import Loaded
     from tinycloud.store.store import EventRecord, ExecutionRecord
-
-
-class Images:
-    """The image store of a cloud."""
-
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-
-    @property
-    def _shelf(self) -> Any:
-        from tinycloud.engine.images import Images as Shelf
-
-        return Shelf(self._parts, self._parts.first_host)
-
-    def list(self) -> list[world.Image]:
-        """Every image, by name."""
-        images: list[world.Image] = self._shelf.list()
-        return images
-
-    def show(self, name: str) -> world.Image:
-        """The image of that name or sha256 (6 digits do); raises NotFound."""
-        image: world.Image = self._shelf.get(name)
-        return image
-
-    def users(self, name: str) -> Sequence[str]:
-        """Who stands on an image: machines, and volumes that no machine has."""
-        from tinycloud.engine.images import list_users
-
-        return list_users(read_world(self._parts.hosts.values()), self.show(name).sha, self._parts.first_host)
-
-    def import_file(
-        self,
-        path: str | Path,
-        name: str,
-        *,
-        format: str = "",
-        user: str = "root",
-        seed: bool = True,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> world.Image:
-        """Bring a qcow2 or raw file into the store. ``user`` logs in by ssh; ``seed``: the guest reads a NoCloud seed.
-
-        Raises Refused for a file that names other files, is no image, or does not fit.
-        """
-        image: world.Image = self._shelf.import_file(Path(path), name, format=format, user=user, seed=seed, progress=progress)
-        return image
-
-    def build(self, recipe: str, name: str = "") -> world.Image:
-        """Build ``nano`` or ``debian-12`` from the distribution's packages and import it; the same ingredients are built once."""
-        from tinycloud.engine.build import build_image
-
-        path, made = build_image(self._parts.shell, self._parts.cache, recipe)
-        return self.import_file(path, name or recipe, user=made.user)
-
-    def build_file(self, recipe: str) -> Path:
-        """Build, or find in the cache, without importing: the qcow2 file. Needs no libvirt."""
-        from tinycloud.engine.build import build_image
-
-        return build_image(self._parts.shell, self._parts.cache, recipe)[0]
-
-    def remove(self, name: str) -> world.Image:
-        """Remove an image; raises InUse with who stands on it."""
-        image: world.Image = self._shelf.remove(name)
-        return image
 
 
 class Cloud:

@@ -16,9 +16,10 @@ import tinycloud
 from tests.builders import HELLO, fake_cloud, write_stack
 from tinycloud.cli import labs
 from tinycloud.cli.main import app
-from tinycloud.cloud import Cloud, Images, make_run_text
+from tinycloud.cloud import Cloud, make_run_text
 from tinycloud.errors import Clash, NotFound, Refused, Stale, WrongInput
 from tinycloud.model.plan import Plan
+from tinycloud.nouns.images import Images
 from tinycloud.views import Machine, Stack
 
 SRC = Path(tinycloud.__file__).parent

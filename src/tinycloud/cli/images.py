@@ -32,7 +32,11 @@ def _as_json(image: Image) -> dict[str, Any]:
         "size": int(image.size),
         "stored": int(image.stored),
         "user": image.user,
-        "seed": image.seed,
+        "prepare": image.prepare,
+        "firmware": image.firmware,
+        "disk_bus": image.disk_bus,
+        "os": image.os,
+        "base": image.base,
         "source": image.source,
         "created": image.created,
         "host": image.host,
@@ -97,12 +101,18 @@ def build(recipe: str, name: str, only_file: bool, as_json: bool) -> None:
 @click.option("--name", required=True, help="Its name in the store.")
 @click.option("--format", "format_", type=click.Choice(["qcow2", "raw"]), help="[found by its content]")
 @click.option("--user", default="root", show_default=True, help="Who logs in by ssh.")
-@click.option("--seed/--no-seed", default=True, help="The guest reads a NoCloud seed (cloud-init).")
+@click.option(
+    "--prepare",
+    type=click.Choice(["cloud-init", "offline", "none"]),
+    default="cloud-init",
+    show_default=True,
+    help="How a machine's facts get into it: a NoCloud seed that it reads, an edit of its disk, not at all.",
+)
 @json_option
-def import_(file: Path, name: str, format_: str | None, user: str, seed: bool, as_json: bool) -> None:
+def import_(file: Path, name: str, format_: str | None, user: str, prepare: str, as_json: bool) -> None:
     """Bring an image file, qcow2 or raw, into the store."""
     with open_cloud() as cloud:
-        image = cloud.images.import_file(file, name, format=format_ or "", user=user, seed=seed, progress=_progress)
+        image = cloud.images.import_file(file, name, format=format_ or "", user=user, prepare=prepare, progress=_progress)
     _report(image, as_json=as_json)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import selectors
 import shlex
 import shutil
 import signal
 import subprocess
+import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -33,6 +36,16 @@ PACKAGES = {
     "fakeroot": "fakeroot",
     "mkfs.vfat": "dosfstools",
     "sfdisk": "fdisk",
+    "python3": "python3",
+    "qemu-nbd": "qemu-utils",
+    "qemu-storage-daemon": "qemu-system-common",
+    "guestfish": "guestfish",
+    "guestmount": "guestmount",
+    "guestunmount": "guestmount",
+    "virt-sysprep": "guestfs-tools",
+    "xz": "xz-utils",
+    "bzip2": "bzip2",
+    "zstd": "zstd",
 }
 """Which Debian/Ubuntu package brings a tool."""
 
@@ -62,8 +75,9 @@ class Shell(Protocol):
         root: bool = False,
         limit: float = DEFAULT_LIMIT,
         check: bool = True,
+        on_line: Callable[[str], None] | None = None,
     ) -> Done:
-        """Run ``argv`` and wait at most ``limit`` seconds.
+        """Run ``argv`` and wait at most ``limit`` seconds. ``on_line`` hears each line of its output as it comes.
 
         ``root`` asks for root rights. With ``check`` a status other than 0 raises ToolFailed; a tool that is not
         there raises Missing with the package to install, in any case.
@@ -88,11 +102,12 @@ class LocalShell:
         root: bool = False,
         limit: float = DEFAULT_LIMIT,
         check: bool = True,
+        on_line: Callable[[str], None] | None = None,
     ) -> Done:
         words = [*argv] if not root or os.geteuid() == 0 else ["sudo", "-n", "--", *argv]
         if self._on_run:
             self._on_run(shlex.join(words))
-        done = self._call(words, argv[0], input, limit)
+        done = self._call(words, argv[0], input, limit, on_line)
         if words[0] == "sudo" and done.status == 1 and done.stderr.startswith(b"sudo:"):
             raise Missing(
                 f"{argv[0]} needs root rights, and sudo does not give them without a password",
@@ -103,7 +118,7 @@ class LocalShell:
             raise make_tool_error(done)
         return done
 
-    def _call(self, words: list[str], tool: str, input: bytes | None, limit: float) -> Done:
+    def _call(self, words: list[str], tool: str, input: bytes | None, limit: float, on_line: Callable[[str], None] | None) -> Done:
         stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
         try:
             # In a process group of its own: Ctrl-C is for us, and we decide whether a child may finish.
@@ -111,7 +126,10 @@ class LocalShell:
                 words, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self._env, process_group=0
             ) as child:
                 try:
-                    stdout, stderr = child.communicate(input, timeout=limit)
+                    if on_line is None:
+                        stdout, stderr = child.communicate(input, timeout=limit)
+                    else:
+                        stdout, stderr = _communicate(child, input, limit, on_line)
                 except BaseException:
                     _end_group(child.pid)
                     raise
@@ -120,6 +138,39 @@ class LocalShell:
         except subprocess.TimeoutExpired as err:
             raise ToolFailed(f"{tool} did not finish within {limit:.0f} s", facts=[shlex.join(words)]) from err
         return Done(tuple(words), child.returncode, stdout, stderr)
+
+
+def _communicate(child: subprocess.Popen[bytes], input: bytes | None, limit: float, on_line: Callable[[str], None]) -> tuple[bytes, bytes]:
+    """As ``Popen.communicate``, with each line of output told as it comes, in this thread: what ``on_line`` raises ends the child."""
+    end = time.monotonic() + limit
+    feeder = threading.Thread(target=_feed, args=(child, input), daemon=True)
+    errors: list[bytes] = []
+    listener = threading.Thread(target=lambda: errors.append(child.stderr.read()) if child.stderr else None, daemon=True)
+    feeder.start()
+    listener.start()
+    lines: list[bytes] = []
+    with selectors.DefaultSelector() as selector:
+        selector.register(child.stdout, selectors.EVENT_READ)  # type: ignore[arg-type]
+        half = b""
+        while True:
+            if not selector.select(max(0.0, end - time.monotonic())):
+                raise subprocess.TimeoutExpired(child.args, limit)
+            chunk = os.read(child.stdout.fileno(), 65536)  # type: ignore[union-attr]
+            lines.append(chunk)
+            *whole, half = (half + chunk).split(b"\n")
+            for line in whole if chunk else [half] * bool(half):
+                on_line(line.decode(errors="replace"))
+            if not chunk:
+                break
+    child.wait(max(0.1, end - time.monotonic()))
+    listener.join(max(0.1, end - time.monotonic()))
+    return b"".join(lines), b"".join(errors)
+
+
+def _feed(child: subprocess.Popen[bytes], input: bytes | None) -> None:
+    if child.stdin is not None:
+        with suppress(BrokenPipeError), child.stdin:
+            child.stdin.write(input or b"")
 
 
 def _end_group(leader: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,20 @@ if TYPE_CHECKING:
 
 _CHUNK = 1024 * 1024
 _CARD = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is told about an image when it is stored; the words are those of :class:`tinycloud.model.world.Image`."""
+
+    user: str = "root"
+    prepare: str = "cloud-init"
+    firmware: str = ""
+    disk_bus: str = ""
+    os: str = ""
+    base: str = ""
+    recipe: str = ""
+    source: str = ""
 
 
 class Images:
@@ -62,13 +77,12 @@ class Images:
         name: str,
         *,
         format: str = "",
-        user: str = "root",
-        seed: bool = True,
+        about: About = About(),
         progress: Callable[[int, int], None] | None = None,
     ) -> Image:
         """Bring a qcow2 or raw file into the store under ``name``; the same content is stored once.
 
-        ``user`` is who logs in by ssh, ``seed`` whether the guest reads a NoCloud seed. A name that another image has moves here.
+        ``about`` is what the file itself does not say. A name that another image has moves here.
         Raises Refused for a file that is not safe to hand to QEMU (see :mod:`tinycloud.drivers.inspect`).
         """
         try:
@@ -82,7 +96,7 @@ class Images:
             self._ensure_pool()
             if self._find(sha) is None:
                 self._store(path, sha, facts, stamp)
-            self._write_card(sha, facts, name=name, user=user, seed=seed, source=path.name)
+            self._write_card(sha, facts, name=name, about=replace(about, source=about.source or path.name))
             self._take_name(name, sha)
         return self.get(sha)
 
@@ -144,15 +158,13 @@ class Images:
                 hint="tinycloud image list",
             )
 
-    def _write_card(self, sha: str, facts: FileFacts, *, name: str, user: str, seed: bool, source: str) -> None:
+    def _write_card(self, sha: str, facts: FileFacts, *, name: str, about: About) -> None:
         present = self._find(sha)
         card = {
             "names": sorted({*(present.names if present else ()), name}),
             "format": facts.format,
             "size": facts.size,
-            "user": user,
-            "seed": seed,
-            "source": source,
+            **asdict(about),
             "created": present.created if present else time.time(),
         }
         self._put_card(sha, card)

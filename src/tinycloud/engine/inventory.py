@@ -184,8 +184,8 @@ def _read_image(host: Host, sha: str, record: VolumeRecord) -> world.Image:
         size=Bytes(card["size"]),
         stored=Bytes(record.allocation),
         user=card.get("user", "root"),
-        seed=card.get("seed", True),
-        source=card.get("source", ""),
+        prepare=card.get("prepare", "cloud-init"),
+        **{key: card.get(key, "") for key in ("firmware", "disk_bus", "os", "base", "recipe", "source")},
         created=card.get("created", 0.0),
     )
 

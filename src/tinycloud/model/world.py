@@ -114,10 +114,25 @@ class Image:
     size: Bytes
     stored: Bytes
     user: str = "root"
-    seed: bool = True
-    """True when the guest inside reads a NoCloud seed (cloud-init, nano)."""
+    prepare: str = "cloud-init"
+    """How a machine's own facts get into it: cloud-init (it reads a NoCloud seed), offline (its disk is edited), none."""
+    firmware: str = ""
+    """The firmware it was installed for, bios or uefi; empty where nobody said."""
+    disk_bus: str = ""
+    """The bus it has drivers for; empty where nobody said, and virtio is tried."""
+    os: str = ""
+    """What is inside, in words: ``Debian 12``."""
+    base: str = ""
+    """The sha256 of the image it was made from by a recipe, a commit, a flattening; empty for one from outside."""
+    recipe: str = ""
+    """Digest of what was done to the base: the same base and the same recipe are the same image."""
     source: str = ""
     created: float = 0.0
+
+    @property
+    def seed(self) -> bool:
+        """True when the guest inside reads a NoCloud seed."""
+        return self.prepare == "cloud-init"
 
     @property
     def label(self) -> str:

@@ -215,7 +215,7 @@ class Designer:
             raise NotYet(
                 f'group "{draft.mark.group}" has a guest section, and its image reads no seed',
                 facts=["preparing an image without cloud-init is not done by this version"],
-                hint="take guest: out of the group, or import the image with --seed",
+                hint="take guest: out of the group, or import the image with --prepare cloud-init",
             )
         spec = replace(draft.mark.spec, guest=digest, custom=self._custom(group))
         image_format = draft.image.format if draft.image else ""

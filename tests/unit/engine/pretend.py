@@ -31,7 +31,14 @@ class TellingShell(FakeShell):
         self.heard: list[tuple[str, ...]] = []
 
     def run(
-        self, argv: Sequence[str], *, input: bytes | None = None, root: bool = False, limit: float = DEFAULT_LIMIT, check: bool = True
+        self,
+        argv: Sequence[str],
+        *,
+        input: bytes | None = None,
+        root: bool = False,
+        limit: float = DEFAULT_LIMIT,
+        check: bool = True,
+        on_line: Callable[[str], None] | None = None,
     ) -> Done:
         self.heard.append(tuple(argv))
         if argv[0] in self.fails:

@@ -32,7 +32,7 @@ def list_names(cloud: Cloud) -> list[tuple[str, ...]]:
 
 def test_an_import_keeps_every_byte_and_says_what_it_knows(cloud: Cloud, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
-    image = cloud.images.import_file(a_file(tmp_path, b"x" * 700), "mine", user="admin", seed=False, progress=lambda *n: told.append(n))
+    image = cloud.images.import_file(a_file(tmp_path, b"x" * 700), "mine", user="admin", prepare="none", progress=lambda *n: told.append(n))
     assert image.sha == sha256(b"x" * 700).hexdigest()
     assert (image.names, image.format, image.user, image.seed, image.source) == (("mine",), "raw", "admin", False, "disk.raw")
     assert image.size == 1024, "whole sectors"

@@ -62,9 +62,7 @@ networks = st.builds(
     active=st.booleans(),
     reservations=st.lists(reservations, max_size=3).map(tuple),
 )
-images = st.builds(
-    world.Image, names, hex64, st.lists(words, max_size=2).map(tuple), words, sizes, sizes, words, st.booleans(), words, moments
-)
+images = st.builds(world.Image, names, hex64, st.lists(words, max_size=2).map(tuple), words, sizes, sizes, *[words] * 8, moments)
 foreign = st.builds(
     world.Foreign,
     host=names,

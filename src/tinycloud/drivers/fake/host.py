@@ -13,7 +13,7 @@ from tinycloud.drivers.records import HostRecord
 from tinycloud.drivers.shell import DEFAULT_LIMIT, Done
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from tinycloud.drivers.guest.ssh import Door
@@ -25,7 +25,14 @@ class FakeShell:
     """Every command succeeds and prints nothing."""
 
     def run(
-        self, argv: Sequence[str], *, input: bytes | None = None, root: bool = False, limit: float = DEFAULT_LIMIT, check: bool = True
+        self,
+        argv: Sequence[str],
+        *,
+        input: bytes | None = None,
+        root: bool = False,
+        limit: float = DEFAULT_LIMIT,
+        check: bool = True,
+        on_line: Callable[[str], None] | None = None,
     ) -> Done:
         return Done(tuple(argv), 0, b"", b"")
 
