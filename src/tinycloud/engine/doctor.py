@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tinycloud.engine.room import find_pool
 from tinycloud.engine.steps.pool import PATH
 from tinycloud.errors import Missing, TinycloudError
 from tinycloud.model.names import POOL
@@ -153,8 +154,7 @@ def check_rights(parts: Parts) -> Iterator[Finding]:
 
 
 def check_pool(parts: Parts) -> Iterator[Finding]:
-    parts.first_host.volumes.refresh()  # libvirt remembers what was free
-    pool = parts.first_host.volumes.find_pool()
+    pool = find_pool(parts.first_host)
     if pool is None:
         yield Finding(
             "pool", "note", f"not made yet: the first image or up makes it in {PATH}", ("tinycloud", "doctor", "--fix"), root=False

@@ -13,6 +13,7 @@ from tinycloud.drivers.inspect import inspect_file
 from tinycloud.engine.deploy import IMAGES, IMAGES_LOCK
 from tinycloud.engine.inventory import read_images, read_world
 from tinycloud.engine.lock import hold_lock
+from tinycloud.engine.room import find_pool
 from tinycloud.engine.steps.pool import PATH
 from tinycloud.engine.who import make_who
 from tinycloud.errors import InUse, NotFound, Refused, WrongInput, make_did_you_mean
@@ -148,8 +149,7 @@ class Images:
             raise
 
     def _check_space(self, path: Path, facts: FileFacts) -> None:
-        self._host.volumes.refresh()
-        pool = self._host.volumes.find_pool()
+        pool = find_pool(self._host)
         if pool is not None and facts.allocated > pool.free:
             free = Bytes(pool.free)
             raise Refused(

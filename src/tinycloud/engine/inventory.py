@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
+from tinycloud.engine.room import find_pool
 from tinycloud.errors import LibvirtFailed, ToolFailed
 from tinycloud.model import names, world
 from tinycloud.model.units import Bytes
@@ -192,7 +193,7 @@ def _read_image(host: Host, sha: str, record: VolumeRecord) -> world.Image:
 
 def _read_facts(host: Host) -> world.Host:
     facts = host.read_facts()
-    pool = host.volumes.find_pool()
+    pool = find_pool(host)
     place = world.Pool(pool.name, pool.path, Bytes(pool.capacity), Bytes(pool.free)) if pool else None
     return world.Host(
         name=host.name,

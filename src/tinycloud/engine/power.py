@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tinycloud.engine.refs import make_wake_hint
+from tinycloud.engine.room import find_pool
 from tinycloud.engine.steps.machine import note_live
 from tinycloud.errors import NotReady, Refused
 from tinycloud.model.machine import Live
@@ -62,8 +63,7 @@ def resume(host: Host, machine: Machine) -> None:
 
 
 def _is_full(host: Host) -> bool:
-    host.volumes.refresh()
-    pool = host.volumes.find_pool()
+    pool = find_pool(host)
     return pool is not None and pool.free < _LEAST_ROOM
 
 

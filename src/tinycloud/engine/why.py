@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tinycloud.engine.probe import collect_facts, find_address
 from tinycloud.engine.refs import make_wake_hint
+from tinycloud.engine.room import find_pool
 from tinycloud.model.units import Bytes
 
 if TYPE_CHECKING:
@@ -66,8 +67,7 @@ def _guest(parts: Parts, host: Host, machine: Machine) -> list[str]:
 
 
 def _pool(host: Host) -> list[str]:
-    host.volumes.refresh()  # libvirt remembers what was free
-    pool = host.volumes.find_pool()
+    pool = find_pool(host)
     return [f"pool     {pool.name}: {Bytes(pool.free)} free of {Bytes(pool.capacity)}"] if pool else []
 
 

@@ -1,0 +1,35 @@
+"""How much space a folder of a host has, asked of its file system now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tinycloud.errors import Missing
+
+if TYPE_CHECKING:
+    from tinycloud.drivers.shell import Shell
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Bytes of a file system. ``free`` is what anybody may have, as df shows it: not what is kept for root alone."""
+
+    capacity: int
+    free: int
+
+
+def measure_folder(shell: Shell, path: str) -> Space | None:
+    """The space of the file system that ``path`` lies on; None where that cannot be asked.
+
+    libvirt does not serve: it remembers what was free when it last looked, and counts what ext4 keeps for root.
+    """
+    try:
+        done = shell.run(["stat", "-f", "-c", "%S %b %a", path], check=False, limit=20)
+    except Missing:
+        return None
+    words = done.text.split()
+    if done.status != 0 or len(words) != 3 or not all(word.isdecimal() for word in words):
+        return None
+    block, blocks, available = map(int, words)
+    return Space(block * blocks, block * available)
