@@ -26,7 +26,7 @@ test-unit:
 	$(BIN)/pytest -n 2 -m "not live"
 
 test: setup check test-unit
-	@scripts/as-root $(BIN)/pytest -m live --durations 15
+	@scripts/as-root $(BIN)/pytest -m live -n 2 --dist loadfile --durations 20
 
 docs: setup
 	$(BIN)/python docs/generate.py

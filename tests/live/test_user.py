@@ -46,7 +46,7 @@ def person(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Person:
     home = tmp_path_factory.mktemp("home")
     for folder in (home, *home.parents):
         if folder != Path("/"):
-            folder.chmod(0o755) if folder == home or "pytest" in folder.name else None
+            folder.chmod(0o755) if "pytest" in str(folder) else None
     for name, path in _FOLDERS.items():
         bench.call(["sh", "-c", f"mkdir -p {OPEN}/{name} && mount --rbind {path} {OPEN}/{name}"])
     bench.call(["chown", f"{USER}:nogroup", str(home)])
