@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
     from typing import BinaryIO
 
     from tinycloud.drivers.records import DomainRecord, HostRecord, NetworkRecord, NicCounters, PoolRecord, VolumeRecord
@@ -72,6 +73,16 @@ class Volumes(Protocol):
     def remove(self, name: str) -> None: ...
     def resize(self, name: str, size: int) -> None: ...
     def refresh(self) -> None: ...
+    def adopt(
+        self, source: Path, *, stamp: Sequence[int] = (), consume: bool = False, progress: Callable[[int, int], None] | None = None
+    ) -> str:
+        """Take a file in as ``image-SHA256``, whole or not at all, and return the sha256. Found by name after :meth:`refresh`.
+
+        ``stamp`` is what :func:`tinycloud.drivers.records.make_stamp` said before the file was looked at; ``consume``: it is a
+        file of ours that may be moved. Raises Refused (changed-file, no-space, no-file) with nothing left.
+        """
+        ...
+
     def upload(self, name: str, source: BinaryIO, on_bytes: Callable[[bytes], None] | None = None) -> None: ...
     def upload_bytes(self, name: str, body: bytes) -> None: ...
     def download_bytes(self, name: str, most: int = 16 * 1024 * 1024) -> bytes: ...

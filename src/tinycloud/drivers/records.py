@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def make_stamp(path: Path) -> tuple[int, ...]:
+    """Differs when a file was written to or exchanged: the time of its last change cannot be set back."""
+    it = path.stat()
+    return (it.st_dev, it.st_ino, it.st_size, it.st_ctime_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import asdict, dataclass, replace
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.drivers.inspect import inspect_file
+from tinycloud.drivers.records import make_stamp
 from tinycloud.engine.deploy import IMAGES, IMAGES_LOCK
 from tinycloud.engine.inventory import read_images, read_world
 from tinycloud.engine.lock import hold_lock
@@ -23,7 +22,7 @@ from tinycloud.model.world import World
 from tinycloud.templates.objects import render_pool, render_volume
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from tinycloud.engine.parts import Parts
     from tinycloud.model.world import Image
 
-_CHUNK = 1024 * 1024
 _CARD = 4096
 
 
@@ -90,16 +88,20 @@ class Images:
             names.check_name(name)
         except ValueError as err:
             raise WrongInput(f"name of an image: {err}", code="wrong-name") from err
-        stamp = _stamp(path)
+        stamp = make_stamp(path) if path.exists() else ()
         facts = inspect_file(self._parts.shell, path, format)
-        with self._lock(shared=False):
-            sha = _hash(path, progress)
-            self._ensure_pool()
-            if self._find(sha) is None:
-                self._store(path, sha, facts, stamp)
-            self._write_card(sha, facts, name=name, about=replace(about, source=about.source or path.name))
-            self._take_name(name, sha)
-        return self.get(sha)
+        self._ensure_pool()
+        while True:
+            self._check_space(path, facts)
+            sha = self._host.volumes.adopt(path, stamp=stamp, progress=progress)
+            with self._lock(shared=False):
+                self._host.volumes.refresh()
+                if self._host.volumes.find(names.image_name(sha)) is None:
+                    continue  # somebody cleared it away: it had no card yet
+                self._check_format(sha, facts)
+                self._write_card(sha, facts, name=name, about=replace(about, source=about.source or path.name))
+                self._take_name(name, sha)
+            return self.get(sha)
 
     def remove(self, name: str) -> Image:
         """Remove an image; raises InUse with who stands on it."""
@@ -132,21 +134,15 @@ class Images:
     def _find(self, sha: str) -> Image | None:
         return next((image for image in self.list() if image.sha == sha), None)
 
-    def _store(self, path: Path, sha: str, facts: FileFacts, stamp: tuple[int, ...]) -> None:
-        """Copy the bytes, hashing them once more: a file that changed since it was looked at is not stored."""
-        volume = names.image_name(sha)
-        self._check_space(path, facts)
-        self._host.volumes.remove(volume)  # half of an import that was interrupted: it has no card
-        self._host.volumes.create(render_volume(volume, facts.length, format="raw", mode="0444"), volume)
-        digest = sha256()
-        try:
-            with path.open("rb") as file:
-                self._host.volumes.upload(volume, file, digest.update)
-            if digest.hexdigest() != sha or _stamp(path) != stamp:
-                raise Refused(f"{path} changed while it was read", code="changed-file", hint="import it again")
-        except BaseException:
-            self._host.volumes.remove(volume)
-            raise
+    def _check_format(self, sha: str, facts: FileFacts) -> None:
+        """The same bytes read as another format would be another disk under machines that stand on them."""
+        present = self._find(sha)
+        if present is not None and present.format != facts.format:
+            raise Refused(
+                f"image {present.label} has the same content and is {present.format}, not {facts.format}",
+                code="clash",
+                hint=f"tinycloud image remove {present.names[0] if present.names else present.sha[:12]}",
+            )
 
     def _check_space(self, path: Path, facts: FileFacts) -> None:
         pool = find_pool(self._host)
@@ -200,43 +196,3 @@ def list_users(world: World, sha: str, host: Host) -> list[str]:
     loose = [v.name for v in world.volumes if v.name not in owned and ".disk-" in v.name]
     on_it = [name for name in loose if (found := host.volumes.find(name)) and found.backing.endswith(names.image_name(sha))]
     return machines + [f"volume {name}" for name in on_it]
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    """Differs when the file was written to or exchanged: the time of its last change cannot be set back. Empty for no file."""
-    if not path.exists():
-        return ()
-    it = path.stat()
-    return (it.st_dev, it.st_ino, it.st_size, it.st_ctime_ns)
-
-
-def _hash(path: Path, progress: Callable[[int, int], None] | None = None) -> str:
-    """SHA-256 of the whole file; holes are hashed as the zeros they are, without reading them from disk."""
-    total, done, digest = path.stat().st_size, 0, sha256()
-    with path.open("rb") as file:
-        for chunk in _chunks(file.fileno(), total):
-            digest.update(chunk)
-            done += len(chunk)
-            if progress:
-                progress(done, total)
-    return digest.hexdigest()
-
-
-def _chunks(fd: int, total: int) -> Iterator[bytes | memoryview]:
-    zeros, at = memoryview(bytes(_CHUNK)), 0
-    while at < total:
-        try:
-            data = os.lseek(fd, at, os.SEEK_DATA)
-        except OSError:  # ENXIO: only a hole is left
-            data = total
-        while at < min(data, total):
-            size = min(_CHUNK, min(data, total) - at)
-            yield zeros[:size]
-            at += size
-        if at < total:
-            os.lseek(fd, at, os.SEEK_SET)
-            chunk = os.read(fd, min(_CHUNK, total - at))
-            if not chunk:
-                return
-            yield chunk
-            at += len(chunk)

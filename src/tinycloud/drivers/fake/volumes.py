@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import base64
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from lxml import etree
 
 from tinycloud.drivers.libvirt.errors import NO_POOL, NO_VOLUME
-from tinycloud.drivers.records import PoolRecord, VolumeRecord
-from tinycloud.errors import LibvirtFailed
-from tinycloud.model.names import POOL
+from tinycloud.drivers.records import PoolRecord, VolumeRecord, make_stamp
+from tinycloud.errors import LibvirtFailed, Refused
+from tinycloud.model.names import POOL, image_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
     from typing import BinaryIO
 
     from tinycloud.drivers.fake.files import Documents
@@ -111,6 +113,25 @@ class FakeVolumes:
             self._documents.put(name, {**self._get(name), "capacity": size})
 
     # bytes
+
+    def adopt(
+        self, source: Path, *, stamp: Sequence[int] = (), consume: bool = False, progress: Callable[[int, int], None] | None = None
+    ) -> str:
+        self._get_pool()
+        if not source.is_file():
+            raise Refused(f"{source} is not a file", code="no-file")
+        body = source.read_bytes()
+        if progress:
+            progress(len(body), len(body))
+        if tuple(stamp) not in ((), make_stamp(source)):
+            raise Refused(f"{source} changed while it was read", code="changed-file", hint="import it again")
+        sha, text = sha256(body).hexdigest(), base64.b64encode(body).decode()
+        self._documents.put(
+            image_name(sha), {"capacity": len(body), "allocation": _count_used(body), "backing": "", "format": "raw", "body": text}
+        )
+        if consume:
+            source.unlink()
+        return sha
 
     def upload(self, name: str, source: BinaryIO, on_bytes: Callable[[bytes], None] | None = None) -> None:
         self._get(name)

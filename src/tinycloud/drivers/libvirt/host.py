@@ -85,7 +85,7 @@ class LibvirtHost:
 
     @property
     def volumes(self) -> Volumes:
-        return Volumes(self._conn, POOL)
+        return Volumes(self._conn, POOL, self.shell)
 
     @cached_property
     def _facts(self) -> HostRecord:

@@ -12,8 +12,11 @@ from tinycloud.drivers.records import PoolRecord, VolumeRecord
 from tinycloud.errors import LibvirtFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
     from typing import BinaryIO
+
+    from tinycloud.drivers.shell import Shell
 
 _CHUNK = 256 * 1024
 
@@ -21,9 +24,10 @@ _CHUNK = 256 * 1024
 class Volumes:
     """Files of the pool called ``pool``. A pool that does not exist holds nothing."""
 
-    def __init__(self, conn: Any, pool: str) -> None:
+    def __init__(self, conn: Any, pool: str, shell: Shell) -> None:
         self._conn = conn
         self._name = pool
+        self._shell = shell
 
     def _find_pool(self) -> Any:
         try:
@@ -146,6 +150,18 @@ class Volumes:
         if pool is not None and pool.isActive():
             with guarded(f"refresh pool {self._name}"):
                 pool.refresh(0)
+
+    def adopt(
+        self, source: Path, *, stamp: Sequence[int] = (), consume: bool = False, progress: Callable[[int, int], None] | None = None
+    ) -> str:
+        """Take a file in as ``image-SHA256``, whole or not at all; see :mod:`tinycloud.drivers.libvirt.adopt`."""
+        from tinycloud.drivers.libvirt.adopt import adopt, send
+
+        pool = self._get_pool()
+        with guarded(f"read pool {self._name}"):
+            folder = str(etree.fromstring(pool.XMLDesc(0)).findtext("target/path"))
+        sha = adopt(self._shell, source, folder, stamp, consume=consume, progress=progress)
+        return sha if sha is not None else send(self, source, stamp, progress)
 
     def upload(self, name: str, source: BinaryIO, on_bytes: Callable[[bytes], None] | None = None) -> None:
         """Fill a volume from a file; holes stay holes. ``on_bytes`` sees all of it in order."""
