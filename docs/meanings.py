@@ -7,6 +7,7 @@ CODES = {
     "damaged-image": "the image file contradicts itself, or is cut off",
     "duplicate-key": "a mapping has a key twice",
     "duplicate-name": "two things of a group have one name",
+    "encryption": "a disk is encrypted and should not be, or the other way round",
     "missing-input": "an input without default got no value",
     "missing-key": "a key that must be there is not",
     "needs-cycle": "groups need each other in a circle",
@@ -97,7 +98,7 @@ VARIABLES = {
     "serial_log": "where the host keeps what the serial line said",
     "usb": "true when a disk is on usb",
     "scsi_controllers": "how many scsi controllers its disks need",
-    "disks": "list: file, bus, serial, format, device, readonly, target, boot",
+    "disks": "list: file, bus, serial, format, device, readonly, target, boot, encryption (UUID of the passphrase, none for a plain disk)",
     "nics": "list: network (libvirt's name), mac, model, tap, boot",
 }
 """What a template may use as ``machine.NAME``."""

@@ -77,6 +77,8 @@ def clean(host: Host) -> None:
         host.domains.undefine(domain.name)
     for network in host.networks.list_all():
         host.networks.remove(network.name)
+    for secret in host.secrets.list_all():
+        host.secrets.remove(secret)
     for volume in host.volumes.list_names():
         host.volumes.remove(volume)
     host.volumes.remove_pool()

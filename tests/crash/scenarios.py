@@ -84,6 +84,7 @@ def _stop_network(host: Host) -> None:
 
 
 GROWING = change(WEB, memory_max="512 MiB", cpus="{count: 1, max: 4}")
+SEALED = change(WEB, disk_encrypt="true", volumes="[{name: vault, size: 1 GiB, encrypt: true}]")
 BACK = "  back: {subnet: 10.61.0.0/24, access: isolated}"
 
 SCENARIOS = (
@@ -112,6 +113,13 @@ SCENARIOS = (
             web=change(GROWING, memory="256 MiB", cpus="{count: 2, max: 4}", disk="1 GiB", volumes="[{name: logs, size: 1 GiB}]"),
         ),
     ),
+    Scenario(
+        "a replacement of an encrypted disk",
+        before=a_stack(web=SEALED),
+        text=a_stack(web=change(SEALED, firmware="uefi")),
+        replace=("web",),
+    ),
+    Scenario("an encrypted down", before=a_stack(web=SEALED)),
     Scenario("a replacement", before=a_stack(), text=a_stack(web=change(WEB, firmware="uefi")), replace=("web",)),
     Scenario("another subnet", before=a_stack(), text=a_stack(front="subnet: 10.77.0.0/24"), replace=("front",)),
     Scenario(

@@ -122,7 +122,7 @@ class Stage:
     def list_ours(self) -> list[str]:
         """Everything on the host that is the stack's."""
         photo = self.photograph()
-        return [*photo["domains"], *photo["networks"], *filter(find_volume_name, photo["volumes"])]
+        return [*photo["domains"], *photo["networks"], *photo["secrets"], *filter(find_volume_name, photo["volumes"])]
 
     def list_known_hosts(self) -> list[str]:
         """Machines whose host keys this cloud keeps a note of."""
@@ -174,6 +174,7 @@ _LOOKS: dict[str, Callable[[Photo], Photo]] = {
     "domains": _look_at_domain,
     "networks": _look_at_network,
     "pools": lambda it: it,
+    "secrets": lambda it: it,
     "volumes": lambda it: it,
 }
 

@@ -43,6 +43,7 @@ class VolumeRecord:
     allocation: int
     backing: str = ""
     format: str = ""
+    encrypted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

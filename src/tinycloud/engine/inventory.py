@@ -149,7 +149,7 @@ def _read_volumes(host: Host) -> tuple[list[world.Volume], list[world.Image]]:
     volumes = [
         world.Volume(host.name, name, Bytes(record.capacity), Bytes(record.allocation))
         for name, record in sorted(records.items())
-        if names.find_volume_name(name)
+        if names.find_volume_name(name) or names.find_free_volume(name)
     ]
     return volumes, sorted(images, key=lambda image: image.names)
 

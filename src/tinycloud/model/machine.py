@@ -56,6 +56,7 @@ class VolumeSpec:
     size: Bytes
     keep: bool = False
     bus: str = "virtio"
+    encrypt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class MachineSpec:
     cpus: CpuSpec = CpuSpec()
     memory_max: Bytes | None = None
     disk_bus: str = "virtio"
+    disk_encrypt: bool = False
     nics: tuple[NicSpec, ...] = ()
     volumes: tuple[VolumeSpec, ...] = ()
     boot: tuple[str, ...] = ("disk",)
@@ -148,6 +150,12 @@ class Mark:
         """Every volume the machine uses: root disk, seed, data."""
         seed = (self.seed_volume,) if self.seed_volume else ()
         return (self.disk_volume, *seed, *(self.data_volume(volume.name) for volume in self.spec.volumes))
+
+    @property
+    def encrypted(self) -> tuple[str, ...]:
+        """Those of its volumes whose files are encrypted."""
+        root = (self.disk_volume,) if self.spec.disk_encrypt else ()
+        return (*root, *(self.data_volume(volume.name) for volume in self.spec.volumes if volume.encrypt))
 
     def tap(self, nic: int) -> str:
         return names.make_tap(self.stack, self.machine, nic)

@@ -17,6 +17,8 @@ NAMESPACE: Final = "urn:tinycloud:1"
 _ROOT: Final = uuid.uuid5(uuid.NAMESPACE_URL, NAMESPACE)
 
 POOL: Final = "tinycloud"
+VOLUME_FORMATS: Final = ("qcow2", "raw")
+"""Of volumes that belong to no stack; a machine's own disks are qcow2."""
 
 NAME: Final = re.compile(r"[a-z](?:[a-z0-9]|-(?=[a-z0-9])){0,30}")
 NAME_RULE: Final = "a small letter, then small letters, digits and single dashes, at most 31 characters"
@@ -121,6 +123,23 @@ def data_name(stack: str, machine: str, volume: str) -> str:
 def note_name(stack: str, digest: str) -> str:
     """The volume that keeps what was asked for: file, inputs, secrets."""
     return str(VolumeName(stack, "", f"note-{digest[:12]}"))
+
+
+def free_volume_name(name: str, format: str) -> str:
+    """The file of a volume that belongs to no stack: ``volume-NAME.qcow2``, or ``.raw``."""
+    return f"volume-{name}.{format}"
+
+
+def find_free_volume(text: str) -> tuple[str, str] | None:
+    """(name, format) of a volume that belongs to no stack, or None for any other file."""
+    stem, _, format = text.removeprefix("volume-").partition(".")
+    fits = text.startswith("volume-") and NAME.fullmatch(stem) and format in VOLUME_FORMATS
+    return (stem, format) if fits else None
+
+
+def make_secret_uuid(volume: str) -> str:
+    """The UUID under which libvirt keeps the passphrase of an encrypted volume."""
+    return make_uuid("secret", volume)
 
 
 def find_volume_name(text: str) -> VolumeName | None:

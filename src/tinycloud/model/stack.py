@@ -199,6 +199,7 @@ class Volume(Part):
     size: Size = Field(description="it may grow later, never shrink")
     keep: StrictBool = Field(False, description="stays when the machine goes, until down --volumes")
     bus: Bus = Field("virtio", description="how the guest sees it")
+    encrypt: StrictBool = Field(False, description="its file is LUKS inside; it cannot be changed once the volume is there")
 
 
 class User(Part):
@@ -271,6 +272,7 @@ class Group(Part):
     )
     disk: Size | None = Field(None, description="size of the root disk; default: the image's own")
     disk_bus: Bus = Field("virtio", description="of the root disk and of the seed")
+    disk_encrypt: StrictBool = Field(False, description="what the machine writes to its root disk is LUKS; the image below it is not")
     networks: tuple[Annotated[Nic, BeforeValidator(_wrap("network", str), json_schema_input_type=str | Nic)], ...] = Field(
         (), description="a NIC in each, in this order"
     )

@@ -42,7 +42,8 @@ def describe(mark: Mark) -> str:
     spec = mark.spec
     image = f"{spec.image_name} {spec.image[:7]}" if spec.image else "no image"
     nics = [f"{nic.network} {nic.address or '(its own address)'}" for nic in spec.nics]
-    return ", ".join([str(spec.cpus), str(spec.memory), image, f"disk {spec.disk}", *nics])
+    disk = f"disk {spec.disk}{' encrypted' if spec.disk_encrypt else ''}"
+    return ", ".join([str(spec.cpus), str(spec.memory), image, disk, *nics])
 
 
 def _start_needs(mark: Mark) -> tuple[str, ...]:
@@ -58,7 +59,12 @@ def _add(draft: Draft, wanted: Wanted) -> None:
     where = f"on {host}: {wanted.why_here}" if len(draft.world.hosts) > 1 else ""
     draft.say(Act.ADD, "machine", mark.machine, describe(mark), Price.ADD, where)
     for volume in mark.spec.volumes:
-        parts = [str(volume.size), "keep" if volume.keep else "", _found(draft, mark.data_volume(volume.name))]
+        parts = [
+            str(volume.size),
+            "keep" if volume.keep else "",
+            "encrypted" if volume.encrypt else "",
+            _found(draft, mark.data_volume(volume.name)),
+        ]
         draft.say(Act.ADD, "volume", f"{mark.machine}/{volume.name}", ", ".join(filter(None, parts)), Price.ADD)
 
 
@@ -68,10 +74,16 @@ def _found(draft: Draft, volume: str) -> str:
 
 def _check_volumes(draft: Draft, new: Mark, present: Machine | None) -> None:
     """Data is not thrown away by making a number smaller, whatever the flags; nor when a volume is found that was left behind."""
-    before = {volume.name: volume.size for volume in present.mark.spec.volumes} if present else {}
+    before = {volume.name: volume for volume in present.mark.spec.volumes} if present else {}
     for volume in new.spec.volumes:
-        file = draft.world.volume_by_name.get(new.data_volume(volume.name))
-        size = before.get(volume.name) or (file.capacity if file else volume.size)
+        file, old = draft.world.volume_by_name.get(new.data_volume(volume.name)), before.get(volume.name)
+        size = old.size if old else file.capacity if file else volume.size
+        if old is not None and old.encrypt != volume.encrypt:
+            raise Refused(
+                f"volume {new.machine}/{volume.name} is {'' if old.encrypt else 'not '}encrypted, the file says otherwise",
+                code="encryption",
+                hint="declare a volume of another name and copy the data",
+            )
         if volume.size < size:
             raise Refused(
                 f"volume {new.machine}/{volume.name} is {size}, the file says {volume.size}: data volumes do not shrink",

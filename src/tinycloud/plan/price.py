@@ -162,6 +162,7 @@ _RULES: dict[str, Callable[[MachineSpec, MachineSpec], Field | None]] = {
     "cpus": _cpus,
     "hypervisor": _plain("hypervisor", "hypervisor", Price.RESTART),
     "disk_bus": _plain("disk_bus", "disk bus", Price.RESTART),
+    "disk_encrypt": _plain("disk_encrypt", "disk encryption", Price.REPLACE, "a disk is written anew to become encrypted or plain"),
     "nics": _nics,
     "volumes": _volumes,
     "boot": _plain("boot", "boot order", Price.RESTART),

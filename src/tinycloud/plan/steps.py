@@ -69,10 +69,13 @@ class StepList:
     def _create_root(self, wanted: Wanted) -> str:
         mark = wanted.mark
         args = {"volume": mark.disk_volume, "size": int(mark.spec.disk), "image": mark.spec.image, "format": wanted.image_format}
+        args |= {"encrypt": True} if mark.spec.disk_encrypt else {}
         return self._make_file(wanted, "disk", "disk.create", args)
 
     def _create_volume(self, wanted: Wanted, name: str, size: int) -> str:
-        args = {"volume": wanted.mark.data_volume(name), "size": int(size), "image": None}
+        volume = wanted.mark.data_volume(name)
+        args: dict[str, Any] = {"volume": volume, "size": int(size), "image": None}
+        args |= {"encrypt": True} if volume in wanted.mark.encrypted else {}
         return self._make_file(wanted, f"vol-{name}", "disk.create", args)
 
     def _write_seed(self, wanted: Wanted, volume: str) -> str:

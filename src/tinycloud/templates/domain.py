@@ -5,7 +5,7 @@ from __future__ import annotations
 import string
 from typing import TYPE_CHECKING, Any, Final
 
-from tinycloud.model.names import make_network_name, make_serial
+from tinycloud.model.names import make_network_name, make_secret_uuid, make_serial
 from tinycloud.model.secret import reveal
 from tinycloud.templates.render import render, render_text
 from tinycloud.templates.xml import apply_patches, parse_xml, stamp, to_text
@@ -105,6 +105,7 @@ def _make_disks(mark: Mark, pool_path: str) -> list[dict[str, Any]]:
     seed = [{"file": mark.seed_volume, "bus": spec.disk_bus, "serial": "seed"}] if mark.seed_volume else []
     letters = {prefix: iter(string.ascii_lowercase.replace(_SEED_LETTERS.get(prefix, " "), "")) for prefix in _LETTERS.values()}
     out = []
+    encrypted = mark.encrypted
     for disk in [root, *data, *seed]:
         is_seed = disk["serial"] == "seed"
         bus = str(disk["bus"])
@@ -118,6 +119,7 @@ def _make_disks(mark: Mark, pool_path: str) -> list[dict[str, Any]]:
                 "device": "cdrom" if is_seed and bus != "virtio" else "disk",
                 "readonly": is_seed,
                 "target": prefix + letter,
+                "encryption": make_secret_uuid(str(disk["file"])) if disk["file"] in encrypted else None,
             }
         )
     return out

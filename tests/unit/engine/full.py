@@ -28,4 +28,4 @@ class FullHost(FakeHost):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder / "host")
-        self.volumes = self.full = FullVolumes(Documents(folder / "host/pools"), Documents(folder / "host/volumes"))
+        self.volumes = self.full = FullVolumes(Documents(folder / "host/pools"), Documents(folder / "host/volumes"), self.secrets)

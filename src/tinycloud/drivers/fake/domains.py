@@ -93,6 +93,8 @@ class FakeDomains:
             self._networks.must_run(str(source.get("network")), f"cannot start domain {name}")
         for disk in root.findall("devices/disk"):
             self._must_have(_file_of(disk), f"cannot start domain {name}")
+        for secret in root.findall("devices/disk/source/encryption/secret"):
+            self._volumes.must_know(str(secret.get("uuid")), f"cannot start domain {name}")
         self._change(name, state="running", reason="", live=it["xml"])
 
     def _must_have(self, file: str, what: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tinycloud.drivers.fake.domains import FakeDomains
 from tinycloud.drivers.fake.files import Documents
 from tinycloud.drivers.fake.networks import FakeNetworks
+from tinycloud.drivers.fake.secrets import FakeSecrets
 from tinycloud.drivers.fake.volumes import FakeVolumes
 from tinycloud.drivers.guest.inside import GuestResult
 from tinycloud.drivers.records import HostRecord
@@ -46,7 +47,8 @@ class FakeHost:
         self.shell = FakeShell()
         self._memory = memory
         self.networks = FakeNetworks(Documents(folder / "networks"))
-        self.volumes = FakeVolumes(Documents(folder / "pools"), Documents(folder / "volumes"))
+        self.secrets = FakeSecrets(Documents(folder / "secrets"))
+        self.volumes = FakeVolumes(Documents(folder / "pools"), Documents(folder / "volumes"), self.secrets)
         self.domains = FakeDomains(Documents(folder / "domains"), self.networks, self.volumes)
 
     def read_facts(self) -> HostRecord:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lxml import etree
 
 from tinycloud.drivers.libvirt.errors import NO_POOL, NO_VOLUME
+from tinycloud.drivers.libvirt.secrets import NO_SECRET
 from tinycloud.drivers.records import PoolRecord, VolumeRecord, make_stamp
 from tinycloud.errors import LibvirtFailed, Refused
 from tinycloud.model.names import POOL, image_name
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from tinycloud.drivers.fake.files import Documents
+    from tinycloud.drivers.fake.secrets import FakeSecrets
 
 _CAPACITY: Final = 1024**4
 _EXISTS: Final = 90  # VIR_ERR_STORAGE_VOL_EXIST
@@ -30,9 +32,10 @@ _BLOCK: Final = 4096
 class FakeVolumes:
     """Documents: ``pool`` (its path), and each volume with capacity, allocation, format, backing and its bytes."""
 
-    def __init__(self, pools: Documents, documents: Documents) -> None:
+    def __init__(self, pools: Documents, documents: Documents, secrets: FakeSecrets) -> None:
         self._pools = pools
         self._documents = documents
+        self._secrets = secrets
 
     # the pool
 
@@ -61,7 +64,7 @@ class FakeVolumes:
 
     def find(self, name: str) -> VolumeRecord | None:
         it = self._documents.find(name) if self.find_pool() else None
-        return VolumeRecord(name, it["capacity"], it["allocation"], it["backing"], it["format"]) if it else None
+        return VolumeRecord(name, it["capacity"], it["allocation"], it["backing"], it["format"], bool(it.get("secret"))) if it else None
 
     def _get(self, name: str) -> dict[str, Any]:
         self._get_pool()
@@ -81,6 +84,11 @@ class FakeVolumes:
         folder, _, name = path.rpartition("/")
         return folder != self._get_pool().path or self._documents.find(name) is not None
 
+    def must_know(self, secret: str, what: str) -> None:
+        """Raises LibvirtFailed for a passphrase that the host does not keep."""
+        if not self._secrets.has(secret):
+            raise LibvirtFailed(f"{what}: there is no secret {secret}", number=NO_SECRET)
+
     def create(self, xml: str, name: str) -> None:
         self._get_pool()
         root = etree.fromstring(xml)
@@ -91,10 +99,15 @@ class FakeVolumes:
                 raise LibvirtFailed(f"volume {name} exists already", number=_EXISTS)
             if backing and not self.has_file(backing):
                 raise LibvirtFailed(f"cannot create volume {name}: {backing} is not there", number=_NO_FILE)
+            secret = root.find("target/encryption/secret")
+            uuid = secret.get("uuid", "") if secret is not None else ""
+            if uuid:
+                self.must_know(uuid, f"cannot create volume {name}")
             format = shape.get("type", "raw") if shape is not None else "raw"
             size = int(root.findtext("capacity") or 0)
             capacity = size if format == "raw" else -(-size // 512) * 512
-            self._documents.put(name, {"capacity": capacity, "allocation": 0, "backing": backing, "format": format, "body": ""})
+            facts = {"capacity": capacity, "allocation": 0, "backing": backing, "format": format, "secret": uuid, "body": ""}
+            self._documents.put(name, facts)
 
     def remove(self, name: str) -> None:
         self._documents.remove(name)

@@ -13,6 +13,7 @@ from tinycloud.drivers.libvirt.domains import Domains
 from tinycloud.drivers.libvirt.errors import guarded, load_libvirt, translate
 from tinycloud.drivers.libvirt.facts import read_facts, read_memory
 from tinycloud.drivers.libvirt.networks import Networks
+from tinycloud.drivers.libvirt.secrets import Secrets
 from tinycloud.drivers.libvirt.volumes import Volumes
 from tinycloud.errors import Missing
 from tinycloud.model.names import POOL
@@ -86,6 +87,10 @@ class LibvirtHost:
     @property
     def volumes(self) -> Volumes:
         return Volumes(self._conn, POOL, self.shell)
+
+    @property
+    def secrets(self) -> Secrets:
+        return Secrets(self._conn)
 
     @cached_property
     def _facts(self) -> HostRecord:

@@ -106,7 +106,8 @@ class Volumes:
             root = etree.fromstring(volume.XMLDesc(0))
         shape = root.find("target/format")
         backing = root.findtext("backingStore/path") or ""
-        return VolumeRecord(name, capacity, allocation, backing, shape.get("type", "") if shape is not None else "")
+        format = shape.get("type", "") if shape is not None else ""
+        return VolumeRecord(name, capacity, allocation, backing, format, root.find("target/encryption") is not None)
 
     def _find(self, name: str) -> Any:
         pool = self._find_pool()

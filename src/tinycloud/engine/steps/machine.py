@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lxml import etree
 
+from tinycloud.engine.passphrase import ensure_passphrase, make_passphrase
 from tinycloud.engine.ready import Waiting
 from tinycloud.engine.steps.action import Action, Before
 from tinycloud.engine.steps.volume import pool_path
@@ -100,7 +101,10 @@ class Start(Action):
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         domains, domain = run.host(step).domains, step.args["domain"]
-        domains.set_autostart(domain, on=run.machine(step).mark.spec.autostart)  # not by define: killed behind it, nobody would
+        mark, folder = run.machine(step).mark, pool_path(run.host(step))
+        for volume in mark.encrypted:  # the host has them, unless somebody set it up anew around its disks
+            ensure_passphrase(run.host(step), volume, f"{folder}/{volume}", make_passphrase(run.keys, volume))
+        domains.set_autostart(domain, on=mark.spec.autostart)  # not by define: killed behind it, nobody would
         domains.start(domain)
         note_live(run.host(step), domain, Live(run.clock(), ""))
 

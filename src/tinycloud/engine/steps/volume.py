@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tinycloud.drivers.guest.seed import make_seed
+from tinycloud.engine.passphrase import ensure_passphrase, forget_passphrase, make_passphrase
 from tinycloud.engine.steps.action import Action, Before
 from tinycloud.engine.steps.pool import PATH
 from tinycloud.errors import Clash, NotFound
@@ -33,9 +34,15 @@ class Create(Action):
         host, name, size = run.host(step), step.args["volume"], step.args["size"]
         present = host.volumes.find(name)
         backing = self._find_backing(host, step.args["image"], step.args.get("format", ""))
+        encrypt = bool(step.args.get("encrypt"))
+        secret = ensure_passphrase(host, name, f"{pool_path(host)}/{name}", make_passphrase(run.keys, name)) if encrypt else ""
         if present is None:
-            host.volumes.create(render_volume(name, size, format="qcow2", backing=backing), name)
+            host.volumes.create(render_volume(name, size, format="qcow2", backing=backing, secret=secret), name)
             return
+        if present.encrypted != encrypt:
+            raise Clash(
+                f"volume {name} is {'encrypted' if present.encrypted else 'not encrypted'}, the file says otherwise", code="encryption"
+            )
         expected = backing[0] if backing else ""
         if present.backing != expected:
             raise Clash(f"volume {name} stands on {present.backing or 'nothing'}, expected {expected or 'nothing'}")
@@ -51,7 +58,14 @@ class Create(Action):
 
     def undo(self, run: Run, step: Step, before: Before) -> None:
         if not before["existed"]:
-            run.host(step).volumes.remove(step.args["volume"])
+            _remove(run.host(step), step.args["volume"], encrypted=bool(step.args.get("encrypt")))
+
+
+def _remove(host: Host, volume: str, *, encrypted: bool) -> None:
+    """The passphrase first: what is looked for is the file."""
+    if encrypted:
+        forget_passphrase(host, volume)
+    host.volumes.remove(volume)
 
 
 class Resize(Action):
@@ -96,4 +110,4 @@ class Remove(Action):
     final = True
 
     def do(self, run: Run, step: Step, before: Before) -> None:
-        run.host(step).volumes.remove(step.args["volume"])
+        _remove(run.host(step), step.args["volume"], encrypted=True)

@@ -1,0 +1,75 @@
+"""Passphrases: kept, needed, forgotten; and volumes that are encrypted with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.contract.things import POOL_PATH, UUID, a_domain, make_pool
+from tinycloud.drivers.libvirt.secrets import NO_SECRET
+from tinycloud.engine.passphrase import ensure_passphrase, forget_passphrase
+from tinycloud.errors import LibvirtFailed
+from tinycloud.model.names import make_secret_uuid
+from tinycloud.templates.objects import render_volume
+
+if TYPE_CHECKING:
+    from tinycloud.drivers.host import Host
+
+NAME = "vault.qcow2"
+PATH = f"{POOL_PATH}/{NAME}"
+
+
+def make_vault(host: Host) -> str:
+    make_pool(host)
+    uuid = ensure_passphrase(host, NAME, PATH, b"open sesame")
+    host.volumes.create(render_volume(NAME, 1024**2, format="qcow2", secret=uuid), NAME)
+    return uuid
+
+
+def test_a_passphrase_is_kept_once_and_forgotten_once(host: Host) -> None:
+    for value in (b"one", b"one", b"another"):
+        assert ensure_passphrase(host, NAME, PATH, value) == make_secret_uuid(NAME)
+    assert host.secrets.list_all() == [make_secret_uuid(NAME)]
+    forget_passphrase(host, NAME)
+    forget_passphrase(host, NAME)
+    assert host.secrets.list_all() == []
+
+
+def test_a_volume_says_that_it_is_encrypted(host: Host) -> None:
+    make_vault(host)
+    host.volumes.create(render_volume("plain.qcow2", 1024**2, format="qcow2"), "plain.qcow2")
+    host.volumes.refresh()
+    found = {name: record.encrypted for name in (NAME, "plain.qcow2") if (record := host.volumes.find(name))}
+    assert found == {NAME: True, "plain.qcow2": False}
+
+
+def test_without_its_passphrase_nothing_is_encrypted(host: Host) -> None:
+    make_pool(host)
+    with pytest.raises(LibvirtFailed):
+        host.volumes.create(render_volume(NAME, 1024**2, format="qcow2", secret=make_secret_uuid(NAME)), NAME)
+    assert host.volumes.find(NAME) is None
+
+
+def test_a_domain_starts_only_while_the_host_keeps_the_passphrase(host: Host) -> None:
+    uuid = make_vault(host)
+    host.domains.define(a_domain(uuid=UUID, devices=an_encrypted_disk(uuid)))
+    forget_passphrase(host, NAME)
+    with pytest.raises(LibvirtFailed) as failure:
+        host.domains.start("a-1")
+    assert (failure.value.number, host.domains.get_state("a-1")) == (NO_SECRET, "stopped")
+    ensure_passphrase(host, NAME, PATH, b"open sesame")
+    host.domains.start("a-1")
+    assert host.domains.get_state("a-1") == "running"
+
+
+def an_encrypted_disk(secret: str) -> str:
+    return f"""
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='qcow2'/>
+      <source file='{PATH}'>
+        <encryption format='luks'><secret type='passphrase' uuid='{secret}'/></encryption>
+      </source>
+      <target dev='vda' bus='virtio'/>
+    </disk>
+    """
