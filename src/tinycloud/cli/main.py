@@ -9,7 +9,14 @@ import sys
 import click
 
 from tinycloud import __version__
-from tinycloud.cli import images, labs, machines, stacks, system
+from tinycloud.cli import (
+    image_open,  # noqa: F401 - adds its commands to those of images
+    images,
+    labs,
+    machines,
+    stacks,
+    system,
+)
 from tinycloud.cli.output import print_error, print_line
 from tinycloud.cli.session import SESSION
 from tinycloud.errors import EXIT_BUG, Interrupted, TinycloudError, WrongInput, make_did_you_mean

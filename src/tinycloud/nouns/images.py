@@ -10,6 +10,8 @@ from tinycloud.engine.inventory import read_world
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tinycloud.drivers.opened import Card
+    from tinycloud.engine.opened import Opener, Served
     from tinycloud.engine.parts import Parts
     from tinycloud.model import world
 
@@ -77,3 +79,49 @@ class Images:
         """Remove an image; raises InUse with who stands on it."""
         image: world.Image = self._shelf.remove(name)
         return image
+
+    # opened outside of machines
+
+    @property
+    def _opener(self) -> Opener:
+        from tinycloud.engine.opened import Opener
+
+        return Opener(self._parts)
+
+    def mount(self, disk: str, folder: str | Path, *, write: bool = False, partition: str = "", through_kernel: bool = False) -> Card:
+        """Show a disk's file systems in an empty or new folder: those of an image, of ``shop/web-1/disk``, ``shop/web-1/data``.
+
+        ``partition``: its number, 0 for the whole disk, or LVM's ``/dev/VG/LV``; by default what the system inside mounts.
+        ``through_kernel``: without libguestfs, for disks that are trusted. Raises InUse where a running machine has the disk.
+        """
+        return self._opener.mount(disk, Path(folder), write=write, partition=partition, through_kernel=through_kernel)
+
+    def unmount(self, folder: str | Path) -> Card:
+        """Unmount it, and wait until what was written is on the disk; raises InUse while somebody works in the folder."""
+        return self._opener.unmount(Path(folder))
+
+    def shell_argv(self, disk: str, *, write: bool = False, partition: str = "") -> Sequence[str]:
+        """guestfish on a disk, for a terminal."""
+        return self._opener.make_shell_argv(disk, write=write, partition=partition)
+
+    def serve(self, disk: str, *, socket: str = "", address: str = "", port: int = 10809, write: bool = False, tls: str = "") -> Served:
+        """Serve a disk over NBD, in the background; ``served.uri`` is for clients. Addresses other than loopback need ``tls``."""
+        return self._opener.serve(disk, socket=socket, address=address, port=port, write=write, tls=tls)
+
+    def wait_served(self, served: Served) -> None:
+        """Return when the server has ended."""
+        self._opener.wait_served(served)
+
+    def unserve(self, disk: str) -> Card:
+        """End the server of a disk."""
+        return self._opener.unserve(disk)
+
+    def opened(self) -> Sequence[Card]:
+        """What is mounted and served, and what a kill left of such."""
+        return self._opener.list_opened()
+
+    def list_disks(self) -> Sequence[str]:
+        """Every disk of a machine, and kept volumes, as they are typed."""
+        from tinycloud.engine.which import list_disks
+
+        return sorted(list_disks(read_world(self._parts.hosts.values())))
