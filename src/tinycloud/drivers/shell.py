@@ -14,10 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from tinycloud.drivers.talk import LocalTalk
 from tinycloud.errors import Missing, ToolFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from tinycloud.drivers.talk import Talk
 
 DEFAULT_LIMIT = 60.0
 
@@ -84,6 +87,10 @@ class Shell(Protocol):
         """
         ...
 
+    def open(self, argv: Sequence[str], *, root: bool = False) -> Talk:
+        """Start ``argv`` to talk with it. Raises Missing as :meth:`run` does."""
+        ...
+
 
 class LocalShell:
     """Children of this process. ``on_run`` hears each command before it starts (``-v``); never its input."""
@@ -117,6 +124,15 @@ class LocalShell:
         if check and done.status != 0:
             raise make_tool_error(done)
         return done
+
+    def open(self, argv: Sequence[str], *, root: bool = False) -> Talk:
+        words = [*argv] if not root or os.geteuid() == 0 else ["sudo", "-n", "--", *argv]
+        if self._on_run:
+            self._on_run(shlex.join(words))
+        try:
+            return LocalTalk(words, self._env)
+        except FileNotFoundError as err:
+            raise make_missing_tool(words[0]) from err
 
     def _call(self, words: list[str], tool: str, input: bytes | None, limit: float, on_line: Callable[[str], None] | None) -> Done:
         stdin = subprocess.DEVNULL if input is None else subprocess.PIPE

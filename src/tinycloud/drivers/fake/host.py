@@ -11,13 +11,14 @@ from tinycloud.drivers.fake.secrets import FakeSecrets
 from tinycloud.drivers.fake.volumes import FakeVolumes
 from tinycloud.drivers.guest.inside import GuestResult
 from tinycloud.drivers.records import HostRecord
-from tinycloud.drivers.shell import DEFAULT_LIMIT, Done
+from tinycloud.drivers.shell import DEFAULT_LIMIT, Done, make_missing_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from tinycloud.drivers.guest.ssh import Door
+    from tinycloud.drivers.talk import Talk
 
 _MEMORY = 64 * 1024**3
 
@@ -36,6 +37,9 @@ class FakeShell:
         on_line: Callable[[str], None] | None = None,
     ) -> Done:
         return Done(tuple(argv), 0, b"", b"")
+
+    def open(self, argv: Sequence[str], *, root: bool = False) -> Talk:
+        raise make_missing_tool(argv[0])
 
 
 class FakeHost:
