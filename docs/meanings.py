@@ -20,7 +20,6 @@ CODES = {
     "no-account": "a file of a recipe is to belong to somebody whom the guest does not have",
     "no-home": "keys are for a user whose account has no home",
     "no-package-manager": "packages are to be installed in a guest whose package manager is not known",
-    "no-root": "the disk has no file system with an /etc: there is no system to edit",
     "not-an-image": "the file is empty, or no disk image at all",
     "odd-guest": "a file of the guest is no plain text file, or far too large, and is left alone",
     "overlap": "two networks of the stack share addresses",

@@ -69,7 +69,7 @@ def find_root(fish: Fish, disk: str, *, name: str) -> Root:
         if "crypto_LUKS" in devices.values():
             raise NotYet(f"{name} is encrypted inside, and this version edits plain disks")
         facts = [f"{device}: {type or 'nothing known'}" for device, type in devices.items()]
-        raise Refused(f"{name} has no file system with an /etc", code="no-root", facts=facts, hint="is it a system's disk?")
+        raise Refused(f"{name} has no file system with an /etc", code="no-system", facts=facts, hint="is it a system's disk?")
     best = max(scores.values())
     roots = [root for root, score in scores.items() if score == best]
     if len({root.device for root in roots}) > 1:

@@ -41,7 +41,7 @@ def make_people(guest: Guest, users: Sequence[User], hashes: Mapping[str, str]) 
 def read_accounts(guest: Guest) -> accounts.Accounts:
     passwd, group = guest.read("/etc/passwd"), guest.read("/etc/group")
     if passwd is None or group is None:
-        raise Refused("the guest has no /etc/passwd and /etc/group", code="no-root", hint="is it a system's disk?")
+        raise Refused("the guest has no /etc/passwd and /etc/group", code="no-system", hint="is it a system's disk?")
     return accounts.Accounts(passwd, group, guest.read("/etc/shadow"), guest.read("/etc/gshadow"))
 
 

@@ -106,7 +106,7 @@ def test_a_subvolume_is_found_and_a_snapshot_of_it_is_not_taken() -> None:
 def test_a_disk_without_etc_says_what_it_holds() -> None:
     with pytest.raises(Refused) as caught:
         find({"/dev/sda1": ("ext4", {"/data"}), "/dev/sda2": ("swap", set())})
-    assert (caught.value.kind, caught.value.facts) == ("no-root", ("/dev/sda1: ext4", "/dev/sda2: swap"))
+    assert (caught.value.kind, caught.value.facts) == ("no-system", ("/dev/sda1: ext4", "/dev/sda2: swap"))
 
 
 def test_two_systems_are_not_chosen_between() -> None:

@@ -112,7 +112,7 @@ def test_keys_for_somebody_without_a_home_are_refused() -> None:
 def test_a_disk_without_accounts_is_no_system() -> None:
     with pytest.raises(Refused) as caught:
         make_edits(Recipe.model_validate({"users": [{"name": "root"}]}), PlainGuest({"/etc/hosts": b""}), {})
-    assert caught.value.kind == "no-root"
+    assert caught.value.kind == "no-system"
 
 
 @pytest.mark.parametrize(
