@@ -21,23 +21,26 @@ DEFAULT_URI = "qemu:///system"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where things are. ``state`` holds the database and keys (0700), ``cache`` what can be made again."""
+    """Where things are. ``state`` holds the database and keys (0700), ``cache`` what can be made again, ``config`` what a person wrote."""
 
     uri: str
     state: Path
     cache: Path
+    config: Path
 
     @classmethod
     def from_environment(cls, uri: str | None = None, state: Path | None = None, env: Mapping[str, str] = os.environ) -> Self:
-        """What the environment says: TINYCLOUD_URI, TINYCLOUD_STATE, TINYCLOUD_CACHE, else the system's or the user's own folders."""
+        """What the environment says: TINYCLOUD_URI, _STATE, _CACHE, _CONFIG, else the system's or the user's own folders."""
         root = os.geteuid() == 0
         home = Path(env.get("HOME", "/root"))
         own_state = Path(env.get("XDG_STATE_HOME") or home / ".local/state") / "tinycloud"
         own_cache = Path(env.get("XDG_CACHE_HOME") or home / ".cache") / "tinycloud"
+        own_config = Path(env.get("XDG_CONFIG_HOME") or home / ".config") / "tinycloud"
         return cls(
             uri=uri or env.get("TINYCLOUD_URI") or DEFAULT_URI,
             state=state or Path(env.get("TINYCLOUD_STATE") or (Path("/var/lib/tinycloud") if root else own_state)),
             cache=Path(env.get("TINYCLOUD_CACHE") or (Path("/var/cache/tinycloud") if root else own_cache)),
+            config=Path(env.get("TINYCLOUD_CONFIG") or (Path("/etc/tinycloud") if root else own_config)),
         )
 
 
@@ -58,6 +61,7 @@ def make_parts(settings: Settings, on_run: Callable[[str], None] | None = None) 
         state=settings.state,
         cache=settings.cache,
         open_store=_open_store,
+        config=settings.config,
     )
 
 

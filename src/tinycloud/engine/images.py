@@ -103,6 +103,14 @@ class Images:
                 self._take_name(name, sha)
             return self.get(sha)
 
+    def add_name(self, image: Image, name: str) -> Image:
+        """Give an image one more name; another image that had it loses it."""
+        if name not in image.names:
+            with self._lock(shared=False):
+                self._rewrite_card(image, tuple(sorted({*image.names, name})))
+                self._take_name(name, image.sha)
+        return self.get(image.sha)
+
     def remove(self, name: str) -> Image:
         """Remove an image; raises InUse with who stands on it."""
         image = self.get(name)

@@ -30,6 +30,8 @@ class Parts:
     state: Path
     cache: Path
     open_store: Callable[[Path], Store]
+    config: Path | None = None
+    """The person's own settings: catalogue/*.yaml."""
 
     @property
     def database(self) -> Path:

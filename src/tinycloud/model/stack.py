@@ -127,7 +127,13 @@ class Input(Part):
 class ImageUse(Part):
     """Which image a name of this stack stands for."""
 
-    source: StrictStr = Field(description="an image's name, or its sha256 (6 digits do); a file or an address is refused by this version")
+    source: StrictStr = Field(
+        description="an image of the store (its name, or 6 digits of its sha256), a name of the catalogue, an https:// address, "
+        "or a file beside the stack file; what is not in the store is brought there by up"
+    )
+    sha256: Annotated[StrictStr, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+        None, description="the SHA-256 of the file that source means; an address needs it"
+    )
     user: StrictStr | None = Field(None, description="who logs in by ssh; default: what the image says")
 
 

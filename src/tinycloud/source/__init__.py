@@ -35,6 +35,13 @@ class Loaded:
     text: str
     given: dict[str, Any] = field(default_factory=dict, repr=False)
     templates: dict[str, str] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)
+    """Name of an image in the file → sha256 of the image in the store, where looking the name up there would not find it."""
+
+    @property
+    def folder(self) -> Path:
+        """Where relative names of files in it start."""
+        return Path(self.file).expanduser().resolve().parent
 
 
 def load_inputs(path: Path) -> dict[str, Any]:

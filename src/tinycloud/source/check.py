@@ -12,6 +12,7 @@ from tinycloud.model.secret import Ref, Text
 from tinycloud.model.show import show
 from tinycloud.source import refs
 from tinycloud.source.check_groups import check_group
+from tinycloud.source.check_images import check_images
 from tinycloud.source.complaints import Complaint
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def check(tree: Tree, stack: Stack) -> list[Complaint]:
     """Every complaint about a stack whose parts are right one by one."""
     work = _Check(tree, stack)
     return [
+        *check_images(stack.images, work.complain),
         *work.names(),
         *work.needs(),
         *work.subnets(),
