@@ -2,7 +2,7 @@
 
 CODES = {
     "ambiguous": "a word means several machines or images, and one is needed",
-    "changed-file": "the image file changed while it was read",
+    "changed-file": "the image file changed while it was read or fetched",
     "damaged-database": "the database cannot be read; `recover` rebuilds it",
     "damaged-image": "the image file contradicts itself, or is cut off",
     "duplicate-key": "a mapping has a key twice",
@@ -15,7 +15,7 @@ CODES = {
     "newer-database": "the database was written by a newer version",
     "no-file": "a file that the stack file names is not there",
     "no-system": "no file system with an /etc was found on the disk; say which partition is meant",
-    "no-space": "the pool has no room for the image",
+    "no-space": "the pool, or the folder that files are fetched to, has no room for the image",
     "not-empty": "the folder holds files, which a mount would hide",
     "no-account": "a file of a recipe is to belong to somebody whom the guest does not have",
     "no-home": "keys are for a user whose account has no home",
@@ -46,6 +46,22 @@ CODES = {
     "xml": "XML that does not parse, or has a DOCTYPE",
     "xml-patch": "an entry of xml: that finds nothing or cannot be applied",
     "yaml": "not YAML",
+    "cut-short": "the server broke the connection before the file was whole; what came is kept where the next pull can use it",
+    "empty-answer": "the server sends an empty file, or hangs up without a word",
+    "no-sum": "nothing proves the file: no sum was given, or the file of sums does not say exactly one of it",
+    "not-served": "the server has no such file, or does not give it",
+    "redirect-loop": "the address leads on too many times, or in a circle",
+    "server-error": "the server failed",
+    "stalled": "nothing, or next to nothing, came for the time that `--stall` allows",
+    "too-big": "the file is larger than `--max-size`",
+    "unreachable": "there is no such server, or it does not answer",
+    "unsafe-redirect": "the address leads from https to http, or to something that is neither",
+    "untrusted-server": "the server's certificate does not prove that it is who it should be",
+    "unwritable": "the folder that a fetched file comes to cannot be written",
+    "wrong-address": "not an address of http or https, or one with a user or password in it",
+    "wrong-length": "the server contradicts itself about the length of the file",
+    "wrong-range": "the server sends another part of the file than was asked for",
+    "wrong-sum": "the file is not the one whose sum was given",
 }
 """What the codes mean that are no class's own."""
 

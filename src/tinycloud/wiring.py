@@ -26,7 +26,7 @@ class Settings:
     uri: str
     state: Path
     cache: Path
-    config: Path
+    config: Path | None = None
 
     @classmethod
     def from_environment(cls, uri: str | None = None, state: Path | None = None, env: Mapping[str, str] = os.environ) -> Self:

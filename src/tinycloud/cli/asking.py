@@ -48,6 +48,7 @@ class Asking:
     def _ask(self, plan: Plan) -> bool:
         from tinycloud.cli.show_plan import format_plan
 
+        self._display.close()  # the second plan of an up that had to bring an image
         print("\n".join(format_plan(plan, self._source)))
         try:
             return input("go ahead? [y/N] ").strip().lower() in ("y", "yes")

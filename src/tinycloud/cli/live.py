@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tinycloud.engine.events import Event
 
 _DOING = {
+    "image.bring": "looking for it",
     "network.create": "making the network",
     "network.update": "changing reservations",
     "network.remove": "removing the network",
@@ -85,6 +86,9 @@ class Rows:
     def _progress(self, row: Row, event: Event) -> None:
         row.levels.append(f"{event.text} {Duration(event.at - row.began)}")
         row.doing = _NEXT.get(event.text, "")
+
+    def _part(self, row: Row, event: Event) -> None:
+        row.doing = event.text
 
     def _done(self, row: Row, event: Event) -> None:
         row.open -= 1

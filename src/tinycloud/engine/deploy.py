@@ -76,8 +76,28 @@ class Deployer:
 
     def plan(self, loaded: Loaded, vault: StackVault, replace: frozenset[str] = frozenset(), saved: World | None = None) -> Plan:
         """What would be done, against the world as it is, or against a saved one."""
+        from tinycloud.engine.bring import look, plan_lacks
+
+        world = saved or self._read_world()
+        loaded, lacks = look(self._parts, loaded, world)
+        return plan_lacks(loaded, world, lacks) if lacks else self._plan(loaded, vault, replace, world)
+
+    def _plan(self, loaded: Loaded, vault: StackVault, replace: frozenset[str], world: World) -> Plan:
         digest = self._parts.keys.fingerprint(make_note(loaded, vault).decode())
-        return plan_up(loaded, saved or self._read_world(), Options(replace, digest))
+        return plan_up(loaded, world, Options(replace, digest))
+
+    def _bring(self, loaded: Loaded, wish: Wish) -> tuple[Loaded, World]:
+        """The images that the stack lacks, fetched or imported; a person is asked first."""
+        from tinycloud.engine.bring import bring, look, plan_lacks
+
+        world = self._read_world()
+        loaded, lacks = look(self._parts, loaded, world)
+        if not lacks:
+            return loaded, world
+        self._agree(plan_lacks(loaded, world, lacks), wish)
+        bring(lacks, wish.listener)
+        world = self._read_world()
+        return look(self._parts, loaded, world)[0], world
 
     def _read_world(self) -> World:
         return read_world(self._parts.hosts.values())
@@ -93,7 +113,8 @@ class Deployer:
         stack = loaded.stack.stack
         with self._lock(stack, "up", wish.wait):
             self._check_unfinished(stack)
-            plan = self.plan(loaded, vault, wish.replace)
+            loaded, world = self._bring(loaded, wish)
+            plan = self._plan(loaded, vault, wish.replace, world)
             self._agree(plan, wish)
             if plan.steps:
                 self._keep(loaded, vault)
@@ -144,7 +165,8 @@ class Deployer:
                 plan = self._plan_down(stack, volumes=bool(record.options.get("volumes")))
             else:
                 loaded, vault = self.load_kept(stack)
-                plan = self.plan(loaded, vault, frozenset(record.options.get("replace", ())))
+                loaded, world = self._bring(loaded, wish)
+                plan = self._plan(loaded, vault, frozenset(record.options.get("replace", ())), world)
             self._agree(plan, wish)
             journal.again(plan)
             self._carry_out(self._make_run(plan, wish, loaded, vault), journal, wish)

@@ -9,7 +9,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One happening. ``kind``: begin, start, progress, done, failed, undoing, undone, end; ``at`` is seconds since the begin."""
+    """One happening. ``kind``: begin, start, part (how far it is), progress, done, failed, undoing, undone, end.
+
+    ``at`` is seconds since the begin.
+    """
 
     kind: str
     at: float

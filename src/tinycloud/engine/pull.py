@@ -6,7 +6,7 @@ import re
 import shutil
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
@@ -18,10 +18,12 @@ from tinycloud.engine.lock import hold_lock
 from tinycloud.engine.who import make_who
 from tinycloud.errors import Busy, WrongInput
 from tinycloud.model import names
+from tinycloud.model.stack import IMAGE_ENDINGS
 from tinycloud.model.units import Bytes
+from tinycloud.source.catalogue import get_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from tinycloud.drivers.host import Host
     from tinycloud.engine.parts import Parts
@@ -43,7 +45,7 @@ class Order:
 
     url: str
     name: str
-    about: About = About()
+    about: About = field(default_factory=About)
     algorithm: str = ""
     sum: str = ""
     sums: str = ""
@@ -89,18 +91,46 @@ def make_order(name: str, entry: Entry) -> Order:
     return Order(entry.url, name, about, algorithm, digits, entry.sums or "", entry.sums_format)
 
 
+@dataclass(frozen=True)
+class Sums:
+    """What a person says proves a file: at most one of two sums and the address of a file of sums; or that nothing is ``wanted``."""
+
+    sha256: str = ""
+    sha512: str = ""
+    url: str = ""
+    wanted: bool = True
+
+    def change(self, order: Order) -> Order:
+        """The order, proved by what was said; as it was when nothing was."""
+        if sum(map(bool, (self.sha256, self.sha512, self.url, not self.wanted))) > 1:
+            raise WrongInput("more than one of --sha256, --sha512, --sums and --no-verify", code="usage", hint="give one")
+        if self.sha256 or self.sha512:
+            return replace(order, algorithm="sha256" if self.sha256 else "sha512", sum=self.sha256 or self.sha512)
+        if self.url:
+            return replace(order, sum="", sums=self.url, sums_format="any")
+        return order if self.wanted else replace(order, sum="", sums="", verified=False)
+
+
+def make_any_order(what: str, name: str, entries: Mapping[str, Entry], sums: Sums, about: Mapping[str, str]) -> Order:
+    """The order for a name of the catalogue or for an address. ``about`` counts before what the catalogue says."""
+    if "://" in what:
+        order = Order(what, name or make_image_name(what))
+    else:
+        order = make_order(*get_entry(entries, what))
+        order = replace(order, name=name or order.name)
+    given = {key: value for key, value in about.items() if value}
+    return sums.change(replace(order, about=replace(order.about, **given)))
+
+
 def make_image_name(url: str) -> str:
     """A name for an image from its address: small letters, digits and dashes, without the endings of image files."""
     stem = PurePosixPath(unquote(urlsplit(url).path)).name.lower()
-    while (cut := PurePosixPath(stem)).suffix in _ENDINGS:
+    while (cut := PurePosixPath(stem)).suffix in IMAGE_ENDINGS:
         stem = cut.stem
     words = "".join(c if c.isascii() and c.isalnum() else " " for c in stem).split()
     name = "-".join(words)[:31].strip("-")
     name = name if name[:1].isalpha() else f"image-{name}"[:31].strip("-")
     return names.check_name(name)
-
-
-_ENDINGS = {".qcow2", ".img", ".raw", ".vmdk", ".vdi", ".vhd", ".vhdx", ".ova", ".xz", ".gz", ".zst", ".bz2"}
 
 
 def make_source(source: str, algorithm: str, digits: str) -> str:

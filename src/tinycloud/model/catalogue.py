@@ -22,6 +22,8 @@ def check_address(value: str) -> str:
 
 
 Address = Annotated[StrictStr, AfterValidator(check_address)]
+Sha256 = Annotated[StrictStr, Field(pattern=r"^[0-9a-f]{64}$")]
+Sha512 = Annotated[StrictStr, Field(pattern=r"^[0-9a-f]{128}$")]
 
 
 class Entry(Part):
@@ -31,8 +33,8 @@ class Entry(Part):
     url: Address = Field(description="the image file")
     sums: Address | None = Field(None, description="the file of sums that its maker publishes")
     sums_format: SumsFormat = Field("gnu", description="gnu: lines SUM  NAME; bsd: lines SHA256 (NAME) = SUM; single: one sum")
-    sha256: Annotated[StrictStr, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(None, description="the file's SHA-256, if it never changes")
-    sha512: Annotated[StrictStr, Field(pattern=r"^[0-9a-f]{128}$")] | None = Field(None, description="the same with SHA-512")
+    sha256: Sha256 | None = Field(None, description="the SHA-256 of a file that never changes")
+    sha512: Sha512 | None = Field(None, description="the same with SHA-512")
     compression: Literal["none", "xz", "gz", "zst", "bz2"] = Field("none", description="how the file is packed")
     user: StrictStr = Field("root", pattern=r"^[a-z_][a-z0-9_-]{0,31}$", description="who logs in by ssh")
     prepare: Literal["cloud-init", "offline", "none"] = Field("cloud-init", description="how a machine's own facts get into it")

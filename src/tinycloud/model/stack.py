@@ -124,6 +124,10 @@ class Input(Part):
     length: StrictInt = Field(20, ge=8, le=128, description="of a generated secret, in characters")
 
 
+IMAGE_ENDINGS = (".qcow2", ".img", ".raw", ".vmdk", ".vdi", ".vhd", ".vhdx", ".ova", ".xz", ".gz", ".zst", ".bz2")
+"""What names of image files end with, packed or not."""
+
+
 class ImageUse(Part):
     """Which image a name of this stack stands for."""
 
@@ -135,6 +139,15 @@ class ImageUse(Part):
         None, description="the SHA-256 of the file that source means; an address needs it"
     )
     user: StrictStr | None = Field(None, description="who logs in by ssh; default: what the image says")
+
+    @property
+    def is_address(self) -> bool:
+        return "://" in self.source
+
+    @property
+    def is_file(self) -> bool:
+        """True for what can only be a file: names of images have neither slashes nor such endings."""
+        return not self.is_address and ("/" in self.source or self.source.lower().endswith(IMAGE_ENDINGS))
 
 
 class Network(Part):

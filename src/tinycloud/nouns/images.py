@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from tinycloud.drivers.opened import Card
     from tinycloud.engine.opened import Opener, Served
     from tinycloud.engine.parts import Parts
+    from tinycloud.engine.pull import Pulled, Told
     from tinycloud.model import world
+    from tinycloud.model.catalogue import Entry
 
 
 class Images:
@@ -61,6 +63,42 @@ class Images:
 
         image: world.Image = self._shelf.import_file(Path(path), name, format=format, about=About(**about), progress=progress)
         return image
+
+    def pull(
+        self,
+        what: str,
+        name: str = "",
+        *,
+        sha256: str = "",
+        sha512: str = "",
+        sums: str = "",
+        verify: bool = True,
+        catalogue: str | Path | None = None,
+        stall: float = 60.0,
+        max_size: int = 64 * 1024**3,
+        tries: int = 4,
+        tell: Told | None = None,
+        **about: str,
+    ) -> Pulled:
+        """Fetch an image by its name in the catalogue, or by its address, and store it. One that is here is not fetched again.
+
+        An address needs ``sha256``, ``sha512``, ``sums`` (the address of a file of sums), or ``verify=False``. ``catalogue`` is one
+        more file of entries; ``about`` as in :meth:`import_file`. ``stall``: seconds of silence that end an attempt; ``tries``: attempts in
+        a row that bring nothing; ``max_size`` in bytes. What has come when it is interrupted is kept, and the next pull goes on.
+        """
+        from tinycloud.engine.pull import Care, Puller, Sums, make_any_order
+
+        proof = Sums(sha256.lower(), sha512.lower(), sums, wanted=verify)
+        entries = {} if "://" in what else self.catalogue(catalogue)
+        puller = Puller(self._parts, self._parts.first_host, Care(stall, max_size, tries))
+        return puller.pull(make_any_order(what, name, entries, proof, about), tell)
+
+    def catalogue(self, file: str | Path | None = None) -> dict[str, Entry]:
+        """Name → what :meth:`pull` can fetch by it: the shipped entries, those of the person's own folder, those of ``file``."""
+        from tinycloud.source.catalogue import list_files, load_catalogue
+
+        own = list_files(self._parts.config / "catalogue") if self._parts.config else []
+        return load_catalogue([*own, *([Path(file)] if file else [])])
 
     def build(self, recipe: str, name: str = "") -> world.Image:
         """Build ``nano`` or ``debian-12`` from the distribution's packages and import it; the same ingredients are built once."""

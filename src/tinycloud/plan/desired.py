@@ -121,10 +121,7 @@ class Designer:
             return None
         use = self.stack.images.get(group.image)
         source = use.source if use else group.image
-        if "/" in source:
-            what = "an address, and this version does not pull" if "://" in source else "a file, and this version does not import"
-            raise NotYet(f'image "{source}" is {what} images by itself', hint=f"tinycloud image import FILE --name {group.image}")
-        image = self.world.find_image(source)
+        image = self.world.find_image(self.loaded.images.get(group.image, source))
         if image is None:
             there = sorted({label for image in self.world.images for label in image.names})
             raise NotFound(
@@ -239,9 +236,13 @@ def _reserve(mark: Mark) -> Iterator[tuple[str, tuple[str, str, str]]]:
 
 
 def _how_to_get(source: str, known: list[str]) -> str:
-    if source in ("nano", "debian-12"):
-        return f"tinycloud image build {source}"
-    return make_did_you_mean(source, known) or f"tinycloud image import FILE --name {source}"
+    if source == "nano":
+        return "tinycloud image build nano"
+    if "://" in source:
+        return f"tinycloud image pull {source} --sha256 SUM"
+    if "/" in source:
+        return f"tinycloud image import {source} --name NAME"
+    return make_did_you_mean(source, known) or f"tinycloud image catalogue; tinycloud image import FILE --name {source}"
 
 
 def _most(it: Group | MachineSpec) -> Bytes:

@@ -60,7 +60,8 @@ def _check_name(tree: Tree, name: object) -> list[Complaint]:
     try:
         check_name(name)
     except ValueError:
-        return [Complaint("wrong-name", f"name of an image: found {show(name)}", tree.find_place((str(name),)), (f"expected: {NAME_RULE}",))]
+        place, expected = tree.find_place((str(name),)), f"expected: {NAME_RULE}"
+        return [Complaint("wrong-name", f"name of an image: found {show(name)}", place, (expected,))]
     return []
 
 

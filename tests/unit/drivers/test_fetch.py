@@ -42,7 +42,16 @@ class Fetcher:
         self.site, self.folder = site, folder / "fetch" / "key"
 
     def args(self, path: str = "/disk.img", **changes: Any) -> dict[str, Any]:
-        usual = {"algorithm": "sha256", "sum": SUM, "sums": None, "verify": True, "known": [], "stall": 5.0, "tries": 1, "pause": 0.0}
+        usual: dict[str, Any] = {
+            "algorithm": "sha256",
+            "sum": SUM,
+            "sums": None,
+            "verify": True,
+            "known": [],
+            "stall": 5.0,
+            "tries": 1,
+            "pause": 0.0,
+        }
         limits = {"most": 10**9, "reserve": 0, "folder": str(self.folder), "name": "disk.img"}
         return {"url": f"{self.site.url}{path}", **usual, **limits, **changes}
 
@@ -230,7 +239,9 @@ def test_halves_that_do_not_fit_are_fetched_anew_without_being_asked_to(fetcher:
         pytest.param(
             lambda handler: handler.wfile.write(b"\x00garbage\r\n\r\n"),
             "cut-short",
-            marks=pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # urllib leaves the socket to the collector
+            marks=pytest.mark.filterwarnings(
+                "ignore::pytest.PytestUnraisableExceptionWarning"
+            ),  # urllib leaves the socket to the collector
         ),
     ],
 )
@@ -345,6 +356,9 @@ def test_without_a_sum_nothing_is_taken_up(fetcher: Fetcher) -> None:
         ("gnu", f"{'1' * 64}  other.img\n{SUM}  disk.img\n"),
         ("gnu", f"{SUM} *./images/disk.img\n"),
         ("bsd", f"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA256\n\n# disk.img: 512000 bytes\nSHA256 (disk.img) = {SUM}\n"),
+        ("any", f"{SUM}\n"),
+        ("any", f"{'1' * 64}  other.img\n{SUM}  disk.img\n"),
+        ("any", f"SHA256 (other.img) = {'1' * 64}\nSHA256 (disk.img) = {SUM}\n"),
         ("single", f"{SUM}\n"),
         ("single", f"{SUM}  disk-with-its-build-number.img\n"),
     ],

@@ -91,7 +91,7 @@ def guest(key: str, body: str, message: str) -> object:
             "stack: a\nimages:\n  d: {source: x, ►usr: root}\n",
             "unknown-key",
             'unknown key "usr" in image "d"',
-            "known here: source, user",
+            "known here: source, sha256, user",
             hint='did you mean "user"?',
         ),
         wrong(

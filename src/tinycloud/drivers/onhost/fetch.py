@@ -1,8 +1,9 @@
 """Fetch a file over HTTP into a folder of this host: hashed while it comes, resumed after a break, whole or not at all.
 
 Takes ``url, folder, name, algorithm, sum, sums, verify, known, most, reserve, stall, tries, pause``; is done with ``path, algorithm,
-sum, size, resumed``, size 0 for a file whose sum is ``known``. The folder belongs to this one file: ``part`` and ``about.json`` (what the server calls the version that ``part`` is of)
-while it comes, ``name`` when it is whole. Proxies are those of the environment, and so are certificates (``SSL_CERT_FILE``).
+sum, size, resumed``, size 0 for a file whose sum is ``known``. The folder belongs to this one file: ``part`` and ``about.json`` (which
+version on the server it is a part of) while it comes, ``name`` when it is whole. Proxies are those of the environment, and so are
+certificates (``SSL_CERT_FILE``). It is one file because it goes to the host's python3 by stdin.
 """
 
 from __future__ import annotations
@@ -158,18 +159,28 @@ def make_line_stop(url: str, err: Exception) -> Stop:
 # sums
 
 
+_BSD = re.compile(r"SHA(?:256|512) \((.+)\) = ([0-9a-fA-F]+)")
+_GNU = re.compile(r"\\?([0-9a-fA-F]{64,128})(?:[ \t]+\*?(.*))?")
+
+
 def find_sum(text: str, name: str, form: str) -> tuple[str, str]:
-    """(algorithm, sum) of ``name`` in a file of sums: ``gnu`` (SUM  NAME), ``bsd`` (SHA256 (NAME) = SUM), ``single`` (one SUM)."""
+    """(algorithm, sum) of ``name`` in a file of sums.
+
+    ``gnu`` is SUM  NAME a line, ``bsd`` SHA256 (NAME) = SUM, ``single`` one SUM whatever name stands by it, ``any`` one of the first two,
+    or a SUM alone.
+    """
     found = set()
     for line in text.splitlines():
-        if form == "bsd":
-            match = re.fullmatch(r"SHA(?:256|512) \((.+)\) = ([0-9a-fA-F]+)", line.strip())
-            pair = (match[1], match[2]) if match else None
+        bsd, gnu = _BSD.fullmatch(line.strip()), _GNU.fullmatch(line.strip())
+        if bsd and form in ("bsd", "any"):
+            said, digits = bsd[1], bsd[2]
+        elif gnu and form != "bsd":
+            said, digits = gnu[2] or "", gnu[1]
         else:
-            match = re.fullmatch(r"\\?([0-9a-fA-F]{64,128})(?:[ \t]+\*?(.*))?", line.strip())
-            pair = (match[2] or "", match[1]) if match else None
-        if pair and (form == "single" or os.path.basename(pair[0]) == name) and len(pair[1]) in _CODES:
-            found.add(pair[1].lower())
+            continue
+        named = os.path.basename(said) == name or form == "single" or (form == "any" and not said)
+        if named and len(digits) in _CODES:
+            found.add(digits.lower())
     if len(found) != 1:
         raise Stop(f"the file of sums says {len(found) or 'no'} sums of {name}, expected one", code="no-sum")
     digits = found.pop()
