@@ -10,6 +10,7 @@ import click
 
 from tinycloud import __version__
 from tinycloud.cli import (
+    image_import,  # noqa: F401 - adds its command to those of images
     image_open,  # noqa: F401 - adds its commands to those of images
     image_pull,  # noqa: F401 - the same
     images,

@@ -1,34 +1,34 @@
-"""What an image file is, found without trusting it: magic bytes first, then ``qemu-img info`` in a child with limits."""
+"""What a disk file is, found without trusting it: its own header first, then ``qemu-img`` in a child with limits."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from tinycloud.errors import NotYet, Refused
+from tinycloud.drivers.disks.magic import CONVERTED, OBSOLETE, PACKED, detect_format, find_beside, open_plain
+from tinycloud.drivers.disks.others import SIZES
+from tinycloud.drivers.disks.qcow2 import Qcow2, read_qcow2
+from tinycloud.drivers.disks.vmdk import Vmdk, read_vmdk, write_descriptor
+from tinycloud.errors import Refused
+from tinycloud.model.units import Bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tinycloud.drivers.shell import Shell
 
-_MAGIC: Final = {
-    b"QFI\xfb": "qcow2",
-    b"KDMV": "vmdk",
-    b"# Disk DescriptorFile": "vmdk",
-    b"<<< ": "vdi",
-    b"vhdxfile": "vhdx",
-    b"conectix": "vpc",
-    b"LUKS\xba\xbe": "luks",
-    b"\xfd7zXZ\x00": "xz",
-    b"\x1f\x8b": "gzip",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"BZh": "bzip2",
-    b"PK\x03\x04": "zip",
-    b"7z\xbc\xaf": "7z",
-}
-_LIMITS: Final = ("prlimit", "--as=2000000000", "--cpu=20", "--nofile=64", "--fsize=0", "--")
+__all__ = ["LIMITS", "MOST", "Disk", "FileFacts", "detect_format", "inspect_disk", "inspect_file"]
+
+MOST: Final = Bytes(16 * 1024**4)
+"""The largest disk that is taken for one, unless somebody says more."""
+LIMITS: Final = ("setpriv", "--pdeathsig", "KILL", "--no-new-privs", "--", "prlimit", "--as=2000000000", "--nofile=5000", "--core=0")
+"""What runs ``qemu-img`` on a file that nobody trusts: it dies with us, gains no rights, has no more memory than it needs."""
+
+_QUICK: Final = (*LIMITS, "--cpu=20", "--fsize=0", "--")
+_CHECK: Final = (*LIMITS, "--cpu=600", "--fsize=0", "--")
+_DEEPEST: Final = 32
+_NO_CHECK: Final = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,82 +41,194 @@ class FileFacts:
     allocated: int
 
 
-def detect_format(path: Path) -> str:
-    """The format by the file's first bytes; raw when they say nothing."""
-    with path.open("rb") as file:
-        head = file.read(512)
-    if head[257:262] == b"ustar":
-        return "tar"  # an OVA is one
-    return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), "raw")
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A disk that may be handed to QEMU. ``node`` is how: drivers and files all named, nothing left to guess.
+
+    ``whole``: it is one file, raw or qcow2, and is kept as it is; any other is converted first. ``files`` are all it consists of.
+    """
+
+    facts: FileFacts
+    node: dict[str, Any] = field(hash=False)
+    files: tuple[Path, ...]
+    whole: bool
 
 
 def inspect_file(shell: Shell, path: Path, format: str = "") -> FileFacts:
-    """The facts of an image file. ``format`` (raw, qcow2) is believed when given, so that a raw disk may begin with anything.
-
-    Raises Refused for a file that names any other file, whose format is not the one told, or that is no image; NotYet for
-    formats that have to be converted first.
-    """
-    if not path.is_file():
-        raise Refused(f"{path} is not a file", code="no-file")
-    try:
-        found = detect_format(path)
-    except OSError as err:
-        raise Refused(f"{path} cannot be read: {err.strerror}", code="no-file") from err
-    found = format or found
-    if found not in ("raw", "qcow2"):
-        raise NotYet(
-            f"{path.name} is {found}, and this version imports qcow2 and raw",
-            hint=f"qemu-img convert -O qcow2 {path} {path.stem}.qcow2"
-            if found in ("vmdk", "vdi", "vhdx", "vpc")
-            else f"unpack {path.name} first",
+    """The facts of one file, raw or qcow2: what :func:`inspect_disk` says of it. Raises Refused for any other format."""
+    found = format or detect_format(path)
+    if found in CONVERTED:
+        raise Refused(
+            f"{path.name} is {found}, expected raw or qcow2",
+            code="not-an-image",
+            hint=f"qemu-img convert -f {found} -O qcow2 {path} {path.stem}.qcow2",
         )
-    stat = path.stat()
+    return inspect_disk(shell, path, format).facts
+
+
+def inspect_disk(
+    shell: Shell, path: Path, format: str = "", *, work: Path | None = None, with_backing: bool = False, most: int = MOST
+) -> Disk:
+    """The disk that a file holds. ``format`` is believed when it is raw, for a raw disk may begin with anything.
+
+    ``work``: an empty folder of ours, needed for a disk in several files. ``with_backing``: backing files that lie beside it belong
+    to it. Raises Refused for a file that names any other file, whose format is not the one told, that is damaged, encrypted, larger
+    than ``most``, or no image.
+    """
+    open_plain(path).close()
+    found = "raw" if format == "raw" else _find_format(path, format)
     if found == "raw":
-        if stat.st_size == 0:
-            raise Refused(f"{path} is empty", code="not-an-image")
-        return FileFacts("raw", -(-stat.st_size // 512) * 512, stat.st_size, stat.st_blocks * 512)
-    info = _ask_qemu(shell, path)
-    _refuse_references(path, info)
-    _refuse_damage(shell, path)
-    return FileFacts("qcow2", int(info["virtual-size"]), stat.st_size, stat.st_blocks * 512)
+        return _inspect_raw(path, most)
+    if found == "qcow2":
+        disk = _inspect_qcow2(path, with_backing=with_backing)
+    elif found == "vmdk":
+        disk = _inspect_vmdk(path, work)
+    else:
+        disk = _make(path, found, SIZES[found](path), whole=False)
+    _refuse_large(path, disk.facts.size, most)
+    layers = _list_layers(disk.node)
+    sizes = [_ask_qemu(shell, path, layer) for layer in layers]
+    for size, layer in zip(sizes, layers, strict=True):
+        _refuse_large(path, size, most)
+        _refuse_damage(shell, path, layer)
+    return Disk(FileFacts(found, sizes[0], disk.facts.length, disk.facts.allocated), disk.node, disk.files, disk.whole)
 
 
-def _name(path: Path) -> str:
-    """The file as QEMU is told of it: the driver is given, so that nothing is guessed, and a name with a colon stays a name."""
-    return "json:" + json.dumps({"driver": "qcow2", "file": {"driver": "file", "filename": str(path.resolve())}})
+def _find_format(path: Path, told: str) -> str:
+    found = detect_format(path)
+    if told and found != told:
+        raise Refused(f"{path.name} is not a {told} image", code="not-an-image", facts=[f"by its content it is {found}"])
+    if found in OBSOLETE:
+        raise Refused(
+            f"{path.name} is {found}, a format of old that is not taken in",
+            code="obsolete-format",
+            hint=f"qemu-img convert -f {'vmdk' if found == 'vmdk3' else found} -O qcow2 {path} {path.stem}.qcow2, if you trust it",
+        )
+    if found == "luks":
+        _refuse_encrypted(path)
+    if found not in ("raw", "qcow2", *CONVERTED):
+        how = "tinycloud image import takes it as it is" if found in (*PACKED, "tar", "ovf") else f"unpack {path.name} first"
+        raise Refused(f"{path.name} is {found}, not a disk", code="not-an-image", hint=how)
+    return found
 
 
-def _refuse_damage(shell: Shell, path: Path) -> None:
+def _make(path: Path, format: str, size: int, *, whole: bool, files: tuple[Path, ...] = (), **more: Any) -> Disk:
+    files = (path, *files)
+    stats = [file.stat() for file in files]
+    facts = FileFacts(format, size, sum(it.st_size for it in stats), sum(it.st_blocks * 512 for it in stats))
+    node = {"driver": format, "file": {"driver": "file", "filename": str(path.resolve())}, **more}
+    return Disk(facts, node, files, whole)
+
+
+def _inspect_raw(path: Path, most: int) -> Disk:
+    size = path.stat().st_size
+    if size == 0:
+        raise Refused(f"{path} is empty", code="not-an-image")
+    _refuse_large(path, size, most)
+    return _make(path, "raw", -(-size // 512) * 512, whole=True)
+
+
+def _inspect_qcow2(path: Path, *, with_backing: bool) -> Disk:
+    """An image from outside that makes QEMU open another file can read the host's secrets into a guest."""
+    head = read_qcow2(path)
+    _refuse_other(path, head)
+    if not head.backing:
+        return _make(path, "qcow2", head.size, whole=True, backing=None)
+    if not with_backing:
+        raise Refused(
+            f"{path.name} names a backing file: {head.backing}",
+            code="unsafe-image",
+            hint="--with-backing, when what it stands on lies beside it",
+        )
+    node, files = _read_chain(path, head, (path,))
+    return _make(path, "qcow2", head.size, whole=False, files=files[1:], backing=node)
+
+
+def _refuse_other(path: Path, head: Qcow2) -> None:
+    if head.data_file:
+        raise Refused(f"{path.name} names a data file: {head.data_file}", code="unsafe-image")
+    if head.encrypted:
+        _refuse_encrypted(path)
+
+
+def _read_chain(path: Path, head: Qcow2, above: tuple[Path, ...]) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """The node of what ``path`` stands on, down to the bottom, and all files seen. Each layer is looked at as if it came alone."""
+    name = head.backing
+    if name.startswith(f"{path.parent.resolve()}/"):
+        name = name.removeprefix(f"{path.parent.resolve()}/")
+    below = find_beside(path, name)
+    if below in above or len(above) >= _DEEPEST:
+        raise Refused(f"{path.name} stands on itself, or on more than {_DEEPEST} layers", code="unsafe-image")
+    format = "raw" if head.backing_format == "raw" else _find_format(below, head.backing_format)
+    if format not in ("raw", "qcow2"):
+        raise Refused(f"{path.name} stands on {below.name}, which is {format}; expected raw or qcow2", code="unsafe-image")
+    node = {"driver": format, "file": {"driver": "file", "filename": str(below.resolve())}}
+    if format == "raw":
+        return node, (*above, below)
+    lower = read_qcow2(below)
+    _refuse_other(below, lower)
+    if not lower.backing:
+        return {**node, "backing": None}, (*above, below)
+    deeper, files = _read_chain(below, lower, (*above, below))
+    return {**node, "backing": deeper}, files
+
+
+def _inspect_vmdk(path: Path, work: Path | None) -> Disk:
+    disk: Vmdk = read_vmdk(path)
+    if not disk.extents:
+        return _make(path, "vmdk", disk.size, whole=False, backing=None)
+    if work is None:
+        raise Refused(f"{path.name} keeps its data in other files", code="unsafe-image")
+    made = _make(path, "vmdk", disk.size, whole=False, files=tuple(extent.file for extent in disk.extents), backing=None)
+    node = {**made.node, "file": {"driver": "file", "filename": str(write_descriptor(disk, work).resolve())}}
+    return Disk(made.facts, node, made.files, whole=False)
+
+
+def _refuse_large(path: Path, size: int, most: int) -> None:
+    if size > most:
+        raise Refused(
+            f"{path.name} says that it is a disk of {Bytes(size)}, expected at most {Bytes(most)}",
+            code="image-too-large",
+            hint=f"--max-size {-(-size // 1024**3)}G, if it is what you expect",
+        )
+
+
+def _refuse_encrypted(path: Path) -> None:
+    raise Refused(
+        f"{path.name} is encrypted, and nobody gave its secret",
+        code="encrypted-image",
+        hint="make a plain copy of it with qemu-img convert --object secret,… and import that",
+    )
+
+
+def _list_layers(node: dict[str, Any]) -> list[dict[str, Any]]:
+    """Each layer by itself, top first: without anything below it, which is not opened then."""
+    below = node.get("backing")
+    alone = {**node, "backing": None} if below else node
+    return [alone, *(_list_layers(below) if below and below["driver"] != "raw" else ())]
+
+
+def _refuse_damage(shell: Shell, path: Path, layer: dict[str, Any]) -> None:
     """A download that broke off still has its header; what it lacks would be read errors in a guest."""
     # A line for every error may be millions: they are not wanted.
-    check = ["sh", "-c", 'exec "$@" 2>/dev/null', "sh", "qemu-img", "check", "--output=json", _name(path)]
-    done = shell.run([*_LIMITS, *check], limit=120, check=False)
-    if done.status not in (0, 3):  # 3: some space is wasted, nothing is missing
-        raise Refused(f"{path.name} is damaged or cut short", code="damaged-image", hint=f"qemu-img check {path}")
+    check = ["sh", "-c", 'exec "$@" 2>/dev/null', "sh", "qemu-img", "check", "--output=json", make_argument(layer)]
+    done = shell.run([*_CHECK, *check], limit=1200, check=False)
+    if done.status not in (0, 3, _NO_CHECK):  # 3: some space is wasted, nothing is missing
+        raise Refused(f"{path.name} is damaged or cut short", code="damaged-image", hint=f"qemu-img check -f {layer['driver']} {path}")
 
 
-def _ask_qemu(shell: Shell, path: Path) -> dict[str, Any]:
-    done = shell.run([*_LIMITS, "qemu-img", "info", "--output=json", _name(path)], limit=30, check=False)
+def make_argument(node: dict[str, Any]) -> str:
+    """A disk as QEMU is told of it: drivers are given, so that nothing is guessed, and a name with a colon stays a name."""
+    return "json:" + json.dumps(node)
+
+
+def _ask_qemu(shell: Shell, path: Path, layer: dict[str, Any]) -> int:
+    """The size a guest sees, as QEMU says."""
+    done = shell.run([*_QUICK, "qemu-img", "info", "--output=json", make_argument(layer)], limit=60, check=False)
     if done.status != 0:
         raise Refused(
-            f"{path.name} is not a qcow2 image",
+            f"{path.name} is not a {layer['driver']} image",
             code="not-an-image",
             facts=done.stderr.decode(errors="replace").strip().splitlines()[-3:],
         )
-    info: dict[str, Any] = json.loads(done.stdout)
-    return info
-
-
-def _refuse_references(path: Path, info: dict[str, Any]) -> None:
-    """An image from outside that makes QEMU open another file can read the host's secrets into a guest."""
-    details = info.get("format-specific", {}).get("data", {})
-    named = {"backing file": info.get("backing-filename"), "data file": details.get("data-file")}
-    for what, name in named.items():
-        if name:
-            raise Refused(
-                f"{path.name} names a {what}: {name}",
-                code="unsafe-image",
-                hint=f"qemu-img convert -O qcow2 {path} whole.qcow2, if you trust it",
-            )
-    if details.get("encrypt") or info.get("encrypted"):
-        raise NotYet(f"{path.name} is encrypted, and this version imports plain images")
+    return int(json.loads(done.stdout)["virtual-size"])

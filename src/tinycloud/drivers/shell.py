@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import selectors
 import shlex
 import shutil
@@ -173,7 +174,7 @@ def _communicate(child: subprocess.Popen[bytes], input: bytes | None, limit: flo
                 raise subprocess.TimeoutExpired(child.args, limit)
             chunk = os.read(child.stdout.fileno(), 65536)  # type: ignore[union-attr]
             lines.append(chunk)
-            *whole, half = (half + chunk).split(b"\n")
+            *whole, half = re.split(rb"[\r\n]", half + chunk)  # a tool that draws its progress over itself ends it with \r
             for line in whole if chunk else [half] * bool(half):
                 on_line(line.decode(errors="replace"))
             if not chunk:

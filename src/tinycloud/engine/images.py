@@ -7,8 +7,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tinycloud.drivers.inspect import inspect_file
-from tinycloud.drivers.records import make_stamp
+from tinycloud.engine.intake import take_in, work_folder
 from tinycloud.engine.deploy import IMAGES, IMAGES_LOCK
 from tinycloud.engine.inventory import read_images, read_world
 from tinycloud.engine.lock import hold_lock
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from tinycloud.drivers.host import Host
     from tinycloud.drivers.inspect import FileFacts
+    from tinycloud.engine.intake import Taken
     from tinycloud.engine.parts import Parts
     from tinycloud.model.world import Image
 
@@ -78,28 +78,40 @@ class Images:
         format: str = "",
         about: About = About(),
         progress: Callable[[int, int], None] | None = None,
+        with_backing: bool = False,
+        most: int = 0,
+        consume: bool = False,
     ) -> Image:
-        """Bring a qcow2 or raw file into the store under ``name``; the same content is stored once.
+        """Bring a disk file into the store under ``name``; the same content is stored once.
 
-        ``about`` is what the file itself does not say. A name that another image has moves here.
+        raw and qcow2 are kept byte for byte, others become qcow2; compressed ones are unpacked. ``about`` is what the file itself
+        does not say. A name that another image has moves here. ``with_backing``: files that a qcow2 stands on and that lie beside
+        it belong to it. ``most``: the largest disk, in bytes, that is taken for one. ``consume``: the file is ours and may go.
         Raises Refused for a file that is not safe to hand to QEMU (see :mod:`tinycloud.drivers.inspect`).
         """
         try:
             names.check_name(name)
         except ValueError as err:
             raise WrongInput(f"name of an image: {err}", code="wrong-name") from err
-        stamp = make_stamp(path) if path.exists() else ()
-        facts = inspect_file(self._parts.shell, path, format)
+        with work_folder(self._parts.cache) as work:
+            taken = take_in(self._parts.shell, path, format, work, with_backing=with_backing, most=most, progress=progress)
+            consume = consume or taken.ours
+            return self._keep(taken, name, replace(about, source=about.source or path.name), consume=consume, progress=progress)
+
+    def _keep(self, taken: Taken, name: str, about: About, *, consume: bool, progress: Callable[[int, int], None] | None) -> Image:
+        """Copied without the lock, so that machines can be made meanwhile; named under it."""
         self._ensure_pool()
         while True:
-            self._check_space(path, facts)
-            sha = self._host.volumes.adopt(path, stamp=stamp, progress=progress)
+            self._check_space(about.source, taken.facts)
+            sha = self._host.volumes.adopt(taken.path, stamp=taken.stamp, consume=consume, progress=progress)
             with self._lock(shared=False):
                 self._host.volumes.refresh()
-                if self._host.volumes.find(names.image_name(sha)) is None:
-                    continue  # somebody cleared it away: it had no card yet
-                self._check_format(sha, facts)
-                self._write_card(sha, facts, name=name, about=replace(about, source=about.source or path.name))
+                if self._host.volumes.find(names.image_name(sha)) is None:  # somebody cleared it away: it had no card yet
+                    if not taken.path.exists():
+                        raise Refused(f"{about.source} was removed while it was imported", code="changed-file", hint="import it again")
+                    continue
+                self._check_format(sha, taken.facts)
+                self._write_card(sha, taken.facts, name=name, about=about)
                 self._take_name(name, sha)
             return self.get(sha)
 
@@ -152,12 +164,12 @@ class Images:
                 hint=f"tinycloud image remove {present.names[0] if present.names else present.sha[:12]}",
             )
 
-    def _check_space(self, path: Path, facts: FileFacts) -> None:
+    def _check_space(self, file: str, facts: FileFacts) -> None:
         pool = find_pool(self._host)
         if pool is not None and facts.allocated > pool.free:
             free = Bytes(pool.free)
             raise Refused(
-                f"{path.name} needs {Bytes(facts.allocated)}, pool {pool.name} has {free} free",
+                f"{file} needs {Bytes(facts.allocated)}, pool {pool.name} has {free} free",
                 code="no-space",
                 hint="tinycloud image list",
             )

@@ -52,16 +52,23 @@ class Images:
         name: str,
         *,
         format: str = "",
+        with_backing: bool = False,
+        max_size: int = 0,
         progress: Callable[[int, int], None] | None = None,
         **about: str,
     ) -> world.Image:
-        """Bring a qcow2 or raw file into the store. ``about``: user (who logs in by ssh), prepare, firmware, disk_bus, os.
+        """Bring a disk file into the store: raw, qcow2, vdi, vmdk, vhdx, vpc, also packed by xz, gzip, zstd, bzip2.
 
+        ``format``: what it is, where its content must not decide. ``with_backing``: files that a qcow2 stands on, and that lie
+        beside it, belong to it. ``max_size``: the largest disk that is taken for one, in bytes (0: 16 TiB). ``about``: user (who
+        logs in by ssh), prepare, firmware, disk_bus, os.
         Raises Refused for a file that names other files, is no image, or does not fit.
         """
         from tinycloud.engine.images import About
 
-        image: world.Image = self._shelf.import_file(Path(path), name, format=format, about=About(**about), progress=progress)
+        image: world.Image = self._shelf.import_file(
+            Path(path), name, format=format, about=About(**about), progress=progress, with_backing=with_backing, most=max_size
+        )
         return image
 
     def pull(
