@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tinycloud.cli.images import _as_json, group
+from tinycloud.cli.images import group, make_json
 from tinycloud.cli.output import print_json, print_table
 from tinycloud.cli.session import json_option, open_cloud, open_cloud_here
 from tinycloud.errors import WrongInput
@@ -71,7 +71,7 @@ def pull(
         finally:
             meter.end()
     if as_json:
-        print_json({**_as_json(got.image), "fetched": got.fetched, "resumed": got.resumed})
+        print_json({**make_json(got.image), "fetched": got.fetched, "resumed": got.resumed})
         return
     came = f"{Bytes(got.fetched)} in {Duration(time.monotonic() - began)}" if got.fetched else "nothing had to come"
     again = f", {Bytes(got.resumed)} were here already" if got.resumed else ""

@@ -7,8 +7,8 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tinycloud.engine.intake import take_in, work_folder
 from tinycloud.engine.deploy import IMAGES, IMAGES_LOCK
+from tinycloud.engine.intake import take_in, work_folder
 from tinycloud.engine.inventory import read_images, read_world
 from tinycloud.engine.lock import hold_lock
 from tinycloud.engine.room import find_pool
