@@ -96,10 +96,10 @@ class Images:
         with work_folder(self._parts.cache) as work:
             taken = take_in(self._parts.shell, path, format, work, with_backing=with_backing, most=most, progress=progress)
             consume = consume or taken.ours
-            return self._keep(taken, name, replace(about, source=about.source or path.name), consume=consume, progress=progress)
+            return self.keep(taken, name, replace(about, source=about.source or path.name), consume=consume, progress=progress)
 
-    def _keep(self, taken: Taken, name: str, about: About, *, consume: bool, progress: Callable[[int, int], None] | None) -> Image:
-        """Copied without the lock, so that machines can be made meanwhile; named under it."""
+    def keep(self, taken: Taken, name: str, about: About, *, consume: bool, progress: Callable[[int, int], None] | None) -> Image:
+        """Store a file that was looked at. Copied without the lock, so that machines can be made meanwhile; named under it."""
         self._ensure_pool()
         while True:
             self._check_space(about.source, taken.facts)

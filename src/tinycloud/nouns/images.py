@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tinycloud.drivers.opened import Card
+    from tinycloud.engine.appliance import Imported
     from tinycloud.engine.opened import Opener, Served
     from tinycloud.engine.parts import Parts
     from tinycloud.engine.pull import Pulled, Told
@@ -70,6 +71,25 @@ class Images:
             Path(path), name, format=format, about=About(**about), progress=progress, with_backing=with_backing, most=max_size
         )
         return image
+
+    def is_appliance(self, path: str | Path) -> bool:
+        """True for an OVA or OVF file, for which :meth:`import_appliance` is."""
+        from tinycloud.engine.appliance import is_appliance
+
+        return is_appliance(Path(path))
+
+    def import_appliance(
+        self, path: str | Path, name: str, *, max_size: int = 0, progress: Callable[[int, int], None] | None = None, **about: str
+    ) -> Imported:
+        """Bring the disks of an OVA or OVF into the store, as ``name``, ``name-disk2`` …, and write a stack file for its machines.
+
+        ``about`` as for :meth:`import_file`; ``prepare`` is none unless told. Raises Refused as that does, with nothing stored.
+        """
+        from tinycloud.engine.appliance import import_appliance
+        from tinycloud.engine.images import About
+
+        known = About(**{"prepare": "none", **about})
+        return import_appliance(self._parts, self._shelf, Path(path), name, known, most=max_size, progress=progress)
 
     def pull(
         self,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders import fake_parts
+from tests.unit.engine import hostile_appliances  # its cases join
 from tests.unit.engine.hostile import HOSTILE, Hostile, a_disk
 from tinycloud.cloud import Cloud
 from tinycloud.drivers.shell import LocalShell
@@ -23,7 +24,8 @@ def open_cloud(folder: Path) -> Cloud:
 
 
 def test_there_are_many_kinds() -> None:
-    assert len(HOSTILE) >= 25
+    assert len(HOSTILE) >= 100
+    assert hostile_appliances.OVF.name
     assert len({case.name for case in HOSTILE}) == len(HOSTILE)
 
 
@@ -34,8 +36,9 @@ def test_nothing_is_written_for(case: Hostile, tmp_path: Path) -> None:
     file = case.make(tmp_path / "in")
     before = sorted(tmp_path.rglob("in/**"))
     with open_cloud(tmp_path / "cloud") as cloud:
+        import_it = cloud.images.import_appliance if cloud.images.is_appliance(file) else cloud.images.import_file
         with pytest.raises(Refused) as caught:
-            cloud.images.import_file(file, "mine", **case.how)
+            import_it(file, "mine", **case.how)
         assert caught.value.kind == case.code, (caught.value.message, caught.value.facts)
         assert caught.value.exit == 4
         assert cloud.parts.first_host.volumes.list_names() == []
