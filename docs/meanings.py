@@ -21,6 +21,8 @@ CODES = {
     "not-empty": "the folder holds files, which a mount would hide",
     "no-account": "a file of a recipe is to belong to somebody whom the guest does not have",
     "no-home": "keys are for a user whose account has no home",
+    "no-network-system": "network cards are to be set in a guest that has none of netplan, NetworkManager, systemd-networkd, ifupdown",
+    "no-zone": "the guest has no such time zone, or none at all",
     "no-package-manager": "packages are to be installed in a guest whose package manager is not known",
     "not-an-image": "the file is empty, or no disk image at all",
     "odd-guest": "a file of the guest is no plain text file, or far too large, and is left alone",

@@ -11,6 +11,7 @@ from tinycloud.drivers.guestfs.disks import GuestfsDisks
 from tinycloud.errors import GuestFailed, TinycloudError
 from tinycloud.templates.guestfiles.edits import make_edits
 from tinycloud.templates.guestfiles.packages import make_install
+from tinycloud.templates.guestfiles.places import make_locale_script
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,6 +74,8 @@ def cook(disk: OpenDisk, recipe: Recipe, hear: Callable[[str], None] = lambda _t
         _run(disk, make_install(disk, recipe.packages, recipe.proxy), "the packages cannot be installed", INSTALL_LIMIT)
         disk.prefetch()
     disk.apply(make_edits(recipe, disk, hashes))
+    if recipe.locale and (script := make_locale_script(disk)):
+        _run(disk, script, f'the locale "{recipe.locale}" cannot be made', RUN_LIMIT)
     for n, command in enumerate(recipe.run, 1):
         hear(f"running {command}")
         _run(disk, command.reveal(), f'command {n} of the recipe failed: "{command}"', RUN_LIMIT)

@@ -104,7 +104,7 @@ class FishDisk:
         out: dict[str, tuple[str, tuple[int, int, int] | None]] = {}
         for n, name in enumerate(names):
             real, stat = answers[2 * n], answers[2 * n + 1]
-            out[name] = (real.text.strip() if not real.error else name, _parse_stat(stat.text) if not stat.error else None)
+            out[name] = (real.text.strip() if not real.error else name, parse_stat(stat.text) if not stat.error else None)
         return out
 
     def _make_commands(self, change: changes.Change) -> list[Command]:
@@ -192,6 +192,7 @@ def _parent(path: str) -> str:
     return str(PurePosixPath(path).parent)
 
 
-def _parse_stat(text: str) -> tuple[int, int, int]:
+def parse_stat(text: str) -> tuple[int, int, int]:
+    """Mode without the type, uid and gid of what ``stat`` prints."""
     fields = dict(line.split(": ") for line in text.splitlines() if ": " in line)
     return int(fields["mode"]) & 0o7777, int(fields["uid"]), int(fields["gid"])

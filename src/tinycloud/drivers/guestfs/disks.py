@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tinycloud.drivers.guestfs.appliance import Appliance
 from tinycloud.drivers.guestfs.disk import FishDisk
+from tinycloud.drivers.guestfs.grow import get_size, grow_file_system, grow_partition
 from tinycloud.drivers.guestfs.roots import find_root
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tinycloud.drivers.guestfs.appliance import Drive
+    from tinycloud.drivers.guestfs.fish import Fish
     from tinycloud.drivers.guestfs.roots import Root
     from tinycloud.drivers.shell import Shell
 
@@ -25,6 +27,12 @@ class GuestfsDisks:
         self._appliance = Appliance(shell, drives, network=network)
         self._drives = drives
         self._roots: dict[int, Root] = {}
+        self._grows: dict[tuple[int, int], bool] = {}
+
+    @property
+    def fish(self) -> Fish:
+        """The child itself, for what this protocol has no words for."""
+        return self._appliance.fish
 
     def __enter__(self) -> Self:
         self._appliance.__enter__()
@@ -34,11 +42,26 @@ class GuestfsDisks:
         self._appliance.__exit__(kind, error, trace)
 
     def open(self, number: int, *, name: str, like: int | None = None, grow: bool = False) -> FishDisk:
-        fish, disk = self._appliance.fish, self._appliance.get_device(number)
+        disk, readonly = self._appliance.get_device(number), self._drives[number].readonly
+        root = self._roots[number] = self._find_root(number, name, like)
+        if readonly or not grow:
+            return FishDisk(self._appliance.fish, root, disk, readonly=readonly)
+        return self._open_grown(root, disk, number if like is None else like)
+
+    def _find_root(self, number: int, name: str, like: int | None) -> Root:
         known = self._roots.get(like) if like is not None else None
         if known is not None and like is not None and known.device.startswith("/dev/sd"):
-            root = known.on(self._appliance.get_device(like), disk)
-        else:
-            root = find_root(fish, disk, name=name)
-        self._roots[number] = root
-        return FishDisk(fish, root, disk, readonly=self._drives[number].readonly)
+            return known.on(self._appliance.get_device(like), self._appliance.get_device(number))
+        return find_root(self._appliance.fish, self._appliance.get_device(number), name=name)
+
+    def _open_grown(self, root: Root, disk: str, like: int) -> FishDisk:
+        """Copies of one image that are equally large are asked once whether there is room behind the root."""
+        fish = self._appliance.fish
+        key = (like, get_size(fish, disk))
+        if self._grows.get(key) is False:
+            return FishDisk(fish, root, disk)
+        why = grow_partition(fish, root, disk)
+        made = FishDisk(fish, root, disk)
+        self._grows[key] = grow_file_system(fish, root)
+        made.notes += [f"the root file system stays as large as it is: {why}"] if why else []
+        return made

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tinycloud.errors import NotYet, Refused
+from tinycloud.errors import Refused
 from tinycloud.templates.guestfiles import accounts
+from tinycloud.templates.guestfiles.cards import make_card_names
 from tinycloud.templates.guestfiles.changes import WriteFile
+from tinycloud.templates.guestfiles.general import make_general
 from tinycloud.templates.guestfiles.naming import find_hostname, make_hostname, set_hosts
+from tinycloud.templates.guestfiles.network import make_network
 from tinycloud.templates.guestfiles.people import make_people, read_accounts
+from tinycloud.templates.guestfiles.places import make_locale, make_proxy, make_timezone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,10 +28,12 @@ def make_edits(recipe: Recipe, guest: Guest, hashes: Mapping[str, str]) -> list[
 
     Packages, commands and the growing of the file system are not changes of files: the engine does those.
     """
-    _refuse_what_is_not_there_yet(recipe)
-    out: list[Change] = []
+    out: list[Change] = list(make_general(guest)) if recipe.generalise else []
     if recipe.hostname:
         out += _make_name(recipe.hostname, guest)
+    if recipe.nics:
+        out += [*make_network(guest, recipe.nics), *make_card_names(guest, recipe.nics)]
+    out += _make_places(recipe, guest)
     now = read_accounts(guest)
     if recipe.users:
         people = make_people(guest, recipe.users, hashes)
@@ -38,10 +44,13 @@ def make_edits(recipe: Recipe, guest: Guest, hashes: Mapping[str, str]) -> list[
     return [*out, *_relabel(guest)] if out else out
 
 
-def _refuse_what_is_not_there_yet(recipe: Recipe) -> None:
-    for key in ("nics", "proxy", "timezone", "locale", "generalise"):
-        if getattr(recipe, key):
-            raise NotYet(f"{key} of a recipe is not done by this version")
+def _make_places(recipe: Recipe, guest: Guest) -> Iterator[Change]:
+    if recipe.proxy:
+        yield from make_proxy(guest, recipe.proxy)
+    if recipe.timezone:
+        yield from make_timezone(guest, recipe.timezone)
+    if recipe.locale:
+        yield from make_locale(guest, recipe.locale)
 
 
 def _make_name(hostname: str, guest: Guest) -> Iterator[Change]:
