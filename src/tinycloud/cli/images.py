@@ -35,6 +35,7 @@ def make_json(image: Image) -> dict[str, Any]:
         "disk_bus": image.disk_bus,
         "os": image.os,
         "base": image.base,
+        "recipe": image.recipe,
         "source": image.source,
         "created": image.created,
         "host": image.host,

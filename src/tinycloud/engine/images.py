@@ -123,6 +123,16 @@ class Images:
                 self._take_name(name, image.sha)
         return self.get(image.sha)
 
+    def describe(self, image: Image, **about: str) -> Image:
+        """Write what was learnt of an image (os, prepare …) into its card."""
+        with self._lock(shared=False):
+            self._rewrite_card(image, image.names, **about)
+        return self.get(image.sha)
+
+    def use(self) -> AbstractContextManager[None]:
+        """While held, no image is removed or renamed."""
+        return self._lock(shared=True)
+
     def remove(self, name: str) -> Image:
         """Remove an image; raises InUse with who stands on it."""
         image = self.get(name)
@@ -191,9 +201,9 @@ class Images:
             if image.sha != sha and name in image.names:
                 self._rewrite_card(image, tuple(n for n in image.names if n != name))
 
-    def _rewrite_card(self, image: Image, new_names: tuple[str, ...]) -> None:
+    def _rewrite_card(self, image: Image, new_names: tuple[str, ...], **about: str) -> None:
         card: dict[str, Any] = json.loads(self._host.volumes.download_bytes(names.image_card_name(image.sha)))
-        self._put_card(image.sha, {**card, "names": list(new_names)})
+        self._put_card(image.sha, {**card, "names": list(new_names), **about})
 
     def _put_card(self, sha: str, card: dict[str, Any]) -> None:
         """Written after the image itself, so that an image with a card is whole.

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validator
 
 from tinycloud.model.show import show
-from tinycloud.model.stack import GuestFile, Part, User, Words
+from tinycloud.model.stack import GuestFile, Part, Size, User, Words
 
 
 def _check_address(value: str) -> str:
@@ -78,6 +78,7 @@ class Recipe(Part):
         None, description="Europe/Berlin; needs the guest's zone files"
     )
     locale: StrictStr | None = Field(None, pattern=r"^[A-Za-z]{1,8}(_[A-Z]{2})?(\.[A-Za-z0-9-]+)?(@[a-z]+)?$", description="de_DE.UTF-8")
+    disk: Size | None = Field(None, description="a new image's disk is made at least as large as this first; a machine's has its own size")
     grow: StrictBool = Field(True, description="the root file system takes the room that the disk has behind it")
     cloud_init: Literal["keep", "off"] = Field("keep", description="off: the guest's cloud-init, where there is one, does nothing any more")
     generalise: StrictBool = Field(

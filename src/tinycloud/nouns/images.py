@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 
     from tinycloud.drivers.opened import Card
     from tinycloud.engine.appliance import Imported
+    from tinycloud.engine.edit import Edited
     from tinycloud.engine.opened import Opener, Served
     from tinycloud.engine.parts import Parts
     from tinycloud.engine.pull import Pulled, Told
     from tinycloud.model import world
     from tinycloud.model.catalogue import Entry
+    from tinycloud.templates.guestfiles.insight import Insight
 
 
 class Images:
@@ -144,6 +146,47 @@ class Images:
         """Remove an image; raises InUse with who stands on it."""
         image: world.Image = self._shelf.remove(name)
         return image
+
+    # edited
+
+    def edit(
+        self,
+        base: str,
+        name: str,
+        recipe: str | Path | None = None,
+        *,
+        user: str = "",
+        fresh: bool = False,
+        hear: Callable[[str], None] = lambda _: None,
+        **keys: Any,
+    ) -> Edited:
+        """A new image ``name``: ``base``, changed by a recipe file, by ``keys`` of a recipe (``hostname="web"``), or both.
+
+        The same base and recipe are made once, unless ``fresh``. ``user`` logs in by ssh [as in the base]. ``hear`` is told what is done.
+        Raises WrongFile for a recipe with mistakes, Missing without libguestfs, GuestFailed when a command of the recipe fails.
+        """
+        from tinycloud.engine.edit import Editor
+        from tinycloud.engine.vault import StackVault
+        from tinycloud.source.recipe import load_recipe
+
+        vault = StackVault(self._parts.keys, self._parts.database, "")
+        read = load_recipe(Path(recipe) if recipe else None, keys, vault)
+        return Editor(self._parts).edit(self.show(base), name, read, user=user, fresh=fresh, hear=hear)
+
+    def publish(self, machine: str, name: str, *, user: str = "", hear: Callable[[str], None] = lambda _: None) -> Edited:
+        """The root disk of a machine that is off as a new image, without what was the machine's own: ids, host keys, leases, logs."""
+        from tinycloud.engine.edit import Editor
+
+        return Editor(self._parts).publish(machine, name, user=user, hear=hear)
+
+    def inspect(self, disk: str, *, save: bool = False, hear: Callable[[str], None] = lambda _: None) -> Insight:
+        """What is inside an image, or a machine's disk while it is off. ``save`` writes system and way to prepare into an image's card."""
+        from tinycloud.engine.edit import Editor
+
+        found = Editor(self._parts).inspect(disk, hear)
+        if save:
+            self._shelf.describe(self.show(disk), os=found.os, prepare=found.prepare)
+        return found
 
     # opened outside of machines
 

@@ -38,9 +38,10 @@ class FileReader:
     def _group(self, group: Group, path: KeyPath) -> Group:
         if group.template and group.template not in self.templates:
             self.templates[group.template] = self._text(group.template, (*path, "template")) or ""
-        return group.model_copy(update={"guest": self._guest(group.guest, (*path, "guest"))})
+        return group.model_copy(update={"guest": self.read_guest(group.guest, (*path, "guest"))})
 
-    def _guest(self, guest: Guest, path: KeyPath) -> Guest:
+    def read_guest(self, guest: Guest, path: KeyPath = ()) -> Guest:
+        """A guest section, or the parts of one that stand at ``path`` of the file."""
         users = tuple(self._user(user, (*path, "users", n)) for n, user in enumerate(guest.users))
         files = tuple(self._file(file, (*path, "files", n)) for n, file in enumerate(guest.files))
         keys = self._keys(guest.ssh_keys, (*path, "ssh_keys"))

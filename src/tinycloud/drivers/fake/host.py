@@ -39,7 +39,7 @@ class FakeShell:
         return Done(tuple(argv), 0, b"", b"")
 
     def open(self, argv: Sequence[str], *, root: bool = False) -> Talk:
-        raise make_missing_tool(argv[0])
+        raise make_missing_tool(argv[-1])  # what is talked with stands last
 
 
 class FakeHost:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tinycloud.drivers.guestfs.fish import Fish
     from tinycloud.drivers.guestfs.roots import Root
 
-_MOST_NAMES: Final = 2000
+_MOST_NAMES: Final = 20_000
 _BATCH: Final = 200
 Command = tuple[str | bytes, ...]
 
