@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.simulation import Simulation
 from tinycloud.cloud import Cloud
-from tinycloud.drivers.fake import FakeGuests, FakeHost
+from tinycloud.drivers.fake import FakeGuests, FakeHost, edit_fake
 from tinycloud.drivers.fake.host import FakeShell
 from tinycloud.drivers.guest.keys import Keys
 from tinycloud.engine.parts import Parts
@@ -81,6 +81,7 @@ def fake_parts(folder: Path, guests: FakeGuests | None = None, hosts: dict[str, 
         state=folder / "state",
         cache=folder / "cache",
         open_store=Store,
+        edit=edit_fake,
     )
 
 

@@ -105,6 +105,14 @@ class Simulation:
         assert args["volume"] == self.plan.machines[args["machine"]].mark.seed_volume
         self._make(step, args["volume"], 1)
 
+    def do_disk_prepare(self, step: Step, args: dict[str, Any]) -> None:
+        for it in args["machines"]:
+            mark = self.plan.machines[it["machine"]].mark
+            assert (it["volume"], it["note"]) == (mark.disk_volume, mark.prepared_volume)
+            assert it["volume"] in self.volumes, f"{step.id} before its disk is made"
+            assert not self._users(it["volume"]), f"{step.id} while a machine uses it"
+            self._make(step, it["note"], 1)
+
     def do_disk_create(self, step: Step, args: dict[str, Any]) -> None:
         assert args["image"] is None or any(image.sha == args["image"] for image in self.before.images)
         self._make(step, args["volume"], args["size"])

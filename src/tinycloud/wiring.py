@@ -12,8 +12,10 @@ from tinycloud.engine.parts import Parts
 from tinycloud.errors import Missing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from tinycloud.drivers.host import Host
+    from tinycloud.engine.offline import Job
     from tinycloud.store.store import Store
 
 DEFAULT_URI = "qemu:///system"
@@ -62,7 +64,14 @@ def make_parts(settings: Settings, on_run: Callable[[str], None] | None = None) 
         cache=settings.cache,
         open_store=_open_store,
         config=settings.config,
+        edit=_edit,
     )
+
+
+def _edit(host: Host, jobs: Sequence[Job], hear: Callable[[str, str], None]) -> object:
+    from tinycloud.engine.offline import edit_disks  # the recipe's model is 50 ms of import
+
+    return edit_disks(host.shell, jobs, hear=hear)
 
 
 def _ensure_state(folder: Path) -> None:

@@ -85,6 +85,8 @@ def _stop_network(host: Host) -> None:
 
 GROWING = change(WEB, memory_max="512 MiB", cpus="{count: 1, max: 4}")
 SEALED = change(WEB, disk_encrypt="true", volumes="[{name: vault, size: 1 GiB, encrypt: true}]")
+OFFLINE_GUEST = "{users: [{name: admin, password: '${inputs.password}'}], run: [date]}"
+OFFLINE = change(WEB, prepare="offline", guest=OFFLINE_GUEST)
 BACK = "  back: {subnet: 10.61.0.0/24, access: isolated}"
 
 SCENARIOS = (
@@ -120,6 +122,20 @@ SCENARIOS = (
         replace=("web",),
     ),
     Scenario("an encrypted down", before=a_stack(web=SEALED)),
+    Scenario("disks prepared offline", text=a_stack(web=change(OFFLINE, count=2))),
+    Scenario(
+        "a machine more, the others prepared once more",
+        before=a_stack(web=OFFLINE),
+        text=a_stack(web=change(OFFLINE, count=2, guest=OFFLINE_GUEST.replace("date", "uptime"))),
+    ),
+    Scenario(
+        "a replacement prepared offline", before=a_stack(web=OFFLINE), text=a_stack(web=change(OFFLINE, firmware="uefi")), replace=("web",)
+    ),
+    Scenario(
+        "from a seed to an edited disk",
+        before=a_stack(web=change(WEB, disk="1 GiB")),
+        text=a_stack(web=change(WEB, disk="1 GiB", prepare="offline")),
+    ),
     Scenario("a replacement", before=a_stack(), text=a_stack(web=change(WEB, firmware="uefi")), replace=("web",)),
     Scenario("another subnet", before=a_stack(), text=a_stack(front="subnet: 10.77.0.0/24"), replace=("front",)),
     Scenario(

@@ -191,6 +191,12 @@ def without_sizes(photo: Photo) -> Photo:
     return {**photo, "volumes": volumes}
 
 
+def without_edits(photo: Photo) -> Photo:
+    """The photo without what is on disks: what was edited into one that a machine had stays there, as what it wrote itself would."""
+    volumes = {name: {**it, "body": None, "allocation": None} if it["format"] == "qcow2" else it for name, it in photo["volumes"].items()}
+    return {**photo, "volumes": volumes}
+
+
 def without_generations(photo: Photo) -> Photo:
     """The photo without the counters of changes: a change that was begun twice counts twice."""
     return {**photo, "domains": {name: _uncounted(it) for name, it in photo["domains"].items()}}

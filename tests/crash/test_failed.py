@@ -8,7 +8,7 @@ import pytest
 
 from tests.crash.faults import failing, injected, is_killed, killed, killed_at_the_first_removal, twice
 from tests.crash.scenarios import SCENARIOS
-from tests.crash.stage import Stage, compare, without_generations, without_levels, without_sizes
+from tests.crash.stage import Stage, compare, without_edits, without_generations, without_levels, without_sizes
 from tinycloud.engine.steps import ACTIONS
 from tinycloud.errors import LibvirtFailed
 
@@ -53,7 +53,7 @@ def compare_before(stage: Stage, set_: Set) -> list[str]:
 
 
 def _undone(photo: Photo) -> Photo:
-    return without_sizes(without_levels(photo))
+    return without_edits(without_sizes(without_levels(photo)))
 
 
 def compare_after(stage: Stage, set_: Set) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.crash.faults import is_killed, killed
-from tests.crash.stage import Stage, compare, without_generations, without_levels, without_sizes
+from tests.crash.stage import Stage, compare, without_edits, without_generations, without_levels, without_sizes
 from tinycloud.engine.steps import ACTIONS
 from tinycloud.errors import Refused, TinycloudError
 
@@ -48,7 +48,7 @@ def rollback(stage: Stage, set_: Set, step: Step) -> list[str]:
             stage.rollback()
         return compare(stage.photograph(), broken)
     stage.rollback()
-    found, expected = (without_sizes(without_levels(photo)) for photo in (stage.photograph(), set_.before))
+    found, expected = (without_edits(without_sizes(without_levels(photo))) for photo in (stage.photograph(), set_.before))
     return [*compare(found, expected), *stage.list_unfinished()]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tinycloud.drivers.guest.seed import hash_password
 from tinycloud.drivers.guestfs.appliance import Drive
@@ -16,12 +16,19 @@ from tinycloud.templates.guestfiles.places import make_locale_script
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tinycloud.drivers.host import Host
     from tinycloud.drivers.offline import OpenDisk
     from tinycloud.drivers.shell import Shell
     from tinycloud.model.recipe import Recipe
 
 INSTALL_LIMIT: Final = 3600.0
 RUN_LIMIT: Final = 1800.0
+
+
+class Editor(Protocol):
+    """Edits the disks of jobs on a host, all of them or none that counts; ``hear`` is told (name, what is being done)."""
+
+    def __call__(self, host: Host, jobs: Sequence[Job], hear: Callable[[str, str], None], /) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tinycloud.drivers.guest.keys import Keys
     from tinycloud.drivers.host import Host
     from tinycloud.drivers.shell import Shell
+    from tinycloud.engine.offline import Editor
     from tinycloud.store.store import Store
 
 
@@ -30,6 +31,8 @@ class Parts:
     state: Path
     cache: Path
     open_store: Callable[[Path], Store]
+    edit: Editor
+    """Edits disks that no machine uses."""
     config: Path | None = None
     """The person's own settings: catalogue/*.yaml."""
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tinycloud.drivers.guest.inside import Guests
     from tinycloud.drivers.guest.keys import Keys
     from tinycloud.drivers.host import Host
+    from tinycloud.engine.offline import Editor
     from tinycloud.model.plan import NetworkWanted, Plan, Step, Wanted
 
 
@@ -27,6 +28,8 @@ class Run:
     keys: Keys
     guests: Guests
     plan: Plan
+    edit: Editor
+    """Edits disks that no machine uses."""
     templates: Mapping[str, str] = field(default_factory=dict)
     note: bytes = b""
     listener: Listener = ignore

@@ -83,6 +83,8 @@ class MachineSpec:
     """Digest of the user's own template, values and patches; empty for the shipped template as it is."""
     guest: str = ""
     """Digest of what is set up inside; secrets enter by fingerprint."""
+    offline: bool = False
+    """True when that gets in by an edit of its disk before the start; else the guest reads a seed."""
     user: str = "root"
     level: str = "done"
     stop_limit: float = 60.0
@@ -140,16 +142,23 @@ class Mark:
 
     @property
     def seed_volume(self) -> str | None:
-        return names.seed_name(self.stack, self.machine, self.spec.guest) if self.spec.guest else None
+        return names.seed_name(self.stack, self.machine, self.spec.guest) if self.spec.guest and not self.spec.offline else None
+
+    @property
+    def prepared_volume(self) -> str | None:
+        """What says that the root disk is prepared as declared; None where it is not prepared offline."""
+        if not self.spec.guest or not self.spec.offline:
+            return None
+        return names.prepared_name(self.stack, self.machine, self.spec.disk_generation, self.spec.guest)
 
     def data_volume(self, volume: str) -> str:
         return names.data_name(self.stack, self.machine, volume)
 
     @property
     def volumes(self) -> tuple[str, ...]:
-        """Every volume the machine uses: root disk, seed, data."""
-        seed = (self.seed_volume,) if self.seed_volume else ()
-        return (self.disk_volume, *seed, *(self.data_volume(volume.name) for volume in self.spec.volumes))
+        """Every volume the machine uses: root disk, seed or the note that its disk is prepared, data."""
+        told = self.seed_volume or self.prepared_volume
+        return (self.disk_volume, *((told,) if told else ()), *(self.data_volume(volume.name) for volume in self.spec.volumes))
 
     @property
     def encrypted(self) -> tuple[str, ...]:

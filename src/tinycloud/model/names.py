@@ -24,7 +24,8 @@ NAME: Final = re.compile(r"[a-z](?:[a-z0-9]|-(?=[a-z0-9])){0,30}")
 NAME_RULE: Final = "a small letter, then small letters, digits and single dashes, at most 31 characters"
 _SHA: Final = re.compile(r"[0-9a-f]{64}")
 _MACHINE: Final = re.compile(r"[a-z][a-z0-9-]*-\d+")
-_ROLE: Final = re.compile(rf"disk-\d+|seed-\w+|vol-{NAME.pattern}")
+_ENDINGS: Final = {"seed": "iso", "prep": "json"}
+_ROLE: Final = re.compile(rf"disk-\d+|seed-\w+|prep-\d+-\w+|vol-{NAME.pattern}")
 
 
 def check_name(name: object) -> str:
@@ -86,8 +87,8 @@ def make_tap(stack: str, machine: str, nic: int) -> str:
 class VolumeName:
     """What a volume in our pool is for, said by its name: ``shop.web-1.disk-1.qcow2``.
 
-    ``role`` is ``disk-N`` (root disk, N counts replacements), ``seed-DIGEST`` (NoCloud seed, by its content) or
-    ``vol-NAME`` (data volume). A stack's own note is ``shop.note-DIGEST.json`` with machine ``""``.
+    ``role`` is ``disk-N`` (root disk, N counts replacements), ``seed-DIGEST`` (NoCloud seed, by its content), ``prep-N-DIGEST``
+    (says that disk N was prepared so) or ``vol-NAME`` (data volume). A stack's own note is ``shop.note-DIGEST.json`` with machine ``""``.
     """
 
     stack: str
@@ -97,7 +98,7 @@ class VolumeName:
     def __str__(self) -> str:
         if not self.machine:
             return f"{self.stack}.{self.role}.json"
-        return f"{self.stack}.{self.machine}.{self.role}.{'iso' if self.is_seed else 'qcow2'}"
+        return f"{self.stack}.{self.machine}.{self.role}.{_ENDINGS.get(self.role.partition('-')[0], 'qcow2')}"
 
     @property
     def is_seed(self) -> bool:
@@ -114,6 +115,11 @@ def disk_name(stack: str, machine: str, generation: int) -> str:
 
 def seed_name(stack: str, machine: str, digest: str) -> str:
     return str(VolumeName(stack, machine, f"seed-{digest[:12]}"))
+
+
+def prepared_name(stack: str, machine: str, generation: int, digest: str) -> str:
+    """The volume that says, by being there, that the root disk of that generation was prepared so; written last."""
+    return str(VolumeName(stack, machine, f"prep-{generation}-{digest[:12]}"))
 
 
 def data_name(stack: str, machine: str, volume: str) -> str:

@@ -256,6 +256,16 @@ class Guest(Part):
     )
     files: tuple[GuestFile, ...] = Field((), description="files to write")
     run: tuple[Words, ...] = Field((), description="shell commands, in order; one that fails makes the machine not ready")
+    network: Literal["dhcp", "static"] = Field(
+        "dhcp", description="static: the addresses that our DHCP reserves are written into the guest, which then asks nobody"
+    )
+    proxy: StrictStr | None = Field(
+        None, pattern=r"^https?://[^\s\"';]+$", description="where the package manager fetches through: http://192.0.2.1:3128"
+    )
+    timezone: StrictStr | None = Field(
+        None, pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$", description="Europe/Berlin; needs the guest's zone files"
+    )
+    locale: StrictStr | None = Field(None, pattern=r"^[A-Za-z]{1,8}(_[A-Z]{2})?(\.[A-Za-z0-9-]+)?(@[a-z]+)?$", description="de_DE.UTF-8")
     user_data: dict[StrictStr, Any] = Field({}, description="more keys of cloud-init's #cloud-config, passed on as they are")
 
 
@@ -306,7 +316,11 @@ class Group(Part):
     template: StrictStr | None = Field(None, description="a libvirt XML template (Jinja2) instead of the shipped one")
     values: dict[StrictStr, Any] = Field({}, description="handed to the template as values.NAME")
     xml: tuple[Patch, ...] = Field((), description="changes to the rendered libvirt XML")
-    guest: Guest = Field(Guest(), description="needs an image that reads a NoCloud seed")
+    prepare: Literal["auto", "cloud-init", "offline", "none"] = Field(
+        "auto",
+        description="cloud-init reads the guest section at the first start, offline edits it into the disk before; auto: as the image says",
+    )
+    guest: Guest = Field(Guest(), description="what is set up inside; not with prepare: none")
     ready: Annotated[Ready, BeforeValidator(_wrap("level", str), json_schema_input_type=Level | Ready)] = Field(
         Ready(), description="a level, or level and timeout"
     )

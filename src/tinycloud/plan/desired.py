@@ -13,6 +13,7 @@ from tinycloud.model.units import Bytes
 from tinycloud.plan.address import AddressBook, assign_mac
 from tinycloud.plan.clash import check_domains, check_networks
 from tinycloud.plan.place import Need, Rooms, choose_hypervisor
+from tinycloud.plan.preparing import check_way, find_way, make_guest_digest
 from tinycloud.plan.resolve import Known, canonical
 from tinycloud.plan.subnets import choose_subnets
 
@@ -163,6 +164,7 @@ class Designer:
             autostart=group.autostart,
             user=image.user if image else "root",
             level=_level(group, image),
+            offline=find_way(group, image) == "offline",
             stop_limit=float(group.stop_timeout),
             needs=tuple(sorted(group.needs)),
             disk_generation=old.disk_generation if old else 1,
@@ -205,16 +207,9 @@ class Designer:
         guest = known.guest(draft.group.guest, draft.mark)
         values = known.tree(draft.group.values, draft.mark)
         group = draft.group.model_copy(update={"values": values}) if values else draft.group
-        digest = ""
-        if draft.image is not None and draft.image.seed:
-            nics = [(nic.network, nic.mac) for nic in draft.mark.spec.nics]
-            digest = make_digest([canonical(guest), nics, draft.mark.spec.user])
-        elif guest != type(guest)():
-            raise NotYet(
-                f'group "{draft.mark.group}" has a guest section, and its image reads no seed',
-                facts=["preparing an image without cloud-init is not done by this version"],
-                hint="take guest: out of the group, or import the image with --prepare cloud-init",
-            )
+        way = find_way(draft.group, draft.image)
+        check_way(draft.mark.group, group, guest, way)
+        digest = "" if way == "none" else make_guest_digest(guest, draft.mark.spec)
         spec = replace(draft.mark.spec, guest=digest, custom=self._custom(group))
         image_format = draft.image.format if draft.image else ""
         return Wanted(draft.host.name, replace(draft.mark, spec=spec), group, guest, draft.why, image_format)
@@ -261,7 +256,7 @@ def _need_more(present: Machine, group: Group) -> Need:
 
 
 def _level(group: Group, image: Image | None) -> str:
-    """How far a machine can be seen to come: without a NIC it is only started, without a seed it never reports done."""
+    """How far a machine can be seen to come: without a NIC it is only started, and only cloud-init reports that it is done."""
     if not group.networks or image is None:
         return "started"
-    return "ssh" if group.ready.level == "done" and not image.seed else group.ready.level
+    return "ssh" if group.ready.level == "done" and find_way(group, image) != "cloud-init" else group.ready.level

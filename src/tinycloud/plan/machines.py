@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tinycloud.errors import Refused
+from tinycloud.model import names
 from tinycloud.model.machine import LEVELS
 from tinycloud.model.plan import Act, Price
 from tinycloud.plan.draft import ADDED
@@ -52,7 +53,7 @@ def _start_needs(mark: Mark) -> tuple[str, ...]:
 
 def _add(draft: Draft, wanted: Wanted) -> None:
     mark, host = wanted.mark, wanted.host
-    disks = draft.steps.create_disks(wanted, mark.volumes)
+    disks = draft.steps.create_disks(wanted, mark.volumes, half_made=_is_half_made(draft, mark))
     define = draft.steps.define(wanted, *disks)
     start = draft.steps.start(host, mark, define, *_start_needs(mark))
     draft.done(mark.group, draft.steps.wait(host, mark, start))
@@ -66,6 +67,13 @@ def _add(draft: Draft, wanted: Wanted) -> None:
             _found(draft, mark.data_volume(volume.name)),
         ]
         draft.say(Act.ADD, "volume", f"{mark.machine}/{volume.name}", ", ".join(filter(None, parts)), Price.ADD)
+
+
+def _is_half_made(draft: Draft, mark: Mark) -> bool:
+    """True for a disk without a machine that was begun to be prepared, and not finished: nothing says how far that came."""
+    begun = mark.prepared_volume is not None and mark.disk_volume in draft.world.volume_by_name
+    prefix = names.prepared_name(mark.stack, mark.machine, mark.spec.disk_generation, "")
+    return begun and not any(name.startswith(prefix.removesuffix(".json")) for name in draft.world.volume_by_name)
 
 
 def _found(draft: Draft, volume: str) -> str:
@@ -178,7 +186,10 @@ def _restart(draft: Draft, wanted: Wanted, present: Machine) -> None:
     """
     mark, old, host = wanted.mark, present.mark, wanted.host
     there = {volume for volume in old.volumes if volume in draft.world.volume_by_name}
-    made = draft.steps.create_disks(wanted, [volume for volume in mark.volumes if volume not in there])
+    missing = [volume for volume in mark.volumes if volume not in there]
+    in_use = not present.is_off and mark.disk_volume in there
+    half_made = mark.disk_volume not in old.volumes and _is_half_made(draft, mark)
+    made = draft.steps.create_disks(wanted, [it for it in missing if not in_use or it != mark.prepared_volume], half_made=half_made)
     stopped = made
     if not present.is_off:
         turn = [draft.queues[mark.group]] if mark.group in draft.queues and not draft.remade else []
@@ -186,7 +197,8 @@ def _restart(draft: Draft, wanted: Wanted, present: Machine) -> None:
         for nic in old.spec.nics:
             draft.off.setdefault(nic.network, []).extend(stopped)
     sized = [draft.steps.resize_volume(host, volume, size, mark.machine, *stopped) for volume, size in _grown(mark, old).items()]
-    define = draft.steps.define(wanted, *stopped, *sized)
+    ready_disk = [draft.steps.prepare_alone(wanted, *stopped, *sized)] if in_use and mark.prepared_volume in missing else []
+    define = draft.steps.define(wanted, *stopped, *sized, *ready_disk)
     start = draft.steps.start(host, mark, define, *_start_needs(mark))
     ready = draft.steps.wait(host, mark, start)
     draft.queues[mark.group] = ready

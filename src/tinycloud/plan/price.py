@@ -137,7 +137,8 @@ def _volume(name: str, old: VolumeSpec | None, new: VolumeSpec | None) -> str:
 
 
 def _guest(old: MachineSpec, new: MachineSpec) -> Field:
-    return Field("guest", "guest section", Price.RESTART, "its set-up runs once more at the next start")
+    why = "its disk is edited once more while it is off" if new.offline else "its set-up runs once more at the next start"
+    return Field("guest", "guest section", Price.RESTART, why)
 
 
 def _custom(old: MachineSpec, new: MachineSpec) -> Field:
@@ -170,6 +171,7 @@ _RULES: dict[str, Callable[[MachineSpec, MachineSpec], Field | None]] = {
     "serial": _plain("serial", "serial", Price.RESTART),
     "custom": _custom,
     "guest": _guest,
+    "offline": _plain("offline", "prepared offline", Price.RESTART, "the guest is set up another way"),
     "autostart": _plain("autostart", "autostart", Price.LIVE),
     "user": _plain("user", "login user", Price.LIVE),
     "level": _plain("level", "ready when", Price.LIVE),

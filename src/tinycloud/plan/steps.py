@@ -26,6 +26,8 @@ class StepList:
 
     host: str
     steps: list[Step] = field(default_factory=list)
+    _prepared: dict[tuple[str, str], list[tuple[dict[str, Any], Sequence[str]]]] = field(default_factory=dict)
+    """(host, group) → machines whose disks are prepared together, each with the steps that come before."""
 
     def add(self, id: str, kind: str, subject: str, args: dict[str, Any], *needs: str, host: str = "") -> str:
         """Append a step; needs that are not in the plan fall away at the end."""
@@ -38,6 +40,10 @@ class StepList:
 
     def finish(self) -> tuple[Step, ...]:
         """The steps, each with only those needs that exist, without gates that nobody waits for."""
+        for (host, group), machines in self._prepared.items():
+            args, needs = {"machines": [it for it, _ in machines]}, [need for _, needs in machines for need in needs]
+            self.add(f"{group}:prepare:{host}", "disk.prepare", group, args, *needs, f"pool:{host}", host=host)
+        self._prepared.clear()
         ids = {step.id for step in self.steps}
         needed = {need for step in self.steps for need in step.needs}
         return tuple(_with_needs_in(step, ids) for step in self.steps if step.kind != "gate" or step.id in needed)
@@ -58,19 +64,25 @@ class StepList:
 
     # disks
 
-    def create_disks(self, wanted: Wanted, volumes: Iterable[str]) -> list[str]:
-        """Those of ``volumes`` that are the machine's root disk, data volumes and seed; each step leaves alone what exists already."""
+    def create_disks(self, wanted: Wanted, volumes: Iterable[str], *, half_made: bool = False) -> list[str]:
+        """Those of ``volumes`` that are the machine's root disk, data volumes and seed; each step leaves alone what exists already.
+
+        A root disk that has to be prepared is so, together with those of its group; one that is ``half_made`` is made anew first.
+        """
         mark, these = wanted.mark, set(volumes)
         root = [self._create_root(wanted)] if mark.disk_volume in these else []
         data = [self._create_volume(wanted, v.name, v.size) for v in mark.spec.volumes if mark.data_volume(v.name) in these]
         seed = [self._write_seed(wanted, mark.seed_volume)] if mark.seed_volume and mark.seed_volume in these else []
-        return [*root, *data, *seed]
+        ready = [self._prepare(wanted, root, half_made=half_made)] if mark.prepared_volume in these else []
+        return [*root, *data, *seed, *ready]
 
     def _create_root(self, wanted: Wanted) -> str:
+        return self._make_file(wanted, "disk", "disk.create", self._root_args(wanted))
+
+    def _root_args(self, wanted: Wanted) -> dict[str, Any]:
         mark = wanted.mark
-        args = {"volume": mark.disk_volume, "size": int(mark.spec.disk), "image": mark.spec.image, "format": wanted.image_format}
-        args |= {"encrypt": True} if mark.spec.disk_encrypt else {}
-        return self._make_file(wanted, "disk", "disk.create", args)
+        args: dict[str, Any] = {"volume": mark.disk_volume, "size": int(mark.spec.disk), "image": mark.spec.image}
+        return args | {"format": wanted.image_format} | ({"encrypt": True} if mark.spec.disk_encrypt else {})
 
     def _create_volume(self, wanted: Wanted, name: str, size: int) -> str:
         volume = wanted.mark.data_volume(name)
@@ -80,6 +92,18 @@ class StepList:
 
     def _write_seed(self, wanted: Wanted, volume: str) -> str:
         return self._make_file(wanted, "seed", "seed.write", {"volume": volume, "machine": wanted.mark.ref})
+
+    def _prepare(self, wanted: Wanted, needs: Sequence[str], *, half_made: bool) -> str:
+        """One step for all machines of a group on a host: starting what edits disks takes longer than editing them."""
+        again = self._root_args(wanted) if half_made else None
+        it = _describe(wanted, again, used=not needs)  # a disk that no step of this plan makes is that of a machine that is off
+        self._prepared.setdefault((wanted.host, wanted.mark.group), []).append((it, needs))
+        return f"{wanted.mark.group}:prepare:{wanted.host}"
+
+    def prepare_alone(self, wanted: Wanted, *needs: str) -> str:
+        """The same for a disk that a machine has just let go, and waits for."""
+        machine, args = wanted.mark.machine, {"machines": [_describe(wanted, None, used=True)]}
+        return self.add(f"{machine}:prepare", "disk.prepare", machine, args, *needs, host=wanted.host)
 
     def _make_file(self, wanted: Wanted, word: str, kind: str, args: dict[str, Any]) -> str:
         machine, host = wanted.mark.machine, wanted.host
@@ -137,6 +161,12 @@ class StepList:
         for volume in list_removable(machine.mark, volumes=volumes):
             self.remove_volume(machine.host, volume, machine.mark.machine, gone)
         return gone
+
+
+def _describe(wanted: Wanted, again: dict[str, Any] | None, *, used: bool) -> dict[str, Any]:
+    """A machine whose disk is prepared: one that it has ``used`` already, a new one, or one that is made anew (``again``) first."""
+    mark = wanted.mark
+    return {"machine": mark.ref, "volume": mark.disk_volume, "note": mark.prepared_volume, "again": again, "used": used}
 
 
 def _with_needs_in(step: Step, ids: set[str]) -> Step:

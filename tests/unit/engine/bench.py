@@ -76,7 +76,7 @@ class Bench:
     def start(self) -> Executor:
         """An executor for the steps, its execution begun."""
         plan = Plan("shop", "up", (), tuple(self.steps))
-        run = Run(self.parts.hosts, self.parts.keys, self.parts.guests, plan, listener=self.events.append)
+        run = Run(self.parts.hosts, self.parts.keys, self.parts.guests, plan, self.parts.edit, listener=self.events.append)
         self.journal = Journal.begin(self.parts.store, plan, {})
         return Executor(run, self.journal)
 

@@ -48,7 +48,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
     with Cloud(parts=parts) as cloud:
         mark = cloud.machine("web-1").facts.mark
         guests, told = TellingGuests(), list[Event]()
-        run = Run(parts.hosts, parts.keys, guests, Plan("shop", "up", (), ()), listener=told.append)
+        run = Run(parts.hosts, parts.keys, guests, Plan("shop", "up", (), ()), parts.edit, listener=told.append)
         yield Bench(host, run, mark, guests, told)
 
 

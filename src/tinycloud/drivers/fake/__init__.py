@@ -3,6 +3,7 @@
 It boots nothing. What it refuses, libvirt refuses too; both pass the same contract suite.
 """
 
+from tinycloud.drivers.fake.editing import edit_fake
 from tinycloud.drivers.fake.host import FakeGuests, FakeHost
 
-__all__ = ["FakeGuests", "FakeHost"]
+__all__ = ["FakeGuests", "FakeHost", "edit_fake"]

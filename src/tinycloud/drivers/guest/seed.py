@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import dataclass
 from hashlib import sha256
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.drivers.guest.iso import make_iso
 from tinycloud.model.secret import reveal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tinycloud.drivers.guest.keys import Keys
     from tinycloud.model.machine import Mark
-    from tinycloud.model.plan import Wanted
+    from tinycloud.model.plan import NetworkWanted, Wanted
     from tinycloud.model.stack import GuestFile, User
 
 _SALT = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -25,7 +29,7 @@ _HASHING = threading.Lock()
 """passlib exchanges its own modules while it is imported and looks for backends: two threads in there fail."""
 
 
-def make_seed(wanted: Wanted, keys: Keys) -> bytes:
+def make_seed(wanted: Wanted, keys: Keys, networks: Mapping[str, NetworkWanted] = {}) -> bytes:
     """The bytes of the seed's ISO image for one machine."""
     mark = wanted.mark
     user = json.dumps(make_user_data(wanted, keys))
@@ -33,7 +37,7 @@ def make_seed(wanted: Wanted, keys: Keys) -> bytes:
         {
             "user-data": f"#cloud-config\n{user}\n".encode(),
             "meta-data": json.dumps(make_meta_data(mark)).encode(),
-            "network-config": json.dumps(make_network_config(mark)).encode(),
+            "network-config": json.dumps(make_network_config(wanted, networks)).encode(),
         }
     )
 
@@ -43,14 +47,45 @@ def make_meta_data(mark: Mark) -> dict[str, Any]:
     return {"instance-id": f"{mark.domain}-{mark.spec.guest[:12]}", "local-hostname": mark.machine}
 
 
-def make_network_config(mark: Mark) -> dict[str, Any]:
-    """Netplan's format, version 2: every NIC by its MAC, named eth0, eth1 …, asking DHCP."""
+def make_network_config(wanted: Wanted, networks: Mapping[str, NetworkWanted] = {}) -> dict[str, Any]:
+    """Netplan's format, version 2: every NIC by its MAC, named eth0, eth1 …, asking DHCP or with what that would say."""
+    spec = wanted.mark.spec
+    is_static = wanted.guest.network == "static"
+    fixed = {n: make_static(wanted.mark, n, networks[nic.network]) for n, nic in enumerate(spec.nics) if is_static and nic.address}
     return {
         "version": 2,
         "ethernets": {
-            f"nic{n}": {"match": {"macaddress": nic.mac}, "set-name": f"eth{n}", "dhcp4": True} for n, nic in enumerate(mark.spec.nics)
+            f"nic{n}": {"match": {"macaddress": nic.mac}, "set-name": f"eth{n}", **_make_addresses(fixed.get(n))}
+            for n, nic in enumerate(spec.nics)
         },
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Static:
+    """What a NIC is told that asks nobody. ``gateway`` is empty for all but the machine's first way out."""
+
+    address: str
+    gateway: str
+    dns: str
+
+
+def make_static(mark: Mark, number: int, network: NetworkWanted) -> Static:
+    """The reserved address of a NIC, and what our DHCP server would add: the network's first address is its gateway and name server.
+
+    libvirt's dnsmasq names no gateway in an isolated network; a machine has one way out, through its first network that has.
+    """
+    subnet = IPv4Network(network.subnet)
+    first = str(subnet[1])
+    is_way_out = network.access != "isolated" and not any(nic.address for nic in mark.spec.nics[:number])
+    return Static(f"{mark.spec.nics[number].address}/{subnet.prefixlen}", first if is_way_out else "", first)
+
+
+def _make_addresses(fixed: Static | None) -> dict[str, Any]:
+    if fixed is None:
+        return {"dhcp4": True}
+    way = {"gateway4": fixed.gateway} if fixed.gateway else {}
+    return {"addresses": [fixed.address], **way, "nameservers": {"addresses": [fixed.dns]}}
 
 
 def make_user_data(wanted: Wanted, keys: Keys) -> dict[str, Any]:
@@ -69,6 +104,9 @@ def make_user_data(wanted: Wanted, keys: Keys) -> dict[str, Any]:
     if guest.users:
         data["users"] = ["default", *(_make_user(user) for user in guest.users)]
         data["ssh_pwauth"] = any(user.password for user in guest.users)
+    data |= {key: value for key, value in (("timezone", guest.timezone), ("locale", guest.locale)) if value}
+    if guest.proxy:
+        data["apt"] = {"proxy": guest.proxy}
     if guest.packages:
         data |= {"package_update": True, "packages": list(guest.packages)}
     if guest.files:

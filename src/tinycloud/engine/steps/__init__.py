@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tinycloud.engine.steps import machine, network, pool, volume
+from tinycloud.engine.steps import machine, network, pool, prepare, volume
 
 if TYPE_CHECKING:
     from tinycloud.engine.steps.action import Action
@@ -17,6 +17,7 @@ ACTIONS: dict[str, Action] = {
     "network.update": network.Update(),
     "network.remove": network.Remove(),
     "disk.create": volume.Create(),
+    "disk.prepare": prepare.Prepare(),
     "disk.resize": volume.Resize(),
     "seed.write": volume.WriteSeed(),
     "volume.remove": volume.Remove(),

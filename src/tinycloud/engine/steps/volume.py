@@ -89,7 +89,7 @@ class WriteSeed(Action):
     def do(self, run: Run, step: Step, before: Before) -> None:
         volumes, name = run.host(step).volumes, step.args["volume"]
         wanted = run.machine(step)
-        body = make_seed(wanted, run.keys)
+        body = make_seed(wanted, run.keys, run.plan.networks)
         present = volumes.find(name)
         if present is not None and present.capacity != len(body):
             volumes.remove(name)

@@ -1,0 +1,54 @@
+"""How a group's guest section gets into its machines: read from a seed, or edited into their disks before they start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tinycloud.errors import Refused
+from tinycloud.model.machine import make_digest
+from tinycloud.plan.resolve import canonical
+
+if TYPE_CHECKING:
+    from tinycloud.model.machine import MachineSpec
+    from tinycloud.model.stack import Group, Guest
+    from tinycloud.model.world import Image
+
+
+def find_way(group: Group, image: Image | None) -> str:
+    """cloud-init, offline or none: what the group says, else what its image does. An image of which nobody knows is tried with a seed."""
+    if image is None:
+        return "none"
+    if group.prepare != "auto":
+        return group.prepare
+    return image.prepare if image.prepare in ("offline", "none") else "cloud-init"
+
+
+def check_way(name: str, group: Group, guest: Guest, way: str) -> None:
+    """Raises Refused where what is declared cannot get in that way."""
+    if way == "none" and guest != type(guest)():
+        why = "prepare: none" if group.prepare == "none" else "an image that reads none" if group.image else "no image"
+        raise Refused(
+            f'group "{name}" has a guest section, and {why}',
+            code="not-prepared",
+            hint="prepare: offline, to have it edited into the disk" if group.image else "take guest: out of the group",
+        )
+    if group.image is None and group.prepare in ("cloud-init", "offline"):
+        raise Refused(f'group "{name}" has prepare: {group.prepare}, and no image to prepare', code="not-prepared", hint="prepare: none")
+    if way == "offline" and guest.user_data:
+        raise Refused(
+            f'group "{name}" has user_data, which only cloud-init understands, and is prepared offline',
+            code="not-prepared",
+            hint="say it with users, files, packages and run",
+        )
+    if way == "offline" and group.disk_encrypt:
+        raise Refused(
+            f'group "{name}" has disk_encrypt, and this version edits plain disks only',
+            code="not-prepared",
+            hint="prepare: cloud-init, or without disk_encrypt",
+        )
+
+
+def make_guest_digest(guest: Guest, spec: MachineSpec) -> str:
+    """Differs when a machine has to be set up once more."""
+    nics = [(nic.network, nic.mac, nic.address) if guest.network == "static" else (nic.network, nic.mac) for nic in spec.nics]
+    return make_digest([canonical(guest), nics, spec.user])
