@@ -73,7 +73,9 @@ class StepList:
         root = [self._create_root(wanted)] if mark.disk_volume in these else []
         data = [self._create_volume(wanted, v.name, v.size) for v in mark.spec.volumes if mark.data_volume(v.name) in these]
         seed = [self._write_seed(wanted, mark.seed_volume)] if mark.seed_volume and mark.seed_volume in these else []
-        ready = [self._prepare(wanted, root, half_made=half_made)] if mark.prepared_volume in these else []
+        ready = (
+            [self._prepare(wanted, root, half_made=half_made)] if mark.prepared_volume and (root or mark.prepared_volume in these) else []
+        )
         return [*root, *data, *seed, *ready]
 
     def _create_root(self, wanted: Wanted) -> str:
@@ -82,7 +84,8 @@ class StepList:
     def _root_args(self, wanted: Wanted) -> dict[str, Any]:
         mark = wanted.mark
         args: dict[str, Any] = {"volume": mark.disk_volume, "size": int(mark.spec.disk), "image": mark.spec.image}
-        return args | {"format": wanted.image_format} | ({"encrypt": True} if mark.spec.disk_encrypt else {})
+        args |= {"format": wanted.image_format} | ({"encrypt": True} if mark.spec.disk_encrypt else {})
+        return args | ({"note": mark.prepared_volume} if mark.prepared_volume else {})
 
     def _create_volume(self, wanted: Wanted, name: str, size: int) -> str:
         volume = wanted.mark.data_volume(name)

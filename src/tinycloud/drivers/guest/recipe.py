@@ -49,7 +49,7 @@ def _make_nics(wanted: Wanted, networks: Mapping[str, NetworkWanted]) -> Iterato
     for number, nic in enumerate(wanted.mark.spec.nics):
         name = f"eth{number}"
         if wanted.guest.network == "static" and nic.address:
-            fixed = make_static(wanted.mark, number, networks[nic.network])
+            fixed = make_static(wanted.mark, number, networks)
             yield RecipeNic(mac=nic.mac, name=name, address=fixed.address, gateway=fixed.gateway or None, dns=(fixed.dns,))
         else:
             yield RecipeNic(mac=nic.mac, name=name)

@@ -51,7 +51,7 @@ def make_network_config(wanted: Wanted, networks: Mapping[str, NetworkWanted] = 
     """Netplan's format, version 2: every NIC by its MAC, named eth0, eth1 …, asking DHCP or with what that would say."""
     spec = wanted.mark.spec
     is_static = wanted.guest.network == "static"
-    fixed = {n: make_static(wanted.mark, n, networks[nic.network]) for n, nic in enumerate(spec.nics) if is_static and nic.address}
+    fixed = {n: make_static(wanted.mark, n, networks) for n, nic in enumerate(spec.nics) if is_static and nic.address}
     return {
         "version": 2,
         "ethernets": {
@@ -70,15 +70,16 @@ class Static:
     dns: str
 
 
-def make_static(mark: Mark, number: int, network: NetworkWanted) -> Static:
+def make_static(mark: Mark, number: int, networks: Mapping[str, NetworkWanted]) -> Static:
     """The reserved address of a NIC, and what our DHCP server would add: the network's first address is its gateway and name server.
 
     libvirt's dnsmasq names no gateway in an isolated network; a machine has one way out, through its first network that has.
     """
-    subnet = IPv4Network(network.subnet)
+    nics = mark.spec.nics
+    subnet = IPv4Network(networks[nics[number].network].subnet)
     first = str(subnet[1])
-    is_way_out = network.access != "isolated" and not any(nic.address for nic in mark.spec.nics[:number])
-    return Static(f"{mark.spec.nics[number].address}/{subnet.prefixlen}", first if is_way_out else "", first)
+    ways = [n for n, nic in enumerate(nics) if nic.address and networks[nic.network].access != "isolated"]
+    return Static(f"{nics[number].address}/{subnet.prefixlen}", first if ways[:1] == [number] else "", first)
 
 
 def _make_addresses(fixed: Static | None) -> dict[str, Any]:

@@ -37,6 +37,8 @@ class Create(Action):
         encrypt = bool(step.args.get("encrypt"))
         secret = ensure_passphrase(host, name, f"{pool_path(host)}/{name}", make_passphrase(run.keys, name)) if encrypt else ""
         if present is None:
+            if note := step.args.get("note"):
+                host.volumes.remove(note)  # whatever disk it was written for, this one is not prepared
             host.volumes.create(render_volume(name, size, format="qcow2", backing=backing, secret=secret), name)
             return
         if present.encrypted != encrypt:
