@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from tinycloud.drivers.guestfs.appliance import find_kvm, make_env
 from tinycloud.drivers.opened import Card, Cards, Place, guestmount, loop, nbd
 from tinycloud.drivers.opened.card import make_id
 from tinycloud.engine.lock import hold_lock
@@ -84,7 +85,7 @@ class Opener:
         return guestmount.make_shell_argv(words, self._appliance())
 
     def _appliance(self) -> list[str]:
-        return make_appliance_env(has_kvm="kvm" in self._host.read_facts().hypervisors)
+        return make_env(has_kvm=find_kvm(self._shell))
 
     # servers
 
@@ -186,11 +187,6 @@ class Opener:
         if card.made_folder:
             self._shell.run(["rmdir", "--ignore-fail-on-non-empty", card.where], root=True, check=False)
         self._cards.remove(card.id)
-
-
-def make_appliance_env(*, has_kvm: bool) -> list[str]:
-    """How libguestfs starts its machine: by itself, not through a libvirt; under emulation where /dev/kvm would hang."""
-    return ["LIBGUESTFS_BACKEND=direct", *([] if has_kvm else ["LIBGUESTFS_BACKEND_SETTINGS=force_tcg"])]
 
 
 def _is_running(disk: Disk) -> InUse:

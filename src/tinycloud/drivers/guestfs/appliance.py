@@ -82,8 +82,12 @@ class Appliance:
 
 def make_argv(*, has_kvm: bool) -> list[str]:
     """guestfish with the back end that needs no libvirtd, and without KVM where that would hang."""
-    settings = [] if has_kvm else ["LIBGUESTFS_BACKEND_SETTINGS=force_tcg"]
-    return ["timeout", "--foreground", "-k", "5", str(_LIMIT), "env", "LIBGUESTFS_BACKEND=direct", *settings, "guestfish"]
+    return ["timeout", "--foreground", "-k", "5", str(_LIMIT), "env", *make_env(has_kvm=has_kvm), "guestfish"]
+
+
+def make_env(*, has_kvm: bool) -> list[str]:
+    """How libguestfs starts its machine, as assignments: for its other tools too."""
+    return ["LIBGUESTFS_BACKEND=direct", *([] if has_kvm else ["LIBGUESTFS_BACKEND_SETTINGS=force_tcg"])]
 
 
 def find_kvm(shell: Shell) -> bool:

@@ -57,7 +57,7 @@ class Prepare(Action):
         def hear(name: str, text: str) -> None:
             if run.stop.is_set():
                 raise Interrupted("stopped while disks were prepared")
-            run.tell("progress", step, f"{name.rpartition('/')[2]} {text}")
+            run.tell("part", step, f"{name.rpartition('/')[2]} {text}")
 
         run.edit(host, [self._make_job(run, ref, path) for ref, path in paths.items()], hear)
         for it in machines:
