@@ -18,6 +18,7 @@ CODES = {
     "no-file": "a file that the stack file names is not there",
     "no-system": "no file system with an /etc was found on the disk; say which partition is meant",
     "no-space": "the pool, or the folder that files are fetched to, has no room for the image",
+    "not-prepared": "a guest section, or a part of it, cannot get into the machines the way that prepare: or the image says",
     "not-empty": "the folder holds files, which a mount would hide",
     "no-account": "a file of a recipe is to belong to somebody whom the guest does not have",
     "no-home": "keys are for a user whose account has no home",
