@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import machines, plan_scale, thousand
+from bench import images, machines, plan_scale, thousand
 from bench.lab import TINYCLOUD, Place, a_place
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -36,6 +36,7 @@ def measure_all() -> tuple[str, list[Figure]]:
     with tempfile.TemporaryDirectory(prefix="tc-bench-") as name, a_place() as (place, opened):
         folder = Path(name)
         ten = machines.measure(place, folder)
+        stored = images.measure_import(place, folder)
         many = thousand.measure(Place(), folder)
     help_ = Place().best([*TINYCLOUD, "--help"])
     plans = {count: plan_scale.measure_apart("new", count) for count in (1_000, 10_000)}
@@ -62,6 +63,7 @@ def measure_all() -> tuple[str, list[Figure]]:
         ),
         Figure(f"memory of the process during `up` of {count} machines", ten.mib, 120, "MiB"),
         Figure("`lab up`, one host", opened, 5),
+        *(Figure(*row) for row in images.list_rows(stored)),
     ]
 
 
