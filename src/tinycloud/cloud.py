@@ -22,6 +22,7 @@ from tinycloud.engine.refs import find_machines, get_machine
 from tinycloud.engine.wish import Wish
 from tinycloud.errors import NotFound, Refused, make_did_you_mean
 from tinycloud.nouns.images import Images
+from tinycloud.nouns.volumes import Volumes
 from tinycloud.views import Machine, Stack, make_ansible_inventory, make_ssh_config
 from tinycloud.wiring import Settings, make_parts
 
@@ -57,6 +58,7 @@ class Cloud:
         settings = Settings.from_environment(uri, Path(state) if state else None)
         self.parts = parts or make_parts(settings, on_run)
         self.images = Images(self.parts)
+        self.volumes = Volumes(self.parts)
 
     def __enter__(self) -> Self:
         return self

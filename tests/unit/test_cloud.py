@@ -20,6 +20,7 @@ from tinycloud.cloud import Cloud, make_run_text
 from tinycloud.errors import Clash, NotFound, Refused, Stale, WrongInput
 from tinycloud.model.plan import Plan
 from tinycloud.nouns.images import Images
+from tinycloud.nouns.volumes import Volumes
 from tinycloud.views import Machine, Stack
 
 SRC = Path(tinycloud.__file__).parent
@@ -32,7 +33,12 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
 
 
 def list_methods(kind: type) -> set[str]:
-    return {name for name, it in vars(kind).items() if not name.startswith("_") and (callable(it) or isinstance(it, property))}
+    return {
+        name
+        for part in kind.__mro__[:-1]
+        for name, it in vars(part).items()
+        if not name.startswith("_") and (callable(it) or isinstance(it, property))
+    }
 
 
 def read_calls(module: Path) -> set[str]:
@@ -44,9 +50,14 @@ def list_verbs() -> list[tuple[str, ...]]:
     """Every command, as its words."""
     out: list[tuple[str, ...]] = []
     for name, command in app.commands.items():
-        inner = command.commands if isinstance(command, click.Group) else {}
-        out += [(name, word) for word in inner] if inner else [(name,)]
+        out += list_below(command, (name,))
     return out
+
+
+def list_below(command: click.Command, words: tuple[str, ...]) -> list[tuple[str, ...]]:
+    if not isinstance(command, click.Group):
+        return [words]
+    return [found for name, inner in command.commands.items() for found in list_below(inner, (*words, name))]
 
 
 CALLS = {
@@ -88,6 +99,33 @@ CALLS = {
     "image serve": "Images.serve",
     "image unserve": "Images.unserve",
     "image opened": "Images.opened",
+    "image info": "Volumes.info",
+    "image tree": "Volumes.tree",
+    "image convert": "Images.convert",
+    "image export": "Volumes.export",
+    "image compare": "Volumes.compare",
+    "image check": "Volumes.check",
+    "image verify": "Images.verify",
+    "image tag": "Images.tag",
+    "image untag": "Images.untag",
+    "image gc": "Images.gc",
+    "volume list": "Volumes.list",
+    "volume info": "Volumes.info",
+    "volume tree": "Volumes.tree",
+    "volume create": "Volumes.create",
+    "volume remove": "Volumes.remove",
+    "volume resize": "Volumes.resize",
+    "volume flatten": "Volumes.flatten",
+    "volume rebase": "Volumes.rebase",
+    "volume commit": "Volumes.commit",
+    "volume check": "Volumes.check",
+    "volume snapshot list": "Volumes.snapshots",
+    "volume snapshot create": "Volumes.take_snapshot",
+    "volume snapshot revert": "Volumes.revert",
+    "volume snapshot delete": "Volumes.delete_snapshot",
+    "volume convert": "Volumes.convert",
+    "volume export": "Volumes.export",
+    "volume compare": "Volumes.compare",
     "doctor": "Cloud.doctor",
     "history": "Cloud.executions",
     "recover": "Cloud.recover",
@@ -96,7 +134,7 @@ CALLS = {
 """Verb → the call that does it."""
 
 WITHOUT_A_CLOUD = {"schema", "completion"}
-KINDS = {"Cloud": Cloud, "Images": Images, "Machine": Machine, "Stack": Stack}
+KINDS = {"Cloud": Cloud, "Images": Images, "Volumes": Volumes, "Machine": Machine, "Stack": Stack}
 
 
 def test_every_verb_is_one_call_of_the_api() -> None:

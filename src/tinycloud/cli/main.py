@@ -10,6 +10,7 @@ import click
 
 from tinycloud import __version__
 from tinycloud.cli import (
+    image_care,  # noqa: F401 - adds its commands to those of images
     image_edit,
     image_import,  # noqa: F401 - adds its command to those of images
     image_open,  # noqa: F401 - adds its commands to those of images
@@ -19,6 +20,8 @@ from tinycloud.cli import (
     machines,
     stacks,
     system,
+    volume_work,  # noqa: F401 - adds its commands to those of volumes
+    volumes,
 )
 from tinycloud.cli.output import print_error, print_line
 from tinycloud.cli.session import SESSION
@@ -56,7 +59,7 @@ def app(uri: str | None, state: str | None, lab: str | None, verbose: bool) -> N
     SESSION.uri, SESSION.state, SESSION.lab, SESSION.verbose = uri, state, lab, verbose
 
 
-for command in (*stacks.COMMANDS, *machines.COMMANDS, *image_edit.COMMANDS, images.group, labs.group, *system.COMMANDS):
+for command in (*stacks.COMMANDS, *machines.COMMANDS, *image_edit.COMMANDS, images.group, volumes.group, labs.group, *system.COMMANDS):
     app.add_command(command)
 
 

@@ -89,6 +89,20 @@ complete_image = _names(lambda cloud: [name for image in cloud.images.list() for
 complete_disk = _names(lambda cloud: [*(name for image in cloud.images.list() for name in image.names), *cloud.images.list_disks()])
 complete_opened = _names(lambda cloud: [card.ref for card in cloud.images.opened() if card.how == "nbd"])
 
+complete_volume = _names(lambda cloud: [row.ref for row in cloud.volumes.list()])
+
+
+def read_passphrase(*, new: bool = False) -> bytes:
+    """The first line of standard input; from a terminal without echo, and twice for a new one. Raises WrongInput for an empty one."""
+    if sys.stdin.isatty():
+        text = str(click.prompt("passphrase", hide_input=True, confirmation_prompt=new, err=True))
+    else:
+        text = sys.stdin.readline().rstrip("\n")
+    if not text:
+        raise WrongInput("the passphrase is empty", code="wrong-value")
+    return text.encode()
+
+
 # options and arguments that several commands have
 
 json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")

@@ -89,10 +89,7 @@ class Images:
         it belong to it. ``most``: the largest disk, in bytes, that is taken for one. ``consume``: the file is ours and may go.
         Raises Refused for a file that is not safe to hand to QEMU (see :mod:`tinycloud.drivers.inspect`).
         """
-        try:
-            names.check_name(name)
-        except ValueError as err:
-            raise WrongInput(f"name of an image: {err}", code="wrong-name") from err
+        _check_name(name)
         with work_folder(self._parts.cache) as work:
             taken = take_in(self._parts.shell, path, format, work, with_backing=with_backing, most=most, progress=progress)
             consume = consume or taken.ours
@@ -117,6 +114,7 @@ class Images:
 
     def add_name(self, image: Image, name: str) -> Image:
         """Give an image one more name; another image that had it loses it."""
+        _check_name(name)
         if name not in image.names:
             with self._lock(shared=False):
                 self._rewrite_card(image, tuple(sorted({*image.names, name})))
@@ -219,10 +217,17 @@ class Images:
         self._host.volumes.upload_bytes(volume, body)
 
 
+def _check_name(name: str) -> None:
+    try:
+        names.check_name(name)
+    except ValueError as err:
+        raise WrongInput(f"name of an image: {err}", code="wrong-name") from err
+
+
 def list_users(world: World, sha: str, host: Host) -> list[str]:
-    """Machines whose disk stands on the image, and disks that no machine has."""
+    """Machines that were declared on the image, and other disks that stand on it."""
     machines = [m.ref for m in world.machines if m.mark.spec.image == sha]
-    owned = {volume for m in world.machines for volume in m.mark.volumes}
-    loose = [v.name for v in world.volumes if v.name not in owned and ".disk-" in v.name]
+    owned = {volume for m in world.machines if m.mark.spec.image == sha for volume in m.mark.volumes}
+    loose = [v.name for v in world.volumes if v.name not in owned and v.name.endswith(".qcow2")]
     on_it = [name for name in loose if (found := host.volumes.find(name)) and found.backing.endswith(names.image_name(sha))]
     return machines + [f"volume {name}" for name in on_it]

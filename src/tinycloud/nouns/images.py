@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.engine.inventory import read_world
+from tinycloud.nouns.image_care import ImageCare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from tinycloud.templates.guestfiles.insight import Insight
 
 
-class Images:
+class Images(ImageCare):
     """The image store of a cloud."""
 
     def __init__(self, parts: Parts) -> None:

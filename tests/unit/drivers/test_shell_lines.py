@@ -20,6 +20,12 @@ def test_lines_are_told_as_they_come_and_kept() -> None:
     assert done.stderr == b"bad\n"
 
 
+def test_what_a_progress_bar_overwrites_is_a_line_too() -> None:
+    told: list[str] = []
+    LocalShell().run(["printf", r"1 %%\r2 %%\rdone\n"], on_line=told.append)
+    assert told == ["1 %", "2 %", "done"]
+
+
 def test_a_child_that_says_nothing_is_ended_at_its_limit() -> None:
     with pytest.raises(ToolFailed, match="did not finish within 1 s"):
         LocalShell().run(["sleep", "60"], limit=1, on_line=lambda _line: None)

@@ -1,0 +1,112 @@
+"""Clearing up: what nobody needs is found, shown, removed, while nobody imports or makes disks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lxml import etree
+
+from tinycloud.drivers.qemu_img import Node, QemuImg
+from tinycloud.engine.deploy import IMAGES, IMAGES_LOCK
+from tinycloud.engine.disks import read_shelf
+from tinycloud.engine.lock import hold_lock
+from tinycloud.engine.passphrase import forget_passphrase
+from tinycloud.engine.who import make_who
+from tinycloud.errors import Refused, ToolFailed
+from tinycloud.model import names
+from tinycloud.plan.garbage import File, Garbage, Stock, find_garbage
+from tinycloud.store.peek import has_unfinished
+
+if TYPE_CHECKING:
+    from tinycloud.drivers.host import Host
+    from tinycloud.engine.disks import Shelf
+    from tinycloud.engine.parts import Parts
+
+_MINUTES = 60
+_MOST_LAYERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """What was removed, or would be."""
+
+    garbage: tuple[Garbage, ...]
+    removed: bool
+
+    @property
+    def stored(self) -> int:
+        return sum(item.stored for item in self.garbage)
+
+
+def clear(parts: Parts, host: Host, *, unused: bool = False, dry_run: bool = False) -> Cleared:
+    """Remove what nobody needs; with ``unused`` also images that have names and no users."""
+    with hold_lock(parts.locks, IMAGES_LOCK, make_who(), shared=dry_run, wait=600, label=IMAGES):
+        host.volumes.refresh()
+        found = find_garbage(read_stock(parts, host), unused=unused)
+        if not dry_run:
+            for item in found:
+                _remove(host, item)
+    return Cleared(found, not dry_run)
+
+
+def _remove(host: Host, item: Garbage) -> None:
+    name = item.path.rpartition("/")[2]
+    if sha := names.find_image_sha(name):
+        host.volumes.remove(names.image_card_name(sha))  # first: an image without its card is half of one
+    elif item.kind == "disk":
+        forget_passphrase(host, name)
+    host.volumes.remove(name)
+
+
+def read_stock(parts: Parts, host: Host) -> Stock:
+    """Everything that the decision needs."""
+    shelf = read_shelf(host)
+    world = shelf.world
+    old = _list_old(host, shelf.folder)
+    files = tuple(
+        File(f"{shelf.folder}/{name}", record.allocation, record.backing, old=name in old) for name, record in sorted(shelf.records.items())
+    )
+    stacks = {it.stack for name in shelf.records if (it := names.find_volume_name(name))}
+    return Stock(
+        files=files,
+        names={image.sha: image.names for image in world.images},
+        sources=frozenset({*shelf.holders, *_list_below(host, shelf)}),
+        volumes=frozenset(volume for machine in world.machines for volume in machine.mark.volumes),
+        images=frozenset(machine.mark.spec.image for machine in world.machines if machine.mark.spec.image),
+        unfinished=frozenset(stack for stack in stacks if has_unfinished(parts.database, stack)),
+    )
+
+
+def _list_old(host: Host, folder: str) -> set[str]:
+    """Files that nobody has written, made or renamed for an hour, by the host's own clock."""
+    words = ["-maxdepth", "1", "-type", "f", "-mmin", f"+{_MINUTES}", "-cmin", f"+{_MINUTES}", "-printf", r"%f\n"]
+    return set(host.shell.run(["find", folder, *words], root=True).text.splitlines())
+
+
+def _list_below(host: Host, shelf: Shelf) -> set[str]:
+    """What disks outside of our pool stand on: somebody else's overlay may have an image of ours at its bottom."""
+    qemu, found = QemuImg(host.shell), set()
+    for record in host.domains.list_all():
+        for disk in etree.fromstring(host.domains.get_xml(record.name, inactive=True)).findall("devices/disk"):
+            source, driver = disk.find("source"), disk.find("driver")
+            path = source.get("file", "") if source is not None else ""
+            format = driver.get("type", "raw") if driver is not None else "raw"
+            if path and path.rpartition("/")[0] != shelf.folder and format != "raw":
+                found |= _walk(qemu, path, format, record.name)
+    return found
+
+
+def _walk(qemu: QemuImg, path: str, format: str, domain: str) -> set[str]:
+    """The files below one, by their headers. Raises Refused where that cannot be told, for then nothing is sure."""
+    seen: set[str] = set()
+    while path and path not in seen and len(seen) < _MOST_LAYERS:
+        seen.add(path)
+        try:
+            info = qemu.info(Node(path, format))
+        except ToolFailed as err:
+            if any("No such file" in fact for fact in err.facts):
+                return seen
+            raise Refused(f"cannot tell what {path} of domain {domain} stands on", code="unknown-content", facts=err.facts) from err
+        path, format = info.get("full-backing-filename") or "", info.get("backing-filename-format") or "raw"
+    return seen

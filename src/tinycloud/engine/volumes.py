@@ -1,0 +1,258 @@
+"""Volumes: made, listed, looked at, removed. Those that belong to no stack have names of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tinycloud.drivers.qemu_img import Node, QemuImg
+from tinycloud.engine.deploy import IMAGES, IMAGES_LOCK
+from tinycloud.engine.disks import find_disk, list_refs, make_ref, must_be_top, read_shelf, working_on
+from tinycloud.engine.lock import hold_lock
+from tinycloud.engine.new_file import NewFile, must_fit
+from tinycloud.engine.passphrase import ensure_passphrase, forget_passphrase, make_passphrase
+from tinycloud.engine.steps.pool import PATH
+from tinycloud.engine.who import make_who
+from tinycloud.errors import Clash, InUse, Refused, WrongInput
+from tinycloud.model import names
+from tinycloud.model.disk_facts import Branch, DiskInfo, DiskSnapshot, Layer, VolumeRow
+from tinycloud.model.units import Bytes
+from tinycloud.templates.objects import render_pool
+
+if TYPE_CHECKING:
+    from tinycloud.drivers.host import Host
+    from tinycloud.engine.disks import Disk, Shelf
+    from tinycloud.engine.parts import Parts
+
+_MOST_LAYERS = 200
+_LEAST = 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How a new volume should be."""
+
+    size: int | None = None
+    format: str = "qcow2"
+    preallocation: str = "off"
+    """off, metadata, falloc, full."""
+    cluster: int = 0
+    compression: str = ""
+    """zlib or zstd: what qemu-img compresses clusters with."""
+    base: str = ""
+    """An image or a volume that it stands on."""
+    encrypt: bool = False
+    passphrase: bytes = b""
+
+    @property
+    def options(self) -> dict[str, str]:
+        """As ``-o`` takes them."""
+        words = {"preallocation": self.preallocation if self.preallocation != "off" else ""}
+        if self.format == "qcow2":
+            words |= {"cluster_size": str(self.cluster or ""), "compression_type": self.compression}
+            words |= {"encrypt.iter-time": "10"} if self.encrypt and not self.passphrase else {}
+        return {key: value for key, value in words.items() if value}
+
+
+class Volumes:
+    """The volumes of one host."""
+
+    def __init__(self, parts: Parts, host: Host) -> None:
+        self._parts = parts
+        self._host = host
+        self._qemu = QemuImg(host.shell)
+
+    # looking
+
+    def list(self) -> list[VolumeRow]:
+        """Every disk that is not an image: those of machines, those that stayed behind, those of no stack."""
+        shelf = read_shelf(self._host)
+        return [self._row(shelf, ref, name) for ref, name in sorted(list_refs(shelf).items())]
+
+    def _row(self, shelf: Shelf, ref: str, name: str) -> VolumeRow:
+        record = shelf.records[name]
+        users = list_users(shelf, f"{shelf.folder}/{name}")
+        return VolumeRow(ref, shelf.host.name, "default", name, Bytes(record.capacity), Bytes(record.allocation), users)
+
+    def info(self, ref: str) -> DiskInfo:
+        """One volume or image, with all that is below it."""
+        shelf = read_shelf(self._host)
+        disk = find_disk(shelf, ref)
+        info = self._qemu.info(disk.node())
+        details = info.get("format-specific", {}).get("data", {})
+        cluster = int(info.get("cluster-size") or 0)
+        snapshots = tuple(DiskSnapshot(it["name"], float(it["date-sec"])) for it in info.get("snapshots", ()))
+        layers = self._layers(shelf, disk)
+        worst = layers[0].stored if disk.image else self._qemu.measure_empty(disk.format, disk.size, cluster)
+        return DiskInfo(
+            ref=disk.ref,
+            host=shelf.host.name,
+            pool=disk.pool,
+            layers=layers,
+            worst=Bytes(worst + (layers[0].stored if snapshots else 0)),
+            cluster=Bytes(cluster),
+            compression=details.get("compression-type", ""),
+            snapshots=snapshots,
+            users=list_users(shelf, disk.path),
+        )
+
+    def _layers(self, shelf: Shelf, disk: Disk) -> tuple[Layer, ...]:
+        """The disk and each file below it, by what the headers say."""
+        layers: list[Layer] = []
+        path, format, ref = disk.path, disk.format, disk.ref
+        while path and len(layers) < _MOST_LAYERS:
+            info = self._qemu.info(disk.node() if not layers else Node(path, format))
+            encrypted = bool(info.get("encrypted"))
+            layers.append(Layer(ref, path, format, Bytes(info.get("virtual-size", 0)), Bytes(info.get("actual-size", 0)), encrypted))
+            path, format = info.get("full-backing-filename") or "", info.get("backing-filename-format") or "raw"
+            folder, _, name = path.rpartition("/")
+            ref = make_ref(shelf, name) if folder == shelf.folder else path
+        return tuple(layers)
+
+    def tree(self, ref: str = "") -> tuple[Branch, ...]:
+        """Images, what stands on them, and the machines on top; or only what stands on ``ref``."""
+        shelf = read_shelf(self._host)
+        if ref:
+            return (_branch(shelf, find_disk(shelf, ref).name),)
+        below = {record.backing for record in shelf.records.values()}
+        shas = [names.image_name(image.sha) for image in shelf.world.images]
+        alone = [name for name in sorted(list_refs(shelf).values()) if not shelf.records[name].backing.startswith(f"{shelf.folder}/")]
+        unused = [name for name in shas if f"{shelf.folder}/{name}" not in below]
+        return tuple(_branch(shelf, name) for name in [*(name for name in shas if name not in unused), *alone, *unused])
+
+    # making and removing
+
+    def create(self, name: str, wanted: Wanted) -> DiskInfo:
+        """A new volume that belongs to no stack. Raises Clash for a name that is taken, WrongInput for what does not go together."""
+        check_wanted(name, wanted)
+        self._ensure_pool()
+        with (
+            hold_lock(self._parts.locks, f".volume-{name}", make_who(), label=f"volume {name}"),
+            hold_lock(self._parts.locks, IMAGES_LOCK, make_who(), shared=True, wait=60, label=IMAGES),
+        ):
+            shelf = read_shelf(self._host)
+            must_be_new(shelf, name)
+            base = find_disk(shelf, wanted.base) if wanted.base else None
+            if base is not None:
+                _check_base(shelf, base, wanted)
+            try:
+                self._make(shelf, name, wanted, base)
+            except BaseException:
+                forget_passphrase(self._host, names.free_volume_name(name, wanted.format))
+                raise
+        return self.info(name)
+
+    def _make(self, shelf: Shelf, name: str, wanted: Wanted, base: Disk | None) -> None:
+        file = names.free_volume_name(name, wanted.format)
+        if wanted.preallocation in ("falloc", "full") and wanted.size:
+            must_fit(self._host, wanted.size, name)
+        passphrase = keep_passphrase(self._parts, shelf, file, wanted.passphrase) if wanted.encrypt else b""
+        with NewFile(self._host, shelf.folder, file) as new:
+            node = new.node(wanted.format, passphrase)
+            size = max(wanted.size or 0, base.size) if base else wanted.size
+            self._qemu.create(
+                node, size, options=wanted.options, backing=base.node() if base else None, preallocated=wanted.preallocation != "off"
+            )
+            new.settle()
+
+    def _ensure_pool(self) -> None:
+        if self._host.volumes.find_pool() is None:
+            self._host.volumes.ensure_pool(render_pool(names.POOL, PATH))
+
+    def remove(self, ref: str) -> VolumeRow:
+        """Remove a volume that belongs to no stack, or one that a stack left behind. What is on it is gone."""
+        with working_on(self._parts, ref) as shelf:
+            disk = find_disk(shelf, ref, images=False)
+            row = self._row(shelf, disk.ref, disk.name)
+            if disk.machine is not None:
+                raise InUse(f"{ref} is a disk of machine {disk.machine.ref}", hint="take it out of the stack file, then tinycloud up")
+            if shelf.holders.get(disk.path):
+                raise InUse(f"{ref} is in use by {shelf.holders[disk.path][0].ref}", hint=f"tinycloud volume info {ref}")
+            must_be_top(shelf, disk)
+            forget_passphrase(self._host, disk.name)
+            self._host.volumes.remove(disk.name)
+        return row
+
+
+def keep_passphrase(parts: Parts, shelf: Shelf, file: str, given: bytes = b"") -> bytes:
+    """The passphrase of a new file, known to the host from now on."""
+    value = given or make_passphrase(parts.keys, file)
+    ensure_passphrase(shelf.host, file, f"{shelf.folder}/{file}", value)
+    return value
+
+
+def must_be_new(shelf: Shelf, name: str) -> None:
+    """Raises Clash for a name that a volume or an image has: people type the same word for both."""
+    if any(names.free_volume_name(name, format) in shelf.records for format in names.VOLUME_FORMATS):
+        raise Clash(f'there is a volume "{name}"', hint=f"tinycloud volume info {name}")
+    if any(name in image.names for image in shelf.world.images):
+        raise Clash(f'there is an image "{name}"', hint="give the volume another name")
+
+
+def list_users(shelf: Shelf, path: str) -> tuple[str, ...]:
+    """Machines that have a file, disks that stand on it, machines that were declared on it."""
+    sha = names.find_image_sha(path.rpartition("/")[2])
+    machines = {holder.ref for holder in shelf.holders.get(path, ())}
+    machines |= {m.ref for m in shelf.world.machines if sha and m.mark.spec.image == sha}
+    above = {make_ref(shelf, name) for name in shelf.list_above(path)}
+    return (*sorted(machines), *sorted(ref for ref in above if ref.rpartition("/")[0] not in machines))
+
+
+def _branch(shelf: Shelf, name: str, depth: int = 0) -> Branch:
+    path, record = f"{shelf.folder}/{name}", shelf.records[name]
+    image = next((it for it in shelf.world.images if names.image_name(it.sha) == name), None)
+    above = shelf.list_above(path) if depth < _MOST_LAYERS else []
+    machines = tuple(Branch("machine", holder.ref, "runs" if holder.running else "off") for holder in shelf.holders.get(path, ()))
+    text = f"{image.size if image else Bytes(record.capacity)}, {Bytes(record.allocation)} on disk"
+    ref = image.label if image else make_ref(shelf, name)
+    return Branch("image" if image else "disk", ref, text, (*(_branch(shelf, file, depth + 1) for file in above), *machines))
+
+
+def _check_name(name: str) -> None:
+    try:
+        names.check_name(name)
+    except ValueError as err:
+        raise WrongInput(f"name of a volume: {err}", code="wrong-name") from err
+
+
+def check_wanted(name: str, wanted: Wanted) -> None:
+    """Raises WrongInput for what does not go together, before anything is looked at."""
+    _check_name(name)
+    if wanted.format not in names.VOLUME_FORMATS:
+        raise WrongInput(
+            f'volume "{name}": found format {wanted.format}, expected raw or qcow2',
+            code="wrong-value",
+            hint=f"tinycloud volume export writes {wanted.format}",
+        )
+    if wanted.size is None and not wanted.base:
+        raise WrongInput(f'volume "{name}" has no size', code="missing-key", hint=f"tinycloud volume create {name} --size 1GiB")
+    if wanted.size is not None and wanted.size < _LEAST:
+        raise WrongInput(f'volume "{name}" is {Bytes(wanted.size)}, expected at least 1 MiB', code="wrong-value")
+    if wanted.cluster and (wanted.cluster & (wanted.cluster - 1) or not 512 <= wanted.cluster <= 2 * 1024**2):
+        raise WrongInput(f"found cluster size {wanted.cluster}, expected a power of two from 512 to 2097152", code="wrong-value")
+    for option, chosen in (("a base", wanted.base), ("encryption", wanted.encrypt), ("compression", wanted.compression)):
+        if wanted.format == "raw" and chosen:
+            raise WrongInput(f"raw has no {option.removeprefix('a ')}", code="wrong-value", hint="--format qcow2")
+    if wanted.format == "raw" and (wanted.cluster or wanted.preallocation == "metadata"):
+        raise WrongInput("raw has no clusters and no metadata", code="wrong-value", hint="--format qcow2")
+    if wanted.base and wanted.preallocation != "off":
+        raise WrongInput("a volume on a base is not allocated beforehand: it would hide the base", code="wrong-value")
+
+
+def _check_base(shelf: Shelf, base: Disk, wanted: Wanted) -> None:
+    if base.encrypted:
+        raise Refused(
+            f"{base.ref} is encrypted, and nothing stands on an encrypted disk",
+            code="encryption",
+            hint=f"tinycloud volume convert {base.ref} NEW",
+        )
+    if wanted.size is not None and wanted.size < base.size:
+        raise Refused(
+            f"{Bytes(wanted.size)} is less than its base {base.ref}, {Bytes(base.size)}",
+            code="too-small",
+            hint=f"--size {-(-base.size // 1024**2)}MiB",
+        )
+    writers = [holder.ref for holder in shelf.holders.get(base.path, ())] if base.image is None else []
+    if base.stack or writers:
+        whose = f"belongs to stack {base.stack}" if base.stack else f"is in use by {writers[0]}"
+        raise InUse(f"{base.ref} {whose}, which writes to it", hint=f"tinycloud volume convert {base.ref} NEW")
