@@ -9,7 +9,7 @@ import pytest
 from tests.contract.things import POOL_PATH, UUID, a_domain, make_pool
 from tinycloud.drivers.libvirt.secrets import NO_SECRET
 from tinycloud.engine.passphrase import ensure_passphrase, forget_passphrase
-from tinycloud.errors import LibvirtFailed
+from tinycloud.errors import LibvirtFailed, TinycloudError
 from tinycloud.model.names import make_secret_uuid
 from tinycloud.templates.objects import render_volume
 
@@ -23,7 +23,7 @@ PATH = f"{POOL_PATH}/{NAME}"
 def make_vault(host: Host) -> str:
     make_pool(host)
     uuid = ensure_passphrase(host, NAME, PATH, b"open sesame")
-    host.volumes.create(render_volume(NAME, 1024**2, format="qcow2", secret=uuid), NAME)
+    host.volumes.create_encrypted(NAME, 1024**2, b"open sesame")
     return uuid
 
 
@@ -44,11 +44,16 @@ def test_a_volume_says_that_it_is_encrypted(host: Host) -> None:
     assert found == {NAME: True, "plain.qcow2": False}
 
 
-def test_without_its_passphrase_nothing_is_encrypted(host: Host) -> None:
-    make_pool(host)
-    with pytest.raises(LibvirtFailed):
-        host.volumes.create(render_volume(NAME, 1024**2, format="qcow2", secret=make_secret_uuid(NAME)), NAME)
-    assert host.volumes.find(NAME) is None
+def test_an_encrypted_overlay_stands_on_a_plain_image_and_a_name_is_taken_once(host: Host) -> None:
+    make_vault(host)
+    host.volumes.create(render_volume("base", 2 * 1024**2, format="raw"), "base")
+    host.volumes.create_encrypted("over.qcow2", 4 * 1024**2, b"open sesame", (f"{POOL_PATH}/base", "raw"))
+    found = host.volumes.find("over.qcow2")
+    assert found is not None
+    assert (found.backing, found.capacity, found.format) == (f"{POOL_PATH}/base", 4 * 1024**2, "qcow2")
+    with pytest.raises(TinycloudError):
+        host.volumes.create_encrypted(NAME, 1024**2, b"another")
+    assert sorted(host.volumes.list_names()) == ["base", "over.qcow2", NAME]
 
 
 def test_a_domain_starts_only_while_the_host_keeps_the_passphrase(host: Host) -> None:

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from tinycloud.engine.disks import Shelf
     from tinycloud.engine.parts import Parts
 
-_MINUTES = 60
+YOUNG = 60
+"""Minutes in which somebody may still be at work on a file."""
+
 _MOST_LAYERS = 200
 
 
@@ -39,11 +41,14 @@ class Cleared:
         return sum(item.stored for item in self.garbage)
 
 
-def clear(parts: Parts, host: Host, *, unused: bool = False, dry_run: bool = False) -> Cleared:
-    """Remove what nobody needs; with ``unused`` also images that have names and no users."""
+def clear(parts: Parts, host: Host, *, unused: bool = False, dry_run: bool = False, minutes: int = YOUNG) -> Cleared:
+    """Remove what nobody needs; with ``unused`` also images that have names and no users.
+
+    What is not whole, and disks of machines that are gone, are spared while they are younger than ``minutes``.
+    """
     with hold_lock(parts.locks, IMAGES_LOCK, make_who(), shared=dry_run, wait=600, label=IMAGES):
         host.volumes.refresh()
-        found = find_garbage(read_stock(parts, host), unused=unused)
+        found = find_garbage(read_stock(parts, host, minutes), unused=unused)
         if not dry_run:
             for item in found:
                 _remove(host, item)
@@ -59,11 +64,11 @@ def _remove(host: Host, item: Garbage) -> None:
     host.volumes.remove(name)
 
 
-def read_stock(parts: Parts, host: Host) -> Stock:
+def read_stock(parts: Parts, host: Host, minutes: int = YOUNG) -> Stock:
     """Everything that the decision needs."""
     shelf = read_shelf(host)
     world = shelf.world
-    old = _list_old(host, shelf.folder)
+    old = _list_old(host, shelf.folder, minutes)
     files = tuple(
         File(f"{shelf.folder}/{name}", record.allocation, record.backing, old=name in old) for name, record in sorted(shelf.records.items())
     )
@@ -78,9 +83,9 @@ def read_stock(parts: Parts, host: Host) -> Stock:
     )
 
 
-def _list_old(host: Host, folder: str) -> set[str]:
-    """Files that nobody has written, made or renamed for an hour, by the host's own clock."""
-    words = ["-maxdepth", "1", "-type", "f", "-mmin", f"+{_MINUTES}", "-cmin", f"+{_MINUTES}", "-printf", r"%f\n"]
+def _list_old(host: Host, folder: str, minutes: int) -> set[str]:
+    """Files that nobody has written, made or renamed for so long, by the host's own clock."""
+    words = ["-maxdepth", "1", "-type", "f", "-mmin", f"+{minutes}", "-cmin", f"+{minutes}", "-printf", r"%f\n"]
     return set(host.shell.run(["find", folder, *words], root=True).text.splitlines())
 
 

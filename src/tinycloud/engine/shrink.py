@@ -69,18 +69,20 @@ def _copy(qemu: QemuImg, source: Node, target: Node, disk: Disk, size: int) -> N
 
 def read_extent(host: Host, qemu: QemuImg, node: Node, disk: Disk) -> Extent:
     """Where the content of a disk ends. Raises Refused where that is not known: LVM, RAID, other file systems, data without form."""
-    if not qemu.has_data(node):
-        return Extent("empty", 0)
+    end = qemu.find_end(node)
     with NewFile(host, disk.folder, "unused") as head:
         qemu.copy_head(node, head.part, _HEAD)
         host.shell.run(["truncate", "-s", str(disk.size), head.part], root=True)
+        blank = host.shell.run(["cmp", "-s", "-n", str(min(_HEAD, disk.size)), head.part, "/dev/zero"], root=True, check=False)
+        if blank.status == 0 and end <= _HEAD:
+            return Extent("empty", 0)
         said = host.shell.run(["blkid", "-p", "-o", "export", head.part], root=True, check=False).text
         facts = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
         kind, table = facts.get("TYPE", ""), facts.get("PTTYPE", "")
         if table in ("gpt", "dos") and not kind:
             return _read_table(host, head.part, table)
-        if kind in ("ext2", "ext3", "ext4"):
-            return Extent(kind, _read_ext(host, head.part))
+        if kind in ("ext2", "ext3", "ext4") and (ends := _read_ext(host, head.part)):
+            return Extent(kind, ends)
     raise Refused(
         f"on {disk.ref} there is {kind or table or 'nothing that is known'}: where it ends is not known",
         code="unknown-content",
@@ -96,7 +98,8 @@ def _read_table(host: Host, head: str, kind: str) -> Extent:
     return Extent(kind, end, "".join(line for line in dump.splitlines(keepends=True) if not line.startswith(("device:", "last-lba:"))))
 
 
-def _read_ext(host: Host, head: str) -> int:
-    said = host.shell.run(["dumpe2fs", "-h", head], root=True).text
+def _read_ext(host: Host, head: str) -> int | None:
+    """Where the superblock says that it ends. dumpe2fs complains of what is not in the head, after it has said that."""
+    said = host.shell.run(["dumpe2fs", "-h", head], root=True, check=False).text
     numbers = {key: int(value) for key, value in re.findall(r"^(Block count|Block size):\s+(\d+)", said, re.MULTILINE)}
-    return numbers["Block count"] * numbers["Block size"]
+    return numbers["Block count"] * numbers["Block size"] if len(numbers) == 2 else None

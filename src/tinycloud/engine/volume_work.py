@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lxml import etree
 
-from tinycloud.drivers.qemu_img import Node, QemuImg
+from tinycloud.drivers.qemu_img import QUICK_KEY, Node, QemuImg
 from tinycloud.engine.disks import Disk, find_disk, find_passphrase, make_ref, must_be_still, must_be_top, working_on
 from tinycloud.engine.new_file import NewFile, must_fit
 from tinycloud.engine.volumes import Volumes
@@ -280,7 +280,7 @@ class VolumeWork:
         info = self._qemu.info(disk.node())
         details = info.get("format-specific", {}).get("data", {})
         words = {"cluster_size": str(info.get("cluster-size", "")), "compression_type": details.get("compression-type", "")}
-        iterations = {"encrypt.iter-time": "10"} if disk.encrypted else {}
+        iterations = QUICK_KEY if disk.encrypted else {}
         return {key: value for key, value in (words | iterations).items() if value}
 
     def _swap(self, disk: Disk, new: NewFile) -> None:

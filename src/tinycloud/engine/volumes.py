@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tinycloud.drivers.qemu_img import Node, QemuImg
+from tinycloud.drivers.qemu_img import QUICK_KEY, Node, QemuImg
 from tinycloud.engine.deploy import IMAGES, IMAGES_LOCK
 from tinycloud.engine.disks import find_disk, list_refs, make_ref, must_be_top, read_shelf, working_on
 from tinycloud.engine.lock import hold_lock
@@ -50,7 +50,7 @@ class Wanted:
         words = {"preallocation": self.preallocation if self.preallocation != "off" else ""}
         if self.format == "qcow2":
             words |= {"cluster_size": str(self.cluster or ""), "compression_type": self.compression}
-            words |= {"encrypt.iter-time": "10"} if self.encrypt and not self.passphrase else {}
+            words |= QUICK_KEY if self.encrypt and not self.passphrase else {}
         return {key: value for key, value in words.items() if value}
 
 

@@ -64,7 +64,7 @@ def find_garbage(stock: Stock, *, unused: bool = False) -> tuple[Garbage, ...]:
     guesses = {file.path: found for file in stock.files if (found := _judge(file, stock, there, unused=unused))}
     needed = _close(stock, (file.path for file in stock.files if file.path not in guesses))
     gone = [found for path, found in guesses.items() if path not in needed]
-    return tuple(sorted(gone, key=lambda it: (_ORDER.index(it.kind), -_depth(stock, it.path), it.path)))
+    return tuple(sorted(gone, key=lambda it: (-_depth(stock, it.path), _ORDER.index(it.kind), it.path)))
 
 
 def _judge(file: File, stock: Stock, there: set[str], *, unused: bool) -> Garbage | None:

@@ -37,11 +37,9 @@ def render_pool(name: str, path: str) -> str:
     return render("pool.xml.j2", {"pool": {"name": name, "uuid": names.make_uuid("pool", name), "path": path}})
 
 
-def render_volume(
-    name: str, size: int, *, format: str, mode: str = "0600", backing: tuple[str, str] | None = None, secret: str = ""
-) -> str:
-    """A file of ``size`` bytes as the guest sees it. ``backing`` is (path, format) of the image below, ``secret`` its passphrase's UUID."""
-    values = {"name": name, "size": size, "format": format, "mode": mode, "secret": secret}
+def render_volume(name: str, size: int, *, format: str, mode: str = "0600", backing: tuple[str, str] | None = None) -> str:
+    """A file of ``size`` bytes as the guest sees it. ``backing`` is (path, format) of the image below."""
+    values = {"name": name, "size": size, "format": format, "mode": mode}
     values |= {"backing": backing[0], "backing_format": backing[1]} if backing else {"backing": None, "backing_format": None}
     return render("volume.xml.j2", {"volume": values})
 

@@ -107,7 +107,7 @@ def test_subnets_of_the_host_are_in_the_way_but_not_those_of_our_own_bridges(hos
     plain = host.tools.run
 
     def run(argv: list[str], **more: object) -> object:
-        return replace(plain(argv), stdout=answers[argv[-1]].replace("BRIDGE", bridge).encode())
+        return replace(plain(argv), stdout=answers.get(argv[-1], "").replace("BRIDGE", bridge).encode())
 
     monkeypatch.setattr(host.tools, "run", run)
     assert read(host).foreign[0].subnets == (

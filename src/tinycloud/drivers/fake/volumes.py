@@ -13,6 +13,7 @@ from tinycloud.drivers.libvirt.secrets import NO_SECRET
 from tinycloud.drivers.records import PoolRecord, VolumeRecord, make_stamp
 from tinycloud.errors import LibvirtFailed, Refused
 from tinycloud.model.names import POOL, image_name
+from tinycloud.templates.objects import render_volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,7 +65,7 @@ class FakeVolumes:
 
     def find(self, name: str) -> VolumeRecord | None:
         it = self._documents.find(name) if self.find_pool() else None
-        return VolumeRecord(name, it["capacity"], it["allocation"], it["backing"], it["format"], bool(it.get("secret"))) if it else None
+        return VolumeRecord(name, it["capacity"], it["allocation"], it["backing"], it["format"], bool(it.get("encrypted"))) if it else None
 
     def _get(self, name: str) -> dict[str, Any]:
         self._get_pool()
@@ -84,6 +85,11 @@ class FakeVolumes:
         folder, _, name = path.rpartition("/")
         return folder != self._get_pool().path or self._documents.find(name) is not None
 
+    def create_encrypted(self, name: str, size: int, passphrase: bytes, backing: tuple[str, str] | None = None) -> None:
+        with self._documents.lock:
+            self.create(render_volume(name, size, format="qcow2", backing=backing), name)
+            self._documents.put(name, {**self._get(name), "encrypted": True})
+
     def must_know(self, secret: str, what: str) -> None:
         """Raises LibvirtFailed for a passphrase that the host does not keep."""
         if not self._secrets.has(secret):
@@ -99,14 +105,10 @@ class FakeVolumes:
                 raise LibvirtFailed(f"volume {name} exists already", number=_EXISTS)
             if backing and not self.has_file(backing):
                 raise LibvirtFailed(f"cannot create volume {name}: {backing} is not there", number=_NO_FILE)
-            secret = root.find("target/encryption/secret")
-            uuid = secret.get("uuid", "") if secret is not None else ""
-            if uuid:
-                self.must_know(uuid, f"cannot create volume {name}")
             format = shape.get("type", "raw") if shape is not None else "raw"
             size = int(root.findtext("capacity") or 0)
             capacity = size if format == "raw" else -(-size // 512) * 512
-            facts = {"capacity": capacity, "allocation": 0, "backing": backing, "format": format, "secret": uuid, "body": ""}
+            facts = {"capacity": capacity, "allocation": 0, "backing": backing, "format": format, "encrypted": False, "body": ""}
             self._documents.put(name, facts)
 
     def remove(self, name: str) -> None:

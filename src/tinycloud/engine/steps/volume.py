@@ -35,11 +35,10 @@ class Create(Action):
         present = host.volumes.find(name)
         backing = self._find_backing(host, step.args["image"], step.args.get("format", ""))
         encrypt = bool(step.args.get("encrypt"))
-        secret = ensure_passphrase(host, name, f"{pool_path(host)}/{name}", make_passphrase(run.keys, name)) if encrypt else ""
         if present is None:
             if note := step.args.get("note"):
                 host.volumes.remove(note)  # whatever disk it was written for, this one is not prepared
-            host.volumes.create(render_volume(name, size, format="qcow2", backing=backing, secret=secret), name)
+            self._create(run, host, step, backing)
             return
         if present.encrypted != encrypt:
             raise Clash(
@@ -50,6 +49,15 @@ class Create(Action):
             raise Clash(f"volume {name} stands on {present.backing or 'nothing'}, expected {expected or 'nothing'}")
         if present.capacity < size:
             host.volumes.resize(name, size)
+
+    def _create(self, run: Run, host: Host, step: Step, backing: tuple[str, str] | None) -> None:
+        name, size = step.args["volume"], step.args["size"]
+        if not step.args.get("encrypt"):
+            host.volumes.create(render_volume(name, size, format="qcow2", backing=backing), name)
+            return
+        passphrase = make_passphrase(run.keys, name)
+        ensure_passphrase(host, name, f"{pool_path(host)}/{name}", passphrase)
+        host.volumes.create_encrypted(name, size, passphrase, backing)
 
     def _find_backing(self, host: Host, sha: str | None, format: str) -> tuple[str, str] | None:
         if sha is None:
