@@ -16,7 +16,7 @@ from tinycloud.drivers.onhost import run_script
 from tinycloud.engine.images import About, Images
 from tinycloud.engine.lock import hold_lock
 from tinycloud.engine.who import make_who
-from tinycloud.errors import Busy, WrongInput
+from tinycloud.errors import Busy, Refused, WrongInput
 from tinycloud.model import names
 from tinycloud.model.stack import IMAGE_ENDINGS
 from tinycloud.model.units import Bytes
@@ -80,6 +80,7 @@ class Pulled:
     """The image, and what it took: ``fetched`` bytes came over the net, after ``resumed`` that were there; 0 when it was in the store."""
 
     image: Image
+    name: str
     fetched: int = 0
     resumed: int = 0
 
@@ -185,12 +186,19 @@ class Puller:
         with self._alone(order, tell) as waited:
             present = self._find(order.algorithm, order.sum) or self._find_new(order.url, waited)
             if present is not None:
-                return Pulled(self._shelf.add_name(present, order.name))
-            got = self._fetch(order, tell)
+                return Pulled(self._shelf.add_name(present, order.name), order.name)
+            got = self._fetch(order, tell, list_known(self._shelf.list()))
             present = self._find(got["algorithm"], got["sum"])
             image = self._import(order, got, tell) if present is None else self._shelf.add_name(present, order.name)
-            shutil.rmtree(self._folder(order), ignore_errors=True)
-            return Pulled(image, got["size"] - got["resumed"], got["resumed"])
+            self._clear(order)
+            return Pulled(image, order.name, got["size"] - got["resumed"], got["resumed"])
+
+    def fetch(self, order: Order, tell: Told | None = None) -> tuple[str, str]:
+        """Only fetch, into the cache, where the next pull finds it; asks no libvirt. Returns (algorithm, sum)."""
+        _check(order)
+        with self._alone(order, tell):
+            got = self._fetch(order, tell, set())
+        return got["algorithm"], got["sum"]
 
     def _find(self, algorithm: str, digits: str) -> Image | None:
         return find_fetched(self._shelf.list(), algorithm, digits)
@@ -217,7 +225,10 @@ class Puller:
                 held.enter_context(hold_lock(self._parts.locks, lock, make_who(), wait=_LIMIT))
             yield waited
 
-    def _fetch(self, order: Order, tell: Told | None) -> dict[str, Any]:
+    def _clear(self, order: Order) -> None:
+        shutil.rmtree(self._folder(order), ignore_errors=True)
+
+    def _fetch(self, order: Order, tell: Told | None, known: set[str]) -> dict[str, Any]:
         care = self._care
         args = {
             "url": order.url,
@@ -227,7 +238,7 @@ class Puller:
             "sum": order.sum,
             "sums": {"url": order.sums, "format": order.sums_format} if order.sums and not order.sum else None,
             "verify": order.verified,
-            "known": sorted(list_known(self._shelf.list())),
+            "known": sorted(known),
             "stall": care.stall,
             "most": int(care.most),
             "reserve": care.reserve,
@@ -240,4 +251,9 @@ class Puller:
     def _import(self, order: Order, got: dict[str, Any], tell: Told | None) -> Image:
         about = replace(order.about, source=make_source(order.url, got["algorithm"], got["sum"]))
         hear = (lambda done, total: tell("storing", done, total)) if tell else None
-        return self._shelf.import_file(Path(got["path"]), order.name, format=order.format, about=about, progress=hear)
+        try:
+            return self._shelf.import_file(Path(got["path"]), order.name, format=order.format, about=about, progress=hear)
+        except Refused as err:
+            if not isinstance(err, Busy) and err.kind != "no-space":
+                self._clear(order)  # it is what its maker published, and no image for us: it would be refused again
+            raise

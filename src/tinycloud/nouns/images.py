@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tinycloud.engine.edit import Edited
     from tinycloud.engine.opened import Opener, Served
     from tinycloud.engine.parts import Parts
-    from tinycloud.engine.pull import Pulled, Told
+    from tinycloud.engine.pull import Order, Pulled, Puller, Told
     from tinycloud.model import world
     from tinycloud.model.catalogue import Entry
     from tinycloud.templates.guestfiles.insight import Insight
@@ -116,12 +116,39 @@ class Images(ImageCare):
         more file of entries; ``about`` as in :meth:`import_file`. ``stall``: seconds of silence that end an attempt; ``tries``: attempts in
         a row that bring nothing; ``max_size`` in bytes. What has come when it is interrupted is kept, and the next pull goes on.
         """
-        from tinycloud.engine.pull import Care, Puller, Sums, make_any_order
+        order = self._order(what, name, (sha256, sha512, sums), verify, catalogue, about)
+        return self._puller(stall, max_size, tries).pull(order, tell)
 
-        proof = Sums(sha256.lower(), sha512.lower(), sums, wanted=verify)
-        entries = {} if "://" in what else self.catalogue(catalogue)
-        puller = Puller(self._parts, self._parts.first_host, Care(stall, max_size, tries))
-        return puller.pull(make_any_order(what, name, entries, proof, about), tell)
+    def fetch(
+        self,
+        what: str,
+        *,
+        sha256: str = "",
+        sha512: str = "",
+        sums: str = "",
+        verify: bool = True,
+        catalogue: str | Path | None = None,
+        stall: float = 60.0,
+        max_size: int = 64 * 1024**3,
+        tries: int = 4,
+        tell: Told | None = None,
+    ) -> tuple[str, str]:
+        """Only fetch, into the cache, where a :meth:`pull` finds it by the sum that is returned: (algorithm, sum). Needs no libvirt."""
+        order = self._order(what, "", (sha256, sha512, sums), verify, catalogue, {})
+        return self._puller(stall, max_size, tries).fetch(order, tell)
+
+    def _puller(self, stall: float, max_size: int, tries: int) -> Puller:
+        from tinycloud.engine.pull import Care, Puller
+
+        return Puller(self._parts, self._parts.first_host, Care(stall, max_size, tries))
+
+    def _order(
+        self, what: str, name: str, sums: tuple[str, str, str], verify: bool, catalogue: str | Path | None, about: dict[str, str]
+    ) -> Order:
+        from tinycloud.engine.pull import Sums, make_any_order
+
+        proof = Sums(sums[0].lower(), sums[1].lower(), sums[2], wanted=verify)
+        return make_any_order(what, name, {} if "://" in what else self.catalogue(catalogue), proof, about)
 
     def catalogue(self, file: str | Path | None = None) -> dict[str, Entry]:
         """Name → what :meth:`pull` can fetch by it: the shipped entries, those of the person's own folder, those of ``file``."""

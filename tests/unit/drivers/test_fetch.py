@@ -7,7 +7,9 @@ import json
 import socket
 import ssl
 import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -453,3 +455,25 @@ def test_a_second_child_waits_for_the_first_and_uses_what_it_brought(fetcher: Fe
         thread.join(60)
     assert sums == [SUM, SUM]
     assert len(fetcher.site.asked) == 1
+
+
+def test_a_child_whose_caller_was_killed_ends_and_leaves_what_has_come(fetcher: Fetcher) -> None:
+    gone = threading.Event()
+
+    def slow(handler: Handler) -> None:
+        handler.head(200, Content_Length=len(BODY), ETag='"one"')
+        handler.wfile.write(BODY[:100_000])
+        gone.wait(30)
+        while True:
+            time.sleep(0.1)
+            handler.wfile.write(b"1")
+
+    fetcher.site.pages["/disk.img"] = slow
+    argv = [sys.executable, str(fetch.__file__), json.dumps(fetcher.args(stall=60.0))]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, bufsize=0) as child:
+        assert child.stdout
+        assert b"progress" in child.stdout.readline()
+        child.stdout.close()
+        gone.set()
+        assert child.wait(60) == 1
+    assert fetcher.left == {"part", "about.json"}

@@ -152,7 +152,9 @@ def make_line_stop(url: str, err: Exception) -> Stop:
     if isinstance(err, urllib.error.URLError):
         why = getattr(cause, "strerror", None) or str(cause)
         broken = isinstance(cause, (ConnectionResetError, BrokenPipeError, http.client.HTTPException))
-        return Stop(f"{host} cannot be reached: {why}", code="unreachable", again=broken)
+        return Stop(
+            f"{host} cannot be reached: {why}", code="unreachable", hint="a proxy is taken from http_proxy and https_proxy", again=broken
+        )
     return Stop(f"{host} broke the connection", code="cut-short", hint="the same command goes on where this one stopped", again=True)
 
 
@@ -409,7 +411,7 @@ class Fetch:
             raise Stop(what, code="wrong-sum", hint="the sum, or the file on the server, is not the one that was meant", again=bool(old))
 
     def _tell(self, now: float) -> None:
-        """Progress, twice a second and at the end; a caller that is gone ends this process, for nobody reads what it says."""
+        """Progress, twice a second and at the end."""
         if not now or now - self.told > 0.5:
             self.told = now
             say({"progress": [self.part.size, self.part.total]})
@@ -484,7 +486,11 @@ def hold_folder(folder: str) -> Iterator[None]:
 
 
 def say(line: dict[str, Any]) -> None:
-    print(json.dumps(line), flush=True)
+    """One line for the caller. One that was killed leaves this process on its own: it ends, and what has come stays."""
+    try:
+        print(json.dumps(line), flush=True)
+    except BrokenPipeError:
+        os._exit(1)
 
 
 def main(args: dict[str, Any]) -> None:
