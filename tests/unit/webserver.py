@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
-Answer = Callable[["Handler"], None]
+Answer = Callable[["Handler"], object]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -97,3 +99,27 @@ def serve(wrap: Callable[[Any], Any] | None = None) -> Iterator[Site]:
         server.shutdown()
         server.server_close()
         thread.join(5)
+
+
+def main(port: int, file: str, first: int) -> None:
+    """Serve one file as /disk.img, for tests in a lab host. The first request gets ``first`` bytes and then silence; each says its range."""
+    page, asked = File(Path(file).read_bytes()), threading.Event()
+
+    def answer(handler: Handler) -> None:
+        print(handler.headers.get("Range"), flush=True)
+        if asked.is_set():
+            page(handler)
+            return
+        asked.set()
+        handler.head(200, Content_Length=len(page.body), ETag=page.tag)
+        handler.wfile.write(page.body[:first])
+        threading.Event().wait()
+
+    server = _Server(("127.0.0.1", port), Handler)
+    server.site = Site("", {"/disk.img": answer})
+    print("ready", flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -14,9 +14,11 @@ import http.client
 import json
 import os
 import re
+import select
 import signal
 import ssl
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request as request
@@ -486,11 +488,15 @@ def hold_folder(folder: str) -> Iterator[None]:
 
 
 def say(line: dict[str, Any]) -> None:
-    """One line for the caller. One that was killed leaves this process on its own: it ends, and what has come stays."""
-    try:
-        print(json.dumps(line), flush=True)
-    except BrokenPipeError:
-        os._exit(1)
+    print(json.dumps(line), flush=True)
+
+
+def end_with_caller() -> None:
+    """End as soon as nobody reads what is said: a caller that was killed leaves this process on its own, and the next one waits for it."""
+    pipe = select.poll()
+    pipe.register(sys.stdout.fileno(), 0)
+    pipe.poll()
+    os._exit(1)
 
 
 def main(args: dict[str, Any]) -> None:
@@ -503,4 +509,5 @@ def main(args: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    threading.Thread(target=end_with_caller, daemon=True).start()
     main(json.loads(sys.argv[1]))
