@@ -33,7 +33,7 @@ def make_ours(cloud: Cloud, steps: tuple[Step, ...]) -> float:
     """Seconds that the steps take, with their journal; then they are undone."""
     parts = cloud.parts
     plan = Plan("bench-overlays", "up", (), steps)
-    run = Run(parts.hosts, parts.keys, parts.guests, plan)
+    run = Run(parts.hosts, parts.keys, parts.guests, plan, parts.edit)
     journal = Journal.begin(parts.store, plan, {})
     began = time.perf_counter()
     Executor(run, journal).execute()

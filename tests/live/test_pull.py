@@ -64,7 +64,7 @@ def test_up_goes_on_with_a_pull_that_was_killed_and_the_machine_runs(bench: Benc
     def count_bytes() -> int:
         return sum(part.stat().st_size for part in cache.glob("fetch/*/part"))
 
-    with bench.start("image", "pull", web.url, "--sha256", web.sum) as pull:
+    with bench.start("image", "pull", web.url, "--sha256", web.sum):
         bench.wait_for(lambda: count_bytes() == FIRST)
         bench.call(["pkill", "-9", "-f", "tinycloud image pull"])
     file = tmp_path / "net.yaml"
