@@ -2,6 +2,7 @@
 
 CODES = {
     "ambiguous": "a word means several machines or images, and one is needed",
+    "busy-device": "a device that is mounted, or part of something else",
     "changed-file": "the image file changed while it was read or fetched",
     "base-cycle": "a disk would stand on itself",
     "changed-image": "an image is not what its name, a sha256, says",
@@ -21,6 +22,10 @@ CODES = {
     "needs-tls": "a disk would be served, unprotected, to others than this machine",
     "newer-database": "the database was written by a newer version",
     "no-base": "a disk stands on nothing of ours",
+    "no-device": "a device or export that is not there, or cannot be opened",
+    "no-folder": "a path that is no folder, or where nothing is mounted",
+    "no-way": "QEMU's user may not pass through a folder on the way to the pool",
+    "other-pool": "a data volume lies in another pool than the file says",
     "no-file": "a file that the stack file names is not there",
     "no-system": "no file system with an /etc was found on the disk; say which partition is meant",
     "no-space": "the pool, or the folder that files are fetched to, has no room for the image",
@@ -55,6 +60,7 @@ CODES = {
     "wrong-key": "a key that exists, but not here",
     "wrong-name": "a name that libvirt, DNS or a file system would refuse, or that is taken by the program",
     "wrong-passphrase": "a passphrase does not open the disk",
+    "wrong-source": "words that do not say where a pool is",
     "wrong-type": "a value of another type than declared",
     "too-small": "a disk is declared smaller than its image, or than the data volume that is there",
     "wrong-value": "a value outside of what is allowed",
@@ -138,7 +144,8 @@ VARIABLES = {
     "serial_log": "where the host keeps what the serial line said",
     "usb": "true when a disk is on usb",
     "scsi_controllers": "how many scsi controllers its disks need",
-    "disks": "list: file, bus, serial, format, device, readonly, target, boot, encryption (UUID of the passphrase, none for a plain disk)",
+    "disks": "list: volume, type (file, block, network), format, file, dev, or name, protocol, hosts, socket, user, secret, "
+    "secret_type, initiator; bus, serial, device, readonly, target, boot, encryption (UUID of the passphrase, none for a plain disk)",
     "nics": "list: network (libvirt's name), mac, model, tap, boot",
 }
 """What a template may use as ``machine.NAME``."""

@@ -17,13 +17,15 @@ from tinycloud.cloud import Cloud
 from tinycloud.drivers.fake import FakeGuests, FakeHost, edit_fake
 from tinycloud.drivers.fake.host import FakeShell
 from tinycloud.drivers.guest.keys import Keys
+from tinycloud.engine.cards import write_card
 from tinycloud.engine.parts import Parts
 from tinycloud.model import names, world
+from tinycloud.model.pool import Card, Source, Unit
 from tinycloud.model.secret import Secret
 from tinycloud.model.units import Bytes, parse_bytes
 from tinycloud.source import Loaded, parse_stack
 from tinycloud.store.store import Store
-from tinycloud.templates.objects import render_pool, render_volume
+from tinycloud.templates.objects import render_pool, render_source, render_volume
 
 if TYPE_CHECKING:
     from tinycloud.model.plan import Plan
@@ -56,9 +58,30 @@ def an_image(name: str = "nano", sha: str = SHA, **changes: Any) -> world.Image:
 
 
 def a_host(name: str = "local", memory: str = "64 GiB", **changes: Any) -> world.Host:
-    pool = world.Pool(names.POOL, "/pool", parse_bytes("1 TiB"), parse_bytes("500 GiB"))
+    pool = world.Pool(names.DEFAULT_POOL, "/pool", parse_bytes("1 TiB"), parse_bytes("500 GiB"))
     host = world.Host(name, "x86_64", 16, parse_bytes(memory), parse_bytes(memory), ("kvm", "qemu"), pool, uefi=True)
     return replace(host, **changes)
+
+
+def some_pools() -> tuple[world.Pool, ...]:
+    """A folder ``fast``, a volume group ``thick`` with 3 GiB, a target ``san`` of three units."""
+    gib = 1024**3
+    units = tuple(Unit(f"unit:0:0:{n}", Bytes(size * gib)) for n, size in ((1, 2), (2, 1), (3, 2)))
+    san = Source("iscsi", name="iqn.2026-01.org.example:disks", hosts=("nas",), initiator="iqn.2026-01.org.example:us")
+    return (
+        world.Pool("fast", "/fast", Bytes(1024 * gib), Bytes(512 * gib), source=Source("dir", "/fast")),
+        world.Pool("san", "", Bytes(5 * gib), Bytes(5 * gib), source=san, units=units),
+        world.Pool("thick", "/dev/thick", Bytes(4 * gib), Bytes(3 * gib), source=Source("lvm", "/dev/thick", "thick")),
+    )
+
+
+def put_pools(host: Any) -> None:
+    """The same pools on a fake host, all of it empty."""
+    if host.volumes.find_pool() is None:
+        host.volumes.ensure_pool(render_pool(names.POOL, "/pool"))
+    for pool in some_pools():
+        host.pool(pool.name).ensure_pool(render_source(pool.name, pool.source))
+        write_card(host, pool.name, Card(pool.source, units=pool.units))
 
 
 def a_world(*hosts: world.Host, **changes: Any) -> world.World:

@@ -118,11 +118,33 @@ class Simulation:
         self._make(step, args["volume"], args["size"])
         assert self.images.setdefault(args["volume"], args["image"]) == args["image"], f"{args['volume']} stands on another image"
 
+    def do_disk_copy(self, step: Step, args: dict[str, Any]) -> None:
+        """A raw disk: of a unit that nobody has, where disks exist beforehand."""
+        unit, host = args["place"].get("unit", ""), self.hosts[step.host]
+        if unit:
+            pool = host.find_pool(args["pool"])
+            assert pool is not None
+            found = next(it for it in pool.units if it.name == unit)
+            assert found.claim in ("", args["volume"]), f"{step.id}: {unit} is {found.claim}"
+            assert found.size >= args["size"]
+            self._claim(step.host, args["pool"], unit, args["volume"])
+        self.do_disk_create(step, args)
+
+    def _claim(self, host: str, pool: str, unit: str, volume: str) -> None:
+        """Give a unit to a volume, or back with ``volume`` empty."""
+        it = self.hosts[host]
+        found = it.find_pool(pool)
+        assert found is not None
+        units = tuple(replace(u, claim=volume, used=True) if u.name == unit else u for u in found.units)
+        self.hosts[host] = replace(it, more_pools=tuple(replace(p, units=units) if p.name == pool else p for p in it.more_pools))
+
     def _make(self, step: Step, volume: str, size: int) -> None:
         assert self.hosts[step.host].pool is not None, f"{step.id}: there is no pool"
         self._must_be_ours(volume)
         present = self.volumes.get(volume)
-        self.volumes[volume] = world.Volume(step.host, volume, Bytes(max(size, present.capacity if present else 0)), Bytes(1))
+        pool = step.args.get("pool", present.pool if present else names.DEFAULT_POOL)
+        assert present is None or present.pool == pool, f"{step.id}: it is in pool {present.pool}"
+        self.volumes[volume] = world.Volume(step.host, volume, Bytes(max(size, present.capacity if present else 0)), Bytes(1), pool)
 
     def do_disk_resize(self, step: Step, args: dict[str, Any]) -> None:
         assert not self._users(args["volume"]), f"{step.id} while a machine uses it"
@@ -131,7 +153,12 @@ class Simulation:
     def do_volume_remove(self, step: Step, args: dict[str, Any]) -> None:
         self._must_be_ours(args["volume"])
         assert not self._users(args["volume"]), f"{step.id} while a machine uses it"
-        self.volumes.pop(args["volume"], None)
+        gone = self.volumes.pop(args["volume"], None)
+        assert gone is None or gone.pool == args.get("pool", names.DEFAULT_POOL), f"{step.id}: it is in pool {gone.pool}"
+        for pool in self.hosts[step.host].more_pools:
+            for unit in pool.units:
+                if unit.claim == args["volume"]:
+                    self._claim(step.host, pool.name, unit.name, "")
         self.images.pop(args["volume"], None)
 
     def _must_be_ours(self, volume: str) -> None:

@@ -22,6 +22,7 @@ from tinycloud.engine.refs import find_machines, get_machine
 from tinycloud.engine.wish import Wish
 from tinycloud.errors import NotFound, Refused, make_did_you_mean
 from tinycloud.nouns.images import Images
+from tinycloud.nouns.pools import Pools
 from tinycloud.nouns.volumes import Volumes
 from tinycloud.views import Machine, Stack, make_ansible_inventory, make_ssh_config
 from tinycloud.wiring import Settings, make_parts
@@ -59,6 +60,7 @@ class Cloud:
         self.parts = parts or make_parts(settings, on_run)
         self.images = Images(self.parts)
         self.volumes = Volumes(self.parts)
+        self.pools = Pools(self.parts)
 
     def __enter__(self) -> Self:
         return self

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.contract.things import POOL_PATH, make_pool, make_volume
+from tests.contract.things import OTHER_PATH, POOL_PATH, make_other_pool, make_pool, make_volume
 from tinycloud.drivers.libvirt.errors import NO_POOL, NO_VOLUME
-from tinycloud.errors import LibvirtFailed
-from tinycloud.model.names import POOL
+from tinycloud.errors import Clash, LibvirtFailed
+from tinycloud.model.names import POOL, make_pool_uuid
+from tinycloud.templates.objects import render_secret, render_volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,3 +203,59 @@ def test_a_file_is_not_sent_to_a_volume_that_is_gone(host: Host, tmp_path: Path)
     with (tmp_path / "file").open("rb") as file, pytest.raises(LibvirtFailed) as failure:
         host.volumes.upload("absent", file)
     assert failure.value.number == NO_VOLUME
+
+
+# other pools
+
+
+def test_a_host_has_as_many_pools_as_people_make(host: Host) -> None:
+    assert host.list_pools() == []
+    make_pool(host)
+    make_other_pool(host)
+    make_other_pool(host)
+    assert host.list_pools() == ["default", "fast"]
+    found = host.pool("fast").find_pool()
+    assert found is not None
+    assert (found.name, found.path, found.active) == (f"{POOL}-fast", OTHER_PATH, True)
+    assert host.pool("default").find_pool() == host.volumes.find_pool()
+
+
+def test_each_pool_has_its_own_disks(host: Host) -> None:
+    make_pool(host)
+    make_other_pool(host)
+    make_volume(host, "base", MIB)
+    host.pool("fast").create(render_volume("over", 3 * MIB, format="qcow2", backing=(f"{POOL_PATH}/base", "qcow2")), "over")
+    assert (host.volumes.list_names(), host.pool("fast").list_names()) == (["base"], ["over"])
+    over = host.pool("fast").find("over")
+    assert over is not None
+    assert over.backing == f"{POOL_PATH}/base"
+
+
+def test_another_pool_is_forgotten_and_its_folder_stays(host: Host) -> None:
+    make_pool(host)
+    make_other_pool(host)
+    host.pool("fast").remove_pool()
+    host.pool("fast").remove_pool()
+    assert (host.list_pools(), host.pool("fast").find_pool(), host.pool("fast").list_all()) == (["default"], None, [])
+    assert host.shell.run(["test", "-d", OTHER_PATH], check=False).status == 0
+
+
+def test_a_pool_of_that_name_that_is_not_ours_is_refused(host: Host) -> None:
+    make_other_pool(host, "99999999-2222-4333-8444-555555555555")
+    assert host.list_pools() == []
+    with pytest.raises(Clash):
+        make_other_pool(host)
+    host.pool("fast").remove_pool()
+
+
+def test_a_secret_is_kept_read_changed_and_forgotten(host: Host) -> None:
+    uuid = make_pool_uuid("secret")
+    assert not host.secrets.has(uuid)
+    for value in (b"first", b"second \0 with any byte"):
+        host.secrets.ensure(render_secret(uuid, "ceph", "tinycloud-fast", "a test"), value)
+        assert host.secrets.read(uuid) == value
+    host.secrets.remove(uuid)
+    host.secrets.remove(uuid)
+    assert not host.secrets.has(uuid)
+    with pytest.raises(LibvirtFailed):
+        host.secrets.read(uuid)

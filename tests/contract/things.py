@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from tinycloud.model import names
 from tinycloud.model.plan import NetworkWanted
-from tinycloud.templates.objects import render_network, render_pool, render_volume
+from tinycloud.model.pool import Source
+from tinycloud.templates.objects import render_network, render_pool, render_source, render_volume
 
 if TYPE_CHECKING:
     from tinycloud.drivers.host import Host
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 UUID = "11111111-2222-4333-8444-555555555555"
 OTHER_UUID = "99999999-2222-4333-8444-555555555555"
+OTHER_PATH = "/var/lib/libvirt/other"
 POOL_PATH = "/var/lib/libvirt/images/tinycloud"
 MAC = "52:00:00:00:00:01"
 
@@ -66,6 +68,12 @@ def make_pool(host: Host) -> None:
     host.volumes.ensure_pool(render_pool(names.POOL, POOL_PATH))
 
 
+def make_other_pool(host: Host, uuid: str = "") -> None:
+    """A pool ``fast`` in a folder of its own."""
+    text = render_source("fast", Source("dir", OTHER_PATH))
+    host.pool("fast").ensure_pool(text.replace(names.make_pool_uuid("fast"), uuid) if uuid else text)
+
+
 def make_volume(host: Host, name: str = "data", size: int = 1024**2, format: str = "qcow2", backing: tuple[str, str] | None = None) -> None:
     host.volumes.create(render_volume(name, size, format=format, backing=backing), name)
 
@@ -79,7 +87,8 @@ def clean(host: Host) -> None:
         host.networks.remove(network.name)
     for secret in host.secrets.list_all():
         host.secrets.remove(secret)
-    for volume in host.volumes.list_names():
-        host.volumes.remove(volume)
-    host.volumes.remove_pool()
+    for pool in ("fast", "default"):
+        for volume in host.pool(pool).list_names():
+            host.pool(pool).remove(volume)
+        host.pool(pool).remove_pool()
     host.close()

@@ -23,6 +23,7 @@ class Scenario:
     replace: tuple[str, ...] = ()
     volumes: bool = False
     has_image: bool = True
+    has_pools: bool = False
     prepare: Callable[[Host], None] = field(default=lambda host: None)
 
     @property
@@ -87,6 +88,8 @@ GROWING = change(WEB, memory_max="512 MiB", cpus="{count: 1, max: 4}")
 SEALED = change(WEB, disk_encrypt="true", volumes="[{name: vault, size: 1 GiB, encrypt: true}]")
 OFFLINE_GUEST = "{users: [{name: admin, password: '${inputs.password}'}], run: [date]}"
 OFFLINE = change(WEB, prepare="offline", guest=OFFLINE_GUEST)
+ELSEWHERE = "[{name: a, size: 1 GiB, pool: fast}, {name: b, size: 512 MiB, pool: thick}, {name: c, size: 1 GiB, pool: san}]"
+GROWN = ELSEWHERE.replace("512 MiB", "1 GiB").replace("1 GiB, pool: fast", "2 GiB, pool: fast")
 BACK = "  back: {subnet: 10.61.0.0/24, access: isolated}"
 
 SCENARIOS = (
@@ -152,5 +155,14 @@ SCENARIOS = (
         text=a_stack(web=change(WEB, count=2), has_db=False),
         prepare=_stop_network,
     ),
+    Scenario("disks in other pools", before=a_stack(), text=a_stack(web=change(WEB, volumes=ELSEWHERE, count=2)), has_pools=True),
+    Scenario(
+        "root disks in other pools",
+        before=a_stack(web=change(WEB, pool="thick", volumes=ELSEWHERE)),
+        text=a_stack(web=change(WEB, pool="san", disk="1 GiB", volumes=GROWN)),
+        replace=("web",),
+        has_pools=True,
+    ),
+    Scenario("down with other pools", before=a_stack(web=change(WEB, pool="san", volumes=ELSEWHERE)), has_pools=True, volumes=True),
     Scenario("down", before=a_stack(), volumes=True),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -10,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
-from tests.builders import SHA, fake_parts, put_image
+from tests.builders import SHA, fake_parts, put_image, put_pools
 from tinycloud.cloud import Cloud
 from tinycloud.engine.inventory import read_world
-from tinycloud.model.names import find_volume_name
+from tinycloud.model.names import find_pool_card, find_volume_name
 from tinycloud.model.plan import Act
 from tinycloud.plan import plan_down
 from tinycloud.templates.xml import LIVE_NAMESPACE
@@ -47,6 +48,8 @@ class Stage:
             host = cloud.parts.first_host
             if self.scenario.has_image:
                 put_image(host, "nano", SHA)
+            if self.scenario.has_pools:
+                put_pools(host)
             if self.scenario.before:
                 cloud.up(self.files / "before.yaml", GIVEN)
             self.scenario.prepare(host)
@@ -114,7 +117,9 @@ class Stage:
 
     def photograph(self) -> Photo:
         """Everything the host holds, but for when and why a machine was started or stopped."""
-        return {kind: {path.stem: look(_read(path)) for path in self._list(kind)} for kind, look in _LOOKS.items()}
+        others = [path.name for path in (self.folder / "host").glob("volumes-*")]
+        looks = {**_LOOKS, **dict.fromkeys(sorted(others), _look_at_volume)}
+        return {kind: {path.stem: look(_read(path)) for path in self._list(kind)} for kind, look in looks.items()}
 
     def _list(self, kind: str) -> list[Path]:
         return sorted((self.folder / "host" / kind).glob("*.json"))
@@ -122,7 +127,8 @@ class Stage:
     def list_ours(self) -> list[str]:
         """Everything on the host that is the stack's."""
         photo = self.photograph()
-        return [*photo["domains"], *photo["networks"], *photo["secrets"], *filter(find_volume_name, photo["volumes"])]
+        volumes = [name for kind, found in photo.items() if kind.startswith("volumes") for name in found]
+        return [*photo["domains"], *photo["networks"], *photo["secrets"], *filter(find_volume_name, volumes), *_list_claims(photo)]
 
     def list_known_hosts(self) -> list[str]:
         """Machines whose host keys this cloud keeps a note of."""
@@ -170,13 +176,37 @@ def _look_at_network(it: Photo) -> Photo:
     return {"uuid": it["uuid"], "xml": _canonical(it["xml"]), "live": it["live"] and _canonical(it["live"])}
 
 
+def _look_at_volume(it: Photo) -> Photo:
+    """A volume; in the card of a pool it does not count whether a disk was ever used."""
+    card = _read_card(it)
+    if "units" not in card:
+        return it
+    units = [{key: value for key, value in unit.items() if key != "used"} for unit in card["units"]]
+    return {**it, "allocation": 0, "body": base64.b64encode(json.dumps({**card, "units": units}).encode()).decode()}
+
+
+def _read_card(it: Photo) -> Photo:
+    """The JSON in a volume, empty for one that holds something else."""
+    try:
+        card = json.loads(base64.b64decode(it["body"]).rstrip(b"\0"))
+    except ValueError:
+        return {}
+    return card if isinstance(card, dict) else {}
+
+
 _LOOKS: dict[str, Callable[[Photo], Photo]] = {
     "domains": _look_at_domain,
     "networks": _look_at_network,
     "pools": lambda it: it,
     "secrets": lambda it: it,
-    "volumes": lambda it: it,
+    "volumes": _look_at_volume,
 }
+
+
+def _list_claims(photo: Photo) -> list[str]:
+    """The volumes that disks of a target are."""
+    cards = [_read_card(it) for name, it in photo["volumes"].items() if find_pool_card(name)]
+    return [unit["claim"] for card in cards for unit in card.get("units", ()) if unit.get("claim")]
 
 
 def without_levels(photo: Photo) -> Photo:
@@ -187,8 +217,8 @@ def without_levels(photo: Photo) -> Photo:
 
 def without_sizes(photo: Photo) -> Photo:
     """The photo without the sizes of disks: one that was grown stays so, for shrinking it would lose data."""
-    volumes = {name: {**it, "capacity": None} for name, it in photo["volumes"].items()}
-    return {**photo, "volumes": volumes}
+    kinds = [kind for kind in photo if kind.startswith("volumes")]
+    return {**photo, **{kind: {name: {**it, "capacity": None} for name, it in photo[kind].items()} for kind in kinds}}
 
 
 def without_edits(photo: Photo) -> Photo:

@@ -20,6 +20,7 @@ from tinycloud.cloud import Cloud, make_run_text
 from tinycloud.errors import Clash, NotFound, Refused, Stale, WrongInput
 from tinycloud.model.plan import Plan
 from tinycloud.nouns.images import Images
+from tinycloud.nouns.pools import Pools
 from tinycloud.nouns.volumes import Volumes
 from tinycloud.views import Machine, Stack
 
@@ -126,6 +127,10 @@ CALLS = {
     "volume convert": "Volumes.convert",
     "volume export": "Volumes.export",
     "volume compare": "Volumes.compare",
+    "pool list": "Pools.list",
+    "pool show": "Pools.show",
+    "pool add": "Pools.add",
+    "pool remove": "Pools.remove",
     "doctor": "Cloud.doctor",
     "history": "Cloud.executions",
     "recover": "Cloud.recover",
@@ -134,7 +139,7 @@ CALLS = {
 """Verb → the call that does it."""
 
 WITHOUT_A_CLOUD = {"schema", "completion"}
-KINDS = {"Cloud": Cloud, "Images": Images, "Volumes": Volumes, "Machine": Machine, "Stack": Stack}
+KINDS = {"Cloud": Cloud, "Images": Images, "Machine": Machine, "Pools": Pools, "Stack": Stack, "Volumes": Volumes}
 
 
 def test_every_verb_is_one_call_of_the_api() -> None:

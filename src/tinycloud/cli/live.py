@@ -22,6 +22,7 @@ _DOING = {
     "network.remove": "removing the network",
     "pool.create": "making the pool",
     "disk.create": "making its disk",
+    "disk.copy": "copying its image onto its disk",
     "disk.prepare": "preparing disks",
     "disk.resize": "growing its disk",
     "seed.write": "writing its seed",

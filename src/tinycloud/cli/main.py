@@ -18,6 +18,7 @@ from tinycloud.cli import (
     images,
     labs,
     machines,
+    pools,
     stacks,
     system,
     volume_work,  # noqa: F401 - adds its commands to those of volumes
@@ -59,7 +60,9 @@ def app(uri: str | None, state: str | None, lab: str | None, verbose: bool) -> N
     SESSION.uri, SESSION.state, SESSION.lab, SESSION.verbose = uri, state, lab, verbose
 
 
-for command in (*stacks.COMMANDS, *machines.COMMANDS, *image_edit.COMMANDS, images.group, volumes.group, labs.group, *system.COMMANDS):
+NOUNS = (images.group, volumes.group, pools.group, labs.group)
+
+for command in (*stacks.COMMANDS, *machines.COMMANDS, *image_edit.COMMANDS, *NOUNS, *system.COMMANDS):
     app.add_command(command)
 
 

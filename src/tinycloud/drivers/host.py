@@ -61,7 +61,7 @@ class Networks(Protocol):
 
 
 class Volumes(Protocol):
-    """Files of our pool by name."""
+    """Disks of one pool of ours by name: files, logical volumes, images of a Ceph pool, units of a target."""
 
     def find_pool(self) -> PoolRecord | None: ...
     def ensure_pool(self, xml: str) -> None: ...
@@ -115,9 +115,20 @@ class Host(Protocol):
     @property
     def networks(self) -> Networks: ...
     @property
-    def volumes(self) -> Volumes: ...
+    def volumes(self) -> Volumes:
+        """The main pool."""
+        ...
+
     @property
     def secrets(self) -> Secrets: ...
+    def pool(self, name: str) -> Volumes:
+        """A pool by the name that people give it: ``default`` for the main one."""
+        ...
+
+    def list_pools(self) -> list[str]:
+        """Our pools by the names that people give them; others are nobody's business."""
+        ...
+
     def read_facts(self) -> HostRecord: ...
     def make_virsh_argv(self, *words: str) -> list[str]:
         """``virsh`` with these words, for a person at a terminal."""

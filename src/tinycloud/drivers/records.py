@@ -48,10 +48,13 @@ class VolumeRecord:
 
 @dataclass(frozen=True, slots=True)
 class PoolRecord:
+    """A pool; ``path`` is its folder, or that of its devices. One that is not ``active`` says nothing of its size."""
+
     name: str
     path: str
     capacity: int
     free: int
+    active: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class HostRecord:
     hypervisors: tuple[str, ...]
     uefi: bool
     features: frozenset[str] = field(default=frozenset())
+    qemu_user: tuple[int, int] = (0, 0)
+    """User and group that libvirt starts QEMU as."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,7 +273,7 @@ class Deployer:
         note = make_note(loaded, vault) if loaded and vault else b""
         templates = loaded.templates if loaded else {}
         parts = self._parts
-        return Run(parts.hosts, parts.keys, parts.guests, plan, parts.edit, templates, note, wish.listener)
+        return Run(parts.hosts, parts.keys, parts.guests, plan, parts.edit, templates, note, wish.listener, locks=parts.locks)
 
     def _begin(self, plan: Plan, wish: Wish) -> Journal:
         from tinycloud.engine.journal import Journal

@@ -228,6 +228,6 @@ def list_users(world: World, sha: str, host: Host) -> list[str]:
     """Machines that were declared on the image, and other disks that stand on it."""
     machines = [m.ref for m in world.machines if m.mark.spec.image == sha]
     owned = {volume for m in world.machines if m.mark.spec.image == sha for volume in m.mark.volumes}
-    loose = [v.name for v in world.volumes if v.name not in owned and v.name.endswith(".qcow2")]
-    on_it = [name for name in loose if (found := host.volumes.find(name)) and found.backing.endswith(names.image_name(sha))]
+    loose = [v for v in world.volumes if v.name not in owned and v.name.endswith(".qcow2")]
+    on_it = [v.name for v in loose if (found := host.pool(v.pool).find(v.name)) and found.backing.endswith(names.image_name(sha))]
     return machines + [f"volume {name}" for name in on_it]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
-from tinycloud.engine.room import find_pool
+from tinycloud.engine.read_pools import read_pools
 from tinycloud.errors import LibvirtFailed, ToolFailed
 from tinycloud.model import names, world
 from tinycloud.model.units import Bytes
@@ -43,7 +43,9 @@ def _on_all(hosts: Iterable[Host], read: Callable[[Host], world.World]) -> world
 def _read_host(host: Host) -> world.World:
     domains = _read_domains(host)
     networks, foreign_networks = _split_networks(host, host.networks.list_all())
-    volumes, images = _read_volumes(host)
+    records = {record.name: record for record in host.volumes.list_all()}
+    pool, others = read_pools(host, records)
+    volumes = [*_list_volumes(host, records), *(volume for _, found in others for volume in found)]
     ours = {network.bridge for network in networks}
     foreign = replace(
         domains.foreign[0],
@@ -51,11 +53,11 @@ def _read_host(host: Host) -> world.World:
         subnets=tuple(_read_subnets(host, ours)),
     )
     return world.World(
-        hosts=(_read_facts(host),),
+        hosts=(_read_facts(host, pool, tuple(other for other, _ in others)),),
         machines=domains.machines,
         networks=tuple(networks),
         volumes=tuple(volumes),
-        images=tuple(images),
+        images=tuple(_read_images(host, records)),
         foreign=(foreign,),
         broken=domains.broken,
     )
@@ -142,16 +144,19 @@ def _subnet_of(ip: Any) -> str:
     return str(ip_interface(f"{ip.get('address')}/{ip.get('prefix') or ip.get('netmask')}").network)
 
 
-def _read_volumes(host: Host) -> tuple[list[world.Volume], list[world.Image]]:
-    records = {record.name: record for record in host.volumes.list_all()}
-    with_card = [(sha, record) for name, record in records.items() if (sha := _image_with_card(name, records))]
-    images = [image for sha, record in with_card if (image := _find_image(host, sha, record))]
-    volumes = [
+def _list_volumes(host: Host, records: dict[str, VolumeRecord]) -> list[world.Volume]:
+    """What is in the main pool and neither an image nor a card."""
+    return [
         world.Volume(host.name, name, Bytes(record.capacity), Bytes(record.allocation))
         for name, record in sorted(records.items())
         if names.find_volume_name(name) or names.find_free_volume(name)
     ]
-    return volumes, sorted(images, key=lambda image: image.names)
+
+
+def _read_images(host: Host, records: dict[str, VolumeRecord]) -> list[world.Image]:
+    with_card = [(sha, record) for name, record in records.items() if (sha := _image_with_card(name, records))]
+    images = [image for sha, record in with_card if (image := _find_image(host, sha, record))]
+    return sorted(images, key=lambda image: image.names)
 
 
 def _image_with_card(name: str, records: dict[str, VolumeRecord]) -> str | None:
@@ -160,7 +165,7 @@ def _image_with_card(name: str, records: dict[str, VolumeRecord]) -> str | None:
 
 
 def read_images(host: Host) -> list[world.Image]:
-    return _read_volumes(host)[1]
+    return _read_images(host, {record.name: record for record in host.volumes.list_all()})
 
 
 def _find_image(host: Host, sha: str, record: VolumeRecord) -> world.Image | None:
@@ -191,10 +196,8 @@ def _read_image(host: Host, sha: str, record: VolumeRecord) -> world.Image:
     )
 
 
-def _read_facts(host: Host) -> world.Host:
+def _read_facts(host: Host, pool: world.Pool | None, others: tuple[world.Pool, ...]) -> world.Host:
     facts = host.read_facts()
-    pool = find_pool(host)
-    place = world.Pool(pool.name, pool.path, Bytes(pool.capacity), Bytes(pool.free)) if pool else None
     return world.Host(
         name=host.name,
         arch=facts.arch,
@@ -202,8 +205,9 @@ def _read_facts(host: Host) -> world.Host:
         memory=Bytes(facts.memory),
         memory_free=Bytes(facts.memory_free),
         hypervisors=facts.hypervisors,
-        pool=place,
+        pool=pool,
         uefi=facts.uefi,
+        more_pools=others,
     )
 
 

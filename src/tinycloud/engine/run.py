@@ -12,6 +12,7 @@ from tinycloud.errors import Interrupted, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from tinycloud.drivers.guest.inside import Guests
     from tinycloud.drivers.guest.keys import Keys
@@ -35,6 +36,8 @@ class Run:
     listener: Listener = ignore
     clock: Callable[[], float] = time.time
     execution: str = ""
+    locks: Path | None = None
+    """Where the locks are that several programs share; None for a run that is alone."""
     stop: threading.Event = field(default_factory=threading.Event)
     began: float = field(default_factory=time.monotonic)
 

@@ -57,6 +57,7 @@ class VolumeSpec:
     keep: bool = False
     bus: str = "virtio"
     encrypt: bool = False
+    pool: str = names.DEFAULT_POOL
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,8 @@ class MachineSpec:
     needs: tuple[str, ...] = ()
     """Groups that start before this one and stop after it."""
     disk_generation: int = 1
+    pool: str = names.DEFAULT_POOL
+    """Where the root disk is."""
 
     @property
     def address(self) -> str | None:
@@ -165,6 +168,12 @@ class Mark:
         """Those of its volumes whose files are encrypted."""
         root = (self.disk_volume,) if self.spec.disk_encrypt else ()
         return (*root, *(self.data_volume(volume.name) for volume in self.spec.volumes if volume.encrypt))
+
+    def pool_of(self, volume: str) -> str:
+        """The pool of one of its volumes; seeds are in the main one."""
+        if volume == self.disk_volume:
+            return self.spec.pool
+        return next((it.pool for it in self.spec.volumes if self.data_volume(it.name) == volume), names.DEFAULT_POOL)
 
     def tap(self, nic: int) -> str:
         return names.make_tap(self.stack, self.machine, nic)

@@ -17,6 +17,11 @@ NAMESPACE: Final = "urn:tinycloud:1"
 _ROOT: Final = uuid.uuid5(uuid.NAMESPACE_URL, NAMESPACE)
 
 POOL: Final = "tinycloud"
+"""What libvirt calls the main pool of a host: where images, seeds and notes are, and disks unless their group says otherwise."""
+
+DEFAULT_POOL: Final = "default"
+"""What people call it."""
+
 VOLUME_FORMATS: Final = ("qcow2", "raw")
 """Of volumes that belong to no stack; a machine's own disks are qcow2."""
 
@@ -164,6 +169,32 @@ def find_volume_name(text: str) -> VolumeName | None:
 def make_serial(volume: str) -> str:
     """The serial number of a data disk, by which a guest finds it: ``/dev/disk/by-id/virtio-SERIAL``. Virtio holds 20 letters."""
     return volume[:20]
+
+
+def make_pool_name(pool: str) -> str:
+    """What libvirt calls a pool: ``tinycloud-fast``, and ``tinycloud`` for the main one."""
+    return POOL if pool == DEFAULT_POOL else f"{POOL}-{pool}"
+
+
+def make_pool_uuid(pool: str) -> str:
+    return make_uuid("pool", make_pool_name(pool))
+
+
+def find_pool_name(libvirt_name: str, uuid: str) -> str | None:
+    """What people call a pool of libvirt's, None for one that is not ours: its UUID is not the one derived from its name."""
+    pool = DEFAULT_POOL if libvirt_name == POOL else libvirt_name.removeprefix(f"{POOL}-")
+    return pool if make_pool_name(pool) == libvirt_name and make_pool_uuid(pool) == uuid else None
+
+
+def pool_card_name(pool: str) -> str:
+    """The small JSON volume of the main pool that says what a pool is; written last, so a pool without it is half made."""
+    return f"pool-{pool}.json"
+
+
+def find_pool_card(text: str) -> str | None:
+    """The pool of a card, or None for any other file."""
+    pool = text.removeprefix("pool-").removesuffix(".json")
+    return pool if NAME.fullmatch(pool) and pool_card_name(pool) == text else None
 
 
 def image_name(sha: str) -> str:

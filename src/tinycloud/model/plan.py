@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tinycloud.model.machine import Mark
+    from tinycloud.model.pool import Place
     from tinycloud.model.stack import Group, Guest
 
 
@@ -68,6 +69,8 @@ class Wanted:
     guest: Guest
     why_here: str = ""
     image_format: str = ""
+    places: dict[str, Place] = field(default_factory=dict)
+    """Volume → where it is, for those that are not files of the main pool."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,6 +219,7 @@ class Volume(Part):
     keep: StrictBool = Field(False, description="stays when the machine goes, until down --volumes")
     bus: Bus = Field("virtio", description="how the guest sees it")
     encrypt: StrictBool = Field(False, description="its file is LUKS inside; it cannot be changed once the volume is there")
+    pool: Name | None = Field(None, description="where the host keeps it; default: the pool of the group")
 
 
 class User(Part):
@@ -302,6 +303,9 @@ class Group(Part):
     disk: Size | None = Field(None, description="size of the root disk; default: the image's own")
     disk_bus: Bus = Field("virtio", description="of the root disk and of the seed")
     disk_encrypt: StrictBool = Field(False, description="what the machine writes to its root disk is LUKS; the image below it is not")
+    pool: Name | None = Field(
+        None, description='where the host keeps the root disk, and volumes that name no pool of their own; default: the pool "default"'
+    )
     networks: tuple[Annotated[Nic, BeforeValidator(_wrap("network", str), json_schema_input_type=str | Nic)], ...] = Field(
         (), description="a NIC in each, in this order"
     )

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tinycloud.model import names
 from tinycloud.model.machine import Live, Mark
-from tinycloud.model.units import Bytes  # noqa: TC001 - the codec reads annotations
+from tinycloud.model.pool import FIXED, FOLDERS, OVERCOMMIT, THICK, Source, Unit
+from tinycloud.model.units import Bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,12 +24,47 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """Where a host keeps disks. ``path`` is a folder on that host."""
+    """Where a host keeps disks. ``path`` is a folder on that host, empty where the disks are no files and no devices in a folder."""
 
     name: str
     path: str
     capacity: Bytes
     free: Bytes
+    allocated: Bytes = Bytes(0)  # noqa: RUF009 - frozen
+    """What the volumes and images in it take now."""
+    overcommit: float = OVERCOMMIT
+    """How many times its capacity may be promised."""
+    reserve: Bytes = Bytes(0)  # noqa: RUF009 - frozen
+    """What is kept free."""
+    source: Source = Source()  # noqa: RUF009 - frozen
+    units: tuple[Unit, ...] = ()
+    """The disks that it has beforehand, where it is of such a kind."""
+    trouble: str = ""
+    """Why it cannot be used now; empty for a pool that is well."""
+
+    @property
+    def kind(self) -> str:
+        return self.source.kind
+
+    @property
+    def is_folder(self) -> bool:
+        """True when its disks are files."""
+        return self.kind in FOLDERS
+
+    @property
+    def is_fixed(self) -> bool:
+        """True when its disks exist beforehand."""
+        return self.kind in FIXED
+
+    @property
+    def is_thick(self) -> bool:
+        """True when a new disk takes all of its size at once."""
+        return self.kind in THICK
+
+    @property
+    def free_units(self) -> tuple[Unit, ...]:
+        """Those that nobody has, smallest first."""
+        return tuple(sorted((unit for unit in self.units if not unit.claim), key=lambda unit: (unit.size, unit.name)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +79,15 @@ class Host:
     hypervisors: tuple[str, ...]
     pool: Pool | None = None
     uefi: bool = False
+    more_pools: tuple[Pool, ...] = ()
+
+    @property
+    def pools(self) -> tuple[Pool, ...]:
+        """Every pool, the main one first."""
+        return (*((self.pool,) if self.pool else ()), *self.more_pools)
+
+    def find_pool(self, name: str) -> Pool | None:
+        return next((pool for pool in self.pools if pool.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +140,13 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A file in our pool that is not an image. ``allocation`` is what it takes now, ``capacity`` what the guest sees."""
+    """A disk in a pool of ours that is not an image. ``allocation`` is what it takes now, ``capacity`` what the guest sees."""
 
     host: str
     name: str
     capacity: Bytes
     allocation: Bytes
+    pool: str = names.DEFAULT_POOL
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,11 @@ from tinycloud.model import names
 from tinycloud.model.machine import CpuSpec, MachineSpec, Mark, NicSpec, VolumeSpec, make_digest
 from tinycloud.model.plan import NetworkWanted, Wanted
 from tinycloud.model.units import Bytes
+from tinycloud.model.world import World
 from tinycloud.plan.address import AddressBook, assign_mac
 from tinycloud.plan.clash import check_domains, check_networks
 from tinycloud.plan.place import Need, Rooms, choose_hypervisor
+from tinycloud.plan.pools import Book, DiskWish, check_pools
 from tinycloud.plan.preparing import check_way, find_way, make_guest_digest
 from tinycloud.plan.resolve import Known, canonical
 from tinycloud.plan.subnets import choose_subnets
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network
 
     from tinycloud.model.stack import Group, Stack
-    from tinycloud.model.world import Host, Image, Machine, World
+    from tinycloud.model.world import Host, Image, Machine
     from tinycloud.source import Loaded
 
 
@@ -34,6 +36,8 @@ class Desired:
     networks: dict[str, NetworkWanted]
     outputs: dict[str, Any]
     memory: int = 0
+    book: Book = field(default_factory=lambda: Book(World()))
+    """What the pools still have for disks."""
 
 
 @dataclass
@@ -66,6 +70,7 @@ class Designer:
     def design(self) -> Desired:
         """Raises Refused with what is in the way: a clash, a missing image, no host, an unknown reference."""
         check_networks(self.stack.stack, self.stack.networks, self.world)
+        check_pools(self.stack, self.world)
         self._subnets = choose_subnets(self.stack, self.world)
         self._books = {name: AddressBook(name, subnet) for name, subnet in self._subnets.items() if subnet}
         self._keep_addresses()
@@ -75,7 +80,7 @@ class Designer:
         known = self._known(drafts)
         machines = {draft.mark.ref: self._finish(draft, known) for draft in drafts}
         outputs = {name: known.tree(value, None) for name, value in self.stack.outputs.items()}
-        return Desired(machines, self._networks(machines), outputs, rooms.taken)
+        return Desired(machines, self._networks(machines), outputs, rooms.taken, rooms.book)
 
     # networks
 
@@ -136,7 +141,8 @@ class Designer:
         machine = names.make_machine_name(name, index)
         present = self.world.machine_by_ref.get(f"{self.stack.stack}/{machine}")
         if present is None:
-            host, why = rooms.place(Need(f"{self.stack.stack}/{machine}", _most(group), group.hypervisor, group.firmware))
+            disks = self._wishes(name, group, machine, image)
+            host, why = rooms.place(Need(f"{self.stack.stack}/{machine}", _most(group), group.hypervisor, group.firmware, disks))
         else:
             host, why = rooms.stay(present.host, _need_more(present, group)), "where it is"
         spec = self._spec(name, group, machine, image, host, present)
@@ -145,6 +151,7 @@ class Designer:
 
     def _spec(self, name: str, group: Group, machine: str, image: Image | None, host: Host, present: Machine | None) -> MachineSpec:
         old = present.mark.spec if present else None
+        pool = group.pool or names.DEFAULT_POOL
         return MachineSpec(
             image=image.sha if image else None,
             image_name=group.image or "",
@@ -156,7 +163,7 @@ class Designer:
             disk_bus=group.disk_bus,
             disk_encrypt=group.disk_encrypt,
             nics=tuple(self._nics(group, machine, old)),
-            volumes=tuple(VolumeSpec(v.name, v.size, v.keep, v.bus, v.encrypt) for v in group.volumes),
+            volumes=tuple(VolumeSpec(v.name, v.size, v.keep, v.bus, v.encrypt, v.pool or pool) for v in group.volumes),
             boot=group.boot,
             firmware=group.firmware,
             graphics=group.graphics,
@@ -168,7 +175,15 @@ class Designer:
             stop_limit=float(group.stop_timeout),
             needs=tuple(sorted(group.needs)),
             disk_generation=old.disk_generation if old else 1,
+            pool=pool,
         )
+
+    def _wishes(self, name: str, group: Group, machine: str, image: Image | None) -> tuple[DiskWish, ...]:
+        """The disks of a new machine that are not in the main pool: what its host has to have room for."""
+        stack, pool = self.stack.stack, group.pool or names.DEFAULT_POOL
+        root = DiskWish(pool, names.disk_name(stack, machine, 1), int(self._disk_size(name, group, image)))
+        data = (DiskWish(v.pool or pool, names.data_name(stack, machine, v.name), int(v.size)) for v in group.volumes)
+        return tuple(wish for wish in (root, *data) if wish.pool != names.DEFAULT_POOL)
 
     def _disk_size(self, name: str, group: Group, image: Image | None) -> Bytes:
         size = group.disk or (image.size if image else Bytes(0))

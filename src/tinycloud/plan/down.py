@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tinycloud.model.plan import Act, Change, Plan, Price
-from tinycloud.plan.leave import describe_kept, describe_machine, describe_network
+from tinycloud.plan.leave import describe_fate, describe_kept, describe_machine, describe_network
 from tinycloud.plan.steps import StepList
 from tinycloud.plan.up import fingerprint
 
@@ -26,7 +26,7 @@ def plan_down(stack: str, world: World, declared: Stack | None = None, *, volume
     steps = StepList(world.home)
     stops = steps.stop_all(machines)
     gone = [steps.remove_stopped(machine, stops[machine.ref], volumes=volumes) for machine in machines]
-    changes = [change for machine in machines for change in describe_machine(machine.mark, volumes=volumes)]
+    changes = [change for machine in machines for change in describe_machine(machine, world, volumes=volumes)]
     off = steps.gate("off", gone)
     for network in world.stack_networks(stack):
         steps.remove_network(stack, network.name, network.host, off)
@@ -47,9 +47,10 @@ def _remove_others(stack: str, world: World, steps: StepList, theirs: set[str], 
         if not may_go(name):
             changes.append(describe_kept(label, str(volume.capacity)))
             continue
-        steps.remove_volume(volume.host, volume.name, name.machine, "off")
+        steps.remove_volume(volume.host, volume.name, name.machine, "off", pool=volume.pool)
         if name.is_data:
-            changes.append(Change(Act.REMOVE, "volume", label, f"{volume.capacity}, with all that is on it", Price.REMOVE))
+            fate = describe_fate(world, volume.host, volume.pool)
+            changes.append(Change(Act.REMOVE, "volume", label, f"{volume.capacity}, {fate}", Price.REMOVE))
         elif name.machine:
             changes.append(Change(Act.REMOVE, "volume", label, f"left over, {volume.allocation}", Price.REMOVE))
     return changes

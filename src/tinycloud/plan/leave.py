@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from tinycloud.model.plan import Act, Change, Price
 from tinycloud.plan.draft import ADDED
+from tinycloud.plan.pools import is_fixed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tinycloud.model.machine import Mark
-    from tinycloud.model.world import Network
+    from tinycloud.model.world import Machine, Network, World
     from tinycloud.plan.draft import Draft
 
 
@@ -32,15 +32,21 @@ def describe_network(network: Network) -> Change:
     return Change(Act.REMOVE, "network", network.name, network.subnet or network.access.replace(":", " "), Price.REMOVE)
 
 
-def describe_machine(mark: Mark, *, volumes: bool) -> Iterator[Change]:
+def describe_machine(machine: Machine, world: World, *, volumes: bool) -> Iterator[Change]:
     """The lines for a machine that goes and for its data volumes: what is lost is said."""
+    mark = machine.mark
     yield Change(Act.REMOVE, "machine", mark.machine, f"{mark.spec.image_name or 'no image'}, with its disk", Price.REMOVE)
     for volume in mark.spec.volumes:
         name = f"{mark.machine}/{volume.name}"
         if volume.keep and not volumes:
             yield describe_kept(name, str(volume.size))
         else:
-            yield Change(Act.REMOVE, "volume", name, f"{volume.size}, with all that is on it", Price.REMOVE)
+            yield Change(Act.REMOVE, "volume", name, f"{volume.size}, {describe_fate(world, machine.host, volume.pool)}", Price.REMOVE)
+
+
+def describe_fate(world: World, host: str, pool: str) -> str:
+    """What becomes of the data of a volume that goes."""
+    return f"given back to pool {pool}, which wipes nothing" if is_fixed(world, host, pool) else "with all that is on it"
 
 
 def describe_kept(name: str, size: str) -> Change:
@@ -53,7 +59,7 @@ def _leave_machines(draft: Draft) -> list[str]:
     leaving = [machine for machine in draft.world.stack_machines(draft.stack) if machine.ref not in draft.desired.machines]
     stops = draft.steps.stop_all(leaving, *(() if draft.remade else (ADDED,)))
     for machine in leaving:
-        draft.changes.extend(describe_machine(machine.mark, volumes=False))
+        draft.changes.extend(describe_machine(machine, draft.world, volumes=False))
         for nic in machine.mark.spec.nics:
             draft.off.setdefault(nic.network, []).append(stops[machine.ref])
     return [draft.steps.remove_stopped(machine, stops[machine.ref], ADDED, volumes=False) for machine in leaving]
@@ -66,5 +72,5 @@ def _leave_volumes(draft: Draft) -> None:
     for name, volume in draft.world.stack_volumes(draft.stack):
         if name.is_data or not name.machine or volume.name in used:
             continue
-        draft.steps.remove_volume(volume.host, volume.name, name.machine, ADDED)
+        draft.steps.remove_volume(volume.host, volume.name, name.machine, ADDED, pool=volume.pool)
         draft.say(Act.REMOVE, "volume", f"{name.machine}/{name.role}", f"left over, {volume.allocation}", Price.REMOVE)

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 from tinycloud.errors import Refused
 from tinycloud.model import names
 from tinycloud.model.machine import LEVELS
+from tinycloud.model.names import DEFAULT_POOL
 from tinycloud.model.plan import Act, Price
 from tinycloud.plan.draft import ADDED
+from tinycloud.plan.pools import is_fixed
 from tinycloud.plan.price import Field, compare, worst
 from tinycloud.plan.steps import list_removable
 
 if TYPE_CHECKING:
-    from tinycloud.model.machine import Mark
+    from tinycloud.model.machine import Mark, VolumeSpec
     from tinycloud.model.plan import Wanted
-    from tinycloud.model.world import Machine
+    from tinycloud.model.world import Machine, Volume
     from tinycloud.plan.draft import Draft
 
 
@@ -35,16 +37,25 @@ def plan_machine(draft: Draft, wanted: Wanted) -> None:
     if fields:
         _change(draft, wanted, present, fields)
     else:
-        draft.final[wanted.mark.ref] = replace(wanted, mark=present.mark)
-        _wake(draft, replace(wanted, mark=present.mark), present)
+        wanted = draft.final[wanted.mark.ref] = _with_places(draft, replace(wanted, mark=present.mark))
+        _wake(draft, wanted, present)
 
 
 def describe(mark: Mark) -> str:
     spec = mark.spec
     image = f"{spec.image_name} {spec.image[:7]}" if spec.image else "no image"
     nics = [f"{nic.network} {nic.address or '(its own address)'}" for nic in spec.nics]
-    disk = f"disk {spec.disk}{' encrypted' if spec.disk_encrypt else ''}"
+    disk = f"disk {spec.disk}{' encrypted' if spec.disk_encrypt else ''}{_in_pool(spec.pool)}"
     return ", ".join([str(spec.cpus), str(spec.memory), image, disk, *nics])
+
+
+def _in_pool(pool: str) -> str:
+    return "" if pool == DEFAULT_POOL else f" in pool {pool}"
+
+
+def _with_places(draft: Draft, wanted: Wanted) -> Wanted:
+    """The machine with where its disks are; only now is it known which of them there will be."""
+    return replace(wanted, places=draft.desired.book.place(draft.world.host_by_name[wanted.host], wanted.mark))
 
 
 def _start_needs(mark: Mark) -> tuple[str, ...]:
@@ -52,6 +63,7 @@ def _start_needs(mark: Mark) -> tuple[str, ...]:
 
 
 def _add(draft: Draft, wanted: Wanted) -> None:
+    wanted = draft.final[wanted.mark.ref] = _with_places(draft, wanted)
     mark, host = wanted.mark, wanted.host
     disks = draft.steps.create_disks(wanted, mark.volumes, half_made=_is_half_made(draft, mark))
     define = draft.steps.define(wanted, *disks)
@@ -61,7 +73,7 @@ def _add(draft: Draft, wanted: Wanted) -> None:
     draft.say(Act.ADD, "machine", mark.machine, describe(mark), Price.ADD, where)
     for volume in mark.spec.volumes:
         parts = [
-            str(volume.size),
+            f"{volume.size}{_in_pool(volume.pool)}",
             "keep" if volume.keep else "",
             "encrypted" if volume.encrypt else "",
             _found(draft, mark.data_volume(volume.name)),
@@ -85,7 +97,9 @@ def _check_volumes(draft: Draft, new: Mark, present: Machine | None) -> None:
     before = {volume.name: volume for volume in present.mark.spec.volumes} if present else {}
     for volume in new.spec.volumes:
         file, old = draft.world.volume_by_name.get(new.data_volume(volume.name)), before.get(volume.name)
-        size = old.size if old else file.capacity if file else volume.size
+        _check_pool(f"{new.machine}/{volume.name}", volume, file)
+        found = file if file and not is_fixed(draft.world, file.host, file.pool) else None
+        size = old.size if old else found.capacity if found else volume.size
         if old is not None and old.encrypt != volume.encrypt:
             raise Refused(
                 f"volume {new.machine}/{volume.name} is {'' if old.encrypt else 'not '}encrypted, the file says otherwise",
@@ -100,6 +114,15 @@ def _check_volumes(draft: Draft, new: Mark, present: Machine | None) -> None:
             )
 
 
+def _check_pool(name: str, wanted: VolumeSpec, found: Volume | None) -> None:
+    if found and found.pool != wanted.pool:
+        raise Refused(
+            f"volume {name} is in pool {found.pool}, the file says {wanted.pool}: data does not move by itself",
+            code="other-pool",
+            hint=f"pool: {found.pool}, or declare a volume of another name and copy the data",
+        )
+
+
 def _change(draft: Draft, wanted: Wanted, present: Machine, fields: list[Field]) -> None:
     price = worst(fields)
     dear = next(change for change in fields if change.price is price)
@@ -108,7 +131,7 @@ def _change(draft: Draft, wanted: Wanted, present: Machine, fields: list[Field])
         draft.say(Act.REFUSED, "machine", mark.machine, ", ".join(change.text for change in fields), price, dear.reason)
         return
     spec = replace(mark.spec, disk_generation=old.spec.disk_generation + 1) if price is Price.REPLACE else mark.spec
-    wanted = replace(wanted, mark=replace(mark, generation=old.generation + 1, spec=spec))
+    wanted = _with_places(draft, replace(wanted, mark=replace(mark, generation=old.generation + 1, spec=spec)))
     draft.final[mark.ref] = wanted
     texts = [*(change.text for change in fields), *_left_behind(draft, wanted.mark, old)]
     if price is Price.LIVE and not present.is_off:
@@ -196,7 +219,7 @@ def _restart(draft: Draft, wanted: Wanted, present: Machine) -> None:
         stopped = [draft.steps.stop(host, old, *made, *turn)]
         for nic in old.spec.nics:
             draft.off.setdefault(nic.network, []).extend(stopped)
-    sized = [draft.steps.resize_volume(host, volume, size, mark.machine, *stopped) for volume, size in _grown(mark, old).items()]
+    sized = [draft.steps.resize_volume(wanted, volume, size, *stopped) for volume, size in _grown(mark, old).items()]
     ready_disk = [draft.steps.prepare_alone(wanted, *stopped, *sized)] if in_use and mark.prepared_volume in missing else []
     define = draft.steps.define(wanted, *stopped, *sized, *ready_disk)
     start = draft.steps.start(host, mark, define, *_start_needs(mark))
@@ -206,7 +229,7 @@ def _restart(draft: Draft, wanted: Wanted, present: Machine) -> None:
     now = set(mark.volumes)
     for volume in list_removable(old, volumes=False):
         if volume not in now:
-            draft.steps.remove_volume(host, volume, mark.machine, ADDED)
+            draft.steps.remove_volume(host, volume, mark.machine, ADDED, pool=old.pool_of(volume))
 
 
 def _wake(draft: Draft, wanted: Wanted, present: Machine) -> None:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from tinycloud.errors import NoHost
 from tinycloud.model.units import Bytes
+from tinycloud.plan.pools import Book
 
 if TYPE_CHECKING:
     from tinycloud.model.world import Host, World
+    from tinycloud.plan.pools import DiskWish
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class Need:
     memory: Bytes
     hypervisor: str = "auto"
     firmware: str = "bios"
+    disks: tuple[DiskWish, ...] = ()
+    """Those that are not in the main pool."""
 
 
 def count_free(world: World) -> dict[str, int]:
@@ -41,6 +45,7 @@ class Rooms:
     def __init__(self, world: World) -> None:
         self._hosts = {host.name: host for host in sorted(world.hosts, key=lambda host: host.name)}
         self._free = count_free(world)
+        self.book = Book(world)
         self.taken = 0
         """Bytes handed out so far, on all hosts."""
 
@@ -53,19 +58,21 @@ class Rooms:
             facts = [f"{name:{width}}  {reason}" for name, reason in reasons.items()]
             raise NoHost(f"no host can take machine {need.ref}", facts=facts or ["there are no hosts"], hint="tinycloud doctor")
         best = min(fit, key=lambda name: (-self._free[name], name))
-        self._take(best, need.memory)
+        self._take(best, need)
         return self._hosts[best], "only host" if len(self._hosts) == 1 else "most free memory"
 
     def stay(self, host: str, need: Need) -> Host:
         """The host a machine is on, when it can have there what it needs more than it has now; else raises NoHost."""
         if reason := self._refuse(self._hosts[host], need, "more"):
             raise NoHost(f"machine {need.ref} cannot be changed where it is", facts=[f"{host}  {reason}"], hint="tinycloud doctor")
-        self._take(host, need.memory)
+        self._take(host, need)
         return self._hosts[host]
 
-    def _take(self, host: str, memory: int) -> None:
-        self._free[host] -= memory
-        self.taken += memory
+    def _take(self, host: str, need: Need) -> None:
+        self._free[host] -= need.memory
+        self.taken += need.memory
+        for disk in need.disks:
+            self.book.take(self._hosts[host], disk)
 
     def _refuse(self, host: Host, need: Need, more: str = "") -> str | None:
         free = Bytes(self._free[host.name])
@@ -75,7 +82,7 @@ class Rooms:
             return f"hypervisor: needs {need.hypervisor}, has {', '.join(host.hypervisors) or 'none'}"
         if need.firmware == "uefi" and not host.uefi:
             return "firmware: needs uefi, has no UEFI firmware (apt-get install ovmf)"
-        return None
+        return self.book.find_trouble(host, need.disks)
 
 
 def choose_hypervisor(wanted: str, host: Host, current: str | None) -> str:

@@ -120,6 +120,9 @@ def _why_not_live(before: dict[str, VolumeSpec], after: dict[str, VolumeSpec]) -
     rebussed = [name for name in before if before[name].bus != after[name].bus]
     if rebussed:
         return f"volume {rebussed[0]} moves to another bus"
+    moved = [name for name in before if before[name].pool != after[name].pool]
+    if moved:
+        return f"volume {moved[0]} is made anew in another pool"
     cold = [volume for name, volume in after.items() if name not in before and volume.bus not in _HOT_BUSES]
     return f"nothing is plugged into {cold[0].bus} while it runs" if cold else ""
 
@@ -132,7 +135,7 @@ def _volume(name: str, old: VolumeSpec | None, new: VolumeSpec | None) -> str:
     if old is None or new is None:
         fate = (" (its file stays)" if old.keep else " (with all that is on it)") if old else ""
         return f"volume {name} {old.size if old else 'none'} → {new.size if new else 'none'}{fate}"
-    pairs = (("", old.size, new.size), ("bus ", old.bus, new.bus), ("keep ", old.keep, new.keep))
+    pairs = (("", old.size, new.size), ("bus ", old.bus, new.bus), ("keep ", old.keep, new.keep), ("pool ", old.pool, new.pool))
     return f"volume {name} " + ", ".join(f"{word}{_show(was)} → {_show(will)}" for word, was, will in pairs if was != will)
 
 
@@ -162,6 +165,7 @@ _RULES: dict[str, Callable[[MachineSpec, MachineSpec], Field | None]] = {
     "memory_max": _plain("memory_max", "memory_max", Price.RESTART, "it is fixed at start"),
     "cpus": _cpus,
     "hypervisor": _plain("hypervisor", "hypervisor", Price.RESTART),
+    "pool": _plain("pool", "pool", Price.REPLACE, "its disk is made anew there"),
     "disk_bus": _plain("disk_bus", "disk bus", Price.RESTART),
     "disk_encrypt": _plain("disk_encrypt", "disk encryption", Price.REPLACE, "a disk is written anew to become encrypted or plain"),
     "nics": _nics,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.model import names
+from tinycloud.model.codec import to_plain
 from tinycloud.model.plan import Step
 from tinycloud.plan.order import find_users
 
@@ -79,22 +80,31 @@ class StepList:
         return [*root, *data, *seed, *ready]
 
     def _create_root(self, wanted: Wanted) -> str:
-        return self._make_file(wanted, "disk", "disk.create", self._root_args(wanted))
+        return self._make_disk(wanted, "disk", self._root_args(wanted))
 
     def _root_args(self, wanted: Wanted) -> dict[str, Any]:
         mark = wanted.mark
         args: dict[str, Any] = {"volume": mark.disk_volume, "size": int(mark.spec.disk), "image": mark.spec.image}
         args |= {"format": wanted.image_format} | ({"encrypt": True} if mark.spec.disk_encrypt else {})
-        return args | ({"note": mark.prepared_volume} if mark.prepared_volume else {})
+        return args | ({"note": mark.prepared_volume} if mark.prepared_volume else {}) | _in_pool(mark.spec.pool)
 
     def _create_volume(self, wanted: Wanted, name: str, size: int) -> str:
         volume = wanted.mark.data_volume(name)
         args: dict[str, Any] = {"volume": volume, "size": int(size), "image": None}
         args |= {"encrypt": True} if volume in wanted.mark.encrypted else {}
-        return self._make_file(wanted, f"vol-{name}", "disk.create", args)
+        return self._make_disk(wanted, f"vol-{name}", args)
 
     def _write_seed(self, wanted: Wanted, volume: str) -> str:
         return self._make_file(wanted, "seed", "seed.write", {"volume": volume, "machine": wanted.mark.ref})
+
+    def _make_disk(self, wanted: Wanted, word: str, args: dict[str, Any]) -> str:
+        """A file of the main pool, of another one, or a raw disk that an image is copied onto."""
+        place = wanted.places.get(args["volume"])
+        if place is None:
+            return self._make_file(wanted, word, "disk.create", args)
+        if place.type == "file":
+            return self._make_file(wanted, word, "disk.create", {**args, "pool": place.pool})
+        return self._make_file(wanted, word, "disk.copy", {**args, "pool": place.pool, "place": to_plain(place)})
 
     def _prepare(self, wanted: Wanted, needs: Sequence[str], *, half_made: bool) -> str:
         """One step for all machines of a group on a host: starting what edits disks takes longer than editing them."""
@@ -112,11 +122,12 @@ class StepList:
         machine, host = wanted.mark.machine, wanted.host
         return self.add(f"{machine}:{word}", kind, machine, args, f"pool:{host}", host=host)
 
-    def resize_volume(self, host: str, volume: str, size: int, subject: str, *needs: str) -> str:
-        return self.add(f"{volume}:resize", "disk.resize", subject, {"volume": volume, "size": size}, *needs, host=host)
+    def resize_volume(self, wanted: Wanted, volume: str, size: int, *needs: str) -> str:
+        args = {"volume": volume, "size": size, **_in_pool(wanted.mark.pool_of(volume))}
+        return self.add(f"{volume}:resize", "disk.resize", wanted.mark.machine, args, *needs, host=wanted.host)
 
-    def remove_volume(self, host: str, volume: str, subject: str, *needs: str) -> str:
-        return self.add(f"{volume}:remove", "volume.remove", subject, {"volume": volume}, *needs, host=host)
+    def remove_volume(self, host: str, volume: str, subject: str, *needs: str, pool: str = names.DEFAULT_POOL) -> str:
+        return self.add(f"{volume}:remove", "volume.remove", subject, {"volume": volume, **_in_pool(pool)}, *needs, host=host)
 
     # machines
 
@@ -162,14 +173,20 @@ class StepList:
         """Undefine a machine and remove its disks; data volumes marked keep stay unless ``volumes``. Returns the step that undefines."""
         gone = self.undefine(machine.host, machine.mark, *needs)
         for volume in list_removable(machine.mark, volumes=volumes):
-            self.remove_volume(machine.host, volume, machine.mark.machine, gone)
+            self.remove_volume(machine.host, volume, machine.mark.machine, gone, pool=machine.mark.pool_of(volume))
         return gone
 
 
 def _describe(wanted: Wanted, again: dict[str, Any] | None, *, used: bool) -> dict[str, Any]:
     """A machine whose disk is prepared: one that it has ``used`` already, a new one, or one that is made anew (``again``) first."""
     mark = wanted.mark
-    return {"machine": mark.ref, "volume": mark.disk_volume, "note": mark.prepared_volume, "again": again, "used": used}
+    it = {"machine": mark.ref, "volume": mark.disk_volume, "note": mark.prepared_volume, "again": again, "used": used}
+    return it | _in_pool(mark.spec.pool)
+
+
+def _in_pool(pool: str) -> dict[str, str]:
+    """What a step's arguments say of a pool; nothing of the main one."""
+    return {} if pool == names.DEFAULT_POOL else {"pool": pool}
 
 
 def _with_needs_in(step: Step, ids: set[str]) -> Step:

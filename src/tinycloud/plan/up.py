@@ -75,8 +75,8 @@ def _plan_pools(draft: Draft) -> None:
     noted = {draft.world.home} if _find_note(draft) and draft.world.hosts else set()
     for name in sorted({wanted.host for wanted in draft.desired.machines.values()} | noted):
         if draft.world.host_by_name[name].pool is None:
-            draft.last.append(draft.steps.add(f"pool:{name}", "pool.create", "pool", {"pool": names.POOL}, host=name))
-            draft.say(Act.ADD, "pool", names.POOL, f"on {name}", Price.ADD)
+            draft.last.append(draft.steps.add(f"pool:{name}", "pool.create", "pool", {"pool": names.DEFAULT_POOL}, host=name))
+            draft.say(Act.ADD, "pool", names.DEFAULT_POOL, f"on {name}", Price.ADD)
 
 
 def _find_note(draft: Draft) -> str | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tinycloud.model.names import make_network_name, make_secret_uuid, make_serial
 from tinycloud.model.secret import reveal
+from tinycloud.templates.objects import split_hosts
 from tinycloud.templates.render import render, render_text
 from tinycloud.templates.xml import apply_patches, parse_xml, stamp, to_text
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from tinycloud.model.machine import Mark
     from tinycloud.model.plan import Wanted
+    from tinycloud.model.pool import Place
 
 _CHIPSETS: Final = {"x86_64": "q35", "i686": "q35", "aarch64": "virt", "ppc64le": "pseries", "s390x": "s390-ccw-virtio"}
 _LETTERS: Final = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd"}
@@ -23,6 +25,9 @@ _SEED_LETTERS: Final = {"vd": "z", "sd": "f"}
 _SCSI_UNITS: Final = 7
 """How many targets libvirt puts on one SCSI controller."""
 _CPU_MODELS: Final = {"kvm": "host-model", "qemu": "maximum"}
+
+SECRET_TYPES: Final = {"rbd": "ceph", "iscsi": "iscsi"}
+"""What libvirt calls the secret of a protocol."""
 
 LOGS = "/var/log/libvirt/qemu"
 
@@ -40,7 +45,8 @@ def render_domain(wanted: Wanted, arch: str, pool_path: str, templates: Mapping[
     """
     group, mark = wanted.group, wanted.mark
     what = f'group "{mark.group}"'
-    values = {"machine": make_machine(mark, arch, pool_path), "host": {"arch": arch, "name": wanted.host}, "values": reveal(group.values)}
+    machine = make_machine(mark, arch, pool_path, wanted.places)
+    values = {"machine": machine, "host": {"arch": arch, "name": wanted.host}, "values": reveal(group.values)}
     if group.template:
         text = render_text(templates[group.template], values, group.template)
     else:
@@ -56,11 +62,11 @@ def render_disk(disk: Mapping[str, Any]) -> str:
     return render("disk.xml.j2", {"disk": disk})
 
 
-def make_machine(mark: Mark, arch: str, pool_path: str) -> dict[str, Any]:
-    """Everything a template may use as ``machine.NAME``."""
+def make_machine(mark: Mark, arch: str, pool_path: str, places: Mapping[str, Place] = {}) -> dict[str, Any]:
+    """Everything a template may use as ``machine.NAME``. Disks that are not in ``places`` are files in the folder ``pool_path``."""
     spec = mark.spec
     sockets, cores, threads = spec.cpus.topology
-    disks = _make_disks(mark, pool_path)
+    disks = _make_disks(mark, pool_path, places)
     order = _boot_order(mark)
     for disk in disks:
         disk["boot"] = order.get("disk") if disk["serial"] == "root" else None
@@ -98,11 +104,11 @@ def _boot_order(mark: Mark) -> dict[str, int]:
     return {device: number for number, device in enumerate(mark.spec.boot, start=1)}
 
 
-def _make_disks(mark: Mark, pool_path: str) -> list[dict[str, Any]]:
+def _make_disks(mark: Mark, pool_path: str, places: Mapping[str, Place]) -> list[dict[str, Any]]:
     spec = mark.spec
-    root = {"file": mark.disk_volume, "bus": spec.disk_bus, "serial": "root"}
-    data = [{"file": mark.data_volume(v.name), "bus": v.bus, "serial": make_serial(v.name)} for v in spec.volumes]
-    seed = [{"file": mark.seed_volume, "bus": spec.disk_bus, "serial": "seed"}] if mark.seed_volume else []
+    root = {"volume": mark.disk_volume, "bus": spec.disk_bus, "serial": "root"}
+    data = [{"volume": mark.data_volume(v.name), "bus": v.bus, "serial": make_serial(v.name)} for v in spec.volumes]
+    seed = [{"volume": mark.seed_volume, "bus": spec.disk_bus, "serial": "seed"}] if mark.seed_volume else []
     letters = {prefix: iter(string.ascii_lowercase.replace(_SEED_LETTERS.get(prefix, " "), "")) for prefix in _LETTERS.values()}
     out = []
     encrypted = mark.encrypted
@@ -114,15 +120,34 @@ def _make_disks(mark: Mark, pool_path: str) -> list[dict[str, Any]]:
         out.append(
             {
                 **disk,
-                "file": f"{pool_path}/{disk['file']}",
-                "format": "raw" if is_seed else "qcow2",
+                **_make_source(f"{pool_path}/{disk['volume']}", places.get(str(disk["volume"]))),
+                **({"format": "raw"} if is_seed else {}),
                 "device": "cdrom" if is_seed and bus != "virtio" else "disk",
                 "readonly": is_seed,
                 "target": prefix + letter,
-                "encryption": make_secret_uuid(str(disk["file"])) if disk["file"] in encrypted else None,
+                "encryption": make_secret_uuid(str(disk["volume"])) if disk["volume"] in encrypted else None,
             }
         )
     return out
+
+
+def _make_source(file: str, place: Place | None) -> dict[str, Any]:
+    """Where a disk's bytes are: a file of the main pool, or a place elsewhere."""
+    kind, path = (place.type, place.path) if place else ("file", file)
+    return {
+        "type": kind,
+        "format": place.format if place else "qcow2",
+        "file": path if kind == "file" else "",
+        "dev": path if kind == "block" else "",
+        "name": path if kind == "network" else "",
+        "protocol": place.protocol if place else "",
+        "hosts": split_hosts(place.hosts) if place else [],
+        "socket": place.socket if place else "",
+        "user": place.user if place else "",
+        "secret": place.secret if place else "",
+        "secret_type": SECRET_TYPES.get(place.protocol, "") if place else "",
+        "initiator": place.initiator if place else "",
+    }
 
 
 def _scsi_controller(target: str) -> int:

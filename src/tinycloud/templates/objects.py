@@ -1,9 +1,9 @@
-"""The XML of networks, pools and volumes."""
+"""The XML of networks, pools, secrets and volumes."""
 
 from __future__ import annotations
 
 from ipaddress import ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tinycloud.model import names
 from tinycloud.model.machine import LEASE_SECONDS
@@ -11,6 +11,7 @@ from tinycloud.templates.render import render
 
 if TYPE_CHECKING:
     from tinycloud.model.plan import NetworkWanted
+    from tinycloud.model.pool import Source
 
 
 def render_network(wanted: NetworkWanted) -> str:
@@ -34,12 +35,48 @@ def render_network(wanted: NetworkWanted) -> str:
 
 
 def render_pool(name: str, path: str) -> str:
+    """The main pool of a host."""
     return render("pool.xml.j2", {"pool": {"name": name, "uuid": names.make_uuid("pool", name), "path": path}})
 
 
-def render_volume(name: str, size: int, *, format: str, mode: str = "0600", backing: tuple[str, str] | None = None) -> str:
-    """A file of ``size`` bytes as the guest sees it. ``backing`` is (path, format) of the image below."""
-    values = {"name": name, "size": size, "format": format, "mode": mode}
+def render_source(pool: str, source: Source) -> str:
+    """A pool that libvirt keeps, by the name that people give it."""
+    values = {
+        "name": names.make_pool_name(pool),
+        "uuid": names.make_pool_uuid(pool),
+        "path": source.path,
+        "source": source.name,
+        "hosts": split_hosts(source.hosts),
+        "user": source.user,
+        "secret": source.secret,
+        "initiator": source.initiator,
+    }
+    return render(f"pool/{source.kind}.xml.j2", {"pool": values})
+
+
+def split_hosts(hosts: tuple[str, ...]) -> list[dict[str, Any]]:
+    """``name`` and ``port`` of each ``NAME:PORT`` or ``[ADDRESS]:PORT``; the port is empty where none is said."""
+    out = []
+    for host in hosts:
+        name, colon, port = host.rpartition(":")
+        bare = not colon or (host.count(":") > 1 and not host.startswith("["))
+        out.append({"name": host if bare else name.strip("[]"), "port": "" if bare else port})
+    return out
+
+
+def render_secret(uuid: str, type: str, name: str, description: str) -> str:
+    """A secret of libvirt; its value is told apart. ``type`` is ceph or iscsi."""
+    return render("secret.xml.j2", {"secret": {"uuid": uuid, "type": type, "name": name, "description": description}})
+
+
+def render_volume(
+    name: str, size: int, *, format: str, mode: str = "0600", backing: tuple[str, str] | None = None, allocation: int = 0
+) -> str:
+    """A disk of ``size`` bytes as the guest sees it, of which ``allocation`` are taken at once.
+
+    ``backing`` is (path, format) of the image below.
+    """
+    values = {"name": name, "size": size, "format": format, "mode": mode, "allocation": allocation}
     values |= {"backing": backing[0], "backing_format": backing[1]} if backing else {"backing": None, "backing_format": None}
     return render("volume.xml.j2", {"volume": values})
 

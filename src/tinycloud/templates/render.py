@@ -47,7 +47,7 @@ def find_shipped(name: str) -> str | None:
 def list_shipped() -> list[str]:
     """Names of all shipped templates."""
     root = resources.files("tinycloud.templates")
-    folders = [("", root), ("domain/", root / "domain")]
+    folders = [("", root), ("domain/", root / "domain"), ("pool/", root / "pool")]
     return sorted(f"{base}{item.name}" for base, folder in folders for item in folder.iterdir() if item.name.endswith(".j2"))
 
 

@@ -65,7 +65,7 @@ class TellingHost(FakeHost):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder / "host")
         self.shell = self.tools = TellingShell()
-        self.domains = self.told = TellingDomains(Documents(folder / "host/domains"), self.networks, self.volumes)
+        self.domains = self.told = TellingDomains(Documents(folder / "host/domains"), self.networks, self.list_volumes)
         self.told.addresses, self.told.counters = {}, []
 
 

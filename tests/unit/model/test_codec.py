@@ -29,7 +29,7 @@ def test_a_saved_world_is_made_of_plain_values() -> None:
             "memory": 64 * 2**30,
             "memory_free": 64 * 2**30,
             "hypervisors": ["kvm", "qemu"],
-            "pool": {"name": "tinycloud", "path": "/pool", "capacity": 2**40, "free": 500 * 2**30},
+            "pool": {"name": "default", "path": "/pool", "capacity": 2**40, "free": 500 * 2**30},
             "uefi": True,
         }
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from tests.builders import OTHER_SHA, a_host, a_world, an_image, load, settle
+from tests.builders import OTHER_SHA, a_host, a_world, an_image, load, settle, some_pools
 from tinycloud.model import names, world
 from tinycloud.model.machine import Live
 from tinycloud.model.units import Bytes
@@ -25,6 +25,7 @@ Doc = dict[str, Any]
 GROUPS = ("app", "db", "web", "web-1")
 NETWORKS = ("back", "front", "lan")
 SUBNETS = ("auto", "10.60.0.0/24", "10.61.0.0/24", "10.61.0.0/26", "10.62.0.0/28", "10.63.0.0/27")
+POOLS = ("default", "fast", "san", "thick")
 ACCESS: tuple[Any, ...] = ("nat", "isolated", "routed")
 NEIGHBOUR = """
 stack: neighbour
@@ -37,7 +38,7 @@ def a_shared_world(memory: str = "3 GiB", **host: Any) -> world.World:
     """One host with two images, somebody's own things on it, and another stack that runs."""
     foreign = world.Foreign("local", ("their-vm",), ("default",), ("virbr0",), (("10.98.0.0/16", "interface eth0"),))
     images = (an_image(), an_image("other", OTHER_SHA, size=Bytes(256 * 1024**2)))
-    bare = a_world(a_host(memory=memory, **host), images=images, foreign=(foreign,))
+    bare = a_world(a_host(memory=memory, more_pools=some_pools(), **host), images=images, foreign=(foreign,))
     return settle(plan_up(load(NEIGHBOUR), bare), bare)
 
 
@@ -57,7 +58,7 @@ def networks() -> st.SearchStrategy[Doc]:
 def volumes() -> st.SearchStrategy[list[Doc]]:
     volume = st.fixed_dictionaries(
         {"name": st.sampled_from(("data", "log", "tmp")), "size": st.sampled_from(("1 GiB", "2 GiB"))},
-        optional={"keep": st.booleans(), "bus": st.sampled_from(("virtio", "scsi", "sata"))},
+        optional={"keep": st.booleans(), "bus": st.sampled_from(("virtio", "scsi", "sata")), "pool": st.sampled_from(POOLS)},
     )
     return st.lists(volume, max_size=3, unique_by=lambda it: it["name"])
 
@@ -75,6 +76,7 @@ def fields_of_a_group() -> dict[str, st.SearchStrategy[Any]]:
         "memory_max": st.sampled_from(("256 MiB", "512 MiB")),
         "cpus": st.integers(1, 3) | st.just({"count": 2, "max": 4}),
         "disk": st.sampled_from(("256 MiB", "512 MiB", "1 GiB")),
+        "pool": st.sampled_from(POOLS),
         "disk_bus": st.sampled_from(("virtio", "sata")),
         "networks": st.lists(st.sampled_from(NETWORKS), max_size=3),
         "volumes": volumes(),
@@ -151,6 +153,7 @@ def _change_a_machine(now: world.World, place: int, **changes: Any) -> world.Wor
 def _lose_a_disk(now: world.World, place: int) -> world.World:
     """Somebody removed the file of a machine that is off."""
     off = [volume for m in now.machines if m.is_off and m.mark.stack != "neighbour" for volume in m.mark.volumes]
+    off = [volume for volume in off if volume in now.volume_by_name and now.volume_by_name[volume].pool != "san"]
     gone = off[place % len(off)] if off else None
     return replace(now, volumes=tuple(volume for volume in now.volumes if volume.name != gone))
 

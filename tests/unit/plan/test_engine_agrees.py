@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.builders import OTHER_SHA, fake_cloud, put_image, settle
+from tests.builders import OTHER_SHA, fake_cloud, put_image, put_pools, settle
 from tests.unit.plan.stacks import docs, edits, load_doc
 from tinycloud.errors import Refused
 from tinycloud.model import names
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 def test_a_fake_host_ends_as_the_simulation_says(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder, fake_cloud(Path(folder)) as cloud:
         put_image(cloud.parts.first_host, "other", OTHER_SHA, 256 * 1024**2)
+        put_pools(cloud.parts.first_host)
         doc = data.draw(docs().map(without_bridges))
         for _ in range(3):
             disturb(cloud, data.draw(st.sampled_from(("", "destroy", "suspend"))))
@@ -68,6 +69,11 @@ def to_set(now: World) -> dict[str, Any]:
     return {
         "machines": {(m.ref, m.mark, m.state, m.live.level) for m in now.machines},
         "networks": {(n.ref, n.subnet, n.access, n.bridge, n.mtu, n.active, frozenset(n.reservations)) for n in now.networks},
-        "volumes": {(v.name, v.capacity if v.name.endswith(".qcow2") else 0) for v in now.volumes if names.find_volume_name(v.name)},
+        "volumes": {
+            (v.name, v.pool, v.capacity if v.name.endswith(".qcow2") and v.pool != "san" else 0)
+            for v in now.volumes
+            if names.find_volume_name(v.name)
+        },
+        "claims": {(unit.name, unit.claim) for host in now.hosts for pool in host.pools for unit in pool.units},
         "pool": [host.pool is not None for host in now.hosts],
     }

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tinycloud.model.world import World
 
 SHARED = a_shared_world()
-ADDS: tuple[str, ...] = ("pool.create", "network.create", "network.update", "disk.create", "seed.write", "note.write")
+ADDS: tuple[str, ...] = ("pool.create", "network.create", "network.update", "disk.create", "disk.copy", "seed.write", "note.write")
 ADDS += ("machine.define", "machine.start", "machine.ready", "machine.resume", "machine.live")
 REMOVES = ("network.remove", "machine.undefine", "volume.remove")
 many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

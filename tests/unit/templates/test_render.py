@@ -159,15 +159,9 @@ def test_a_template_that_is_not_xml_shows_the_line() -> None:
 
 
 def test_every_shipped_template_is_listed_and_parses() -> None:
-    assert list_shipped() == [
-        "disk.xml.j2",
-        "domain/kvm.xml.j2",
-        "domain/qemu.xml.j2",
-        "network.xml.j2",
-        "passphrase.xml.j2",
-        "pool.xml.j2",
-        "volume.xml.j2",
-    ]
+    plain = ["disk.xml.j2", "network.xml.j2", "passphrase.xml.j2", "pool.xml.j2", "secret.xml.j2", "volume.xml.j2"]
+    pools = [f"pool/{kind}.xml.j2" for kind in ("dir", "iscsi", "lvm", "nfs", "rbd")]
+    assert list_shipped() == sorted([*plain, "domain/kvm.xml.j2", "domain/qemu.xml.j2", *pools])
     for name in list_shipped():
         assert find_shipped(name), name
 

@@ -12,7 +12,7 @@ from tinycloud.drivers.records import DomainRecord, NicCounters
 from tinycloud.errors import Clash, LibvirtFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from tinycloud.drivers.fake.files import Documents
     from tinycloud.drivers.fake.networks import FakeNetworks
@@ -29,10 +29,10 @@ _NO_DEVICE: Final = 99  # VIR_ERR_DEVICE_MISSING
 class FakeDomains:
     """Each document: uuid, xml (as at the next start), live (as it runs, or None), state, reason, autostart."""
 
-    def __init__(self, documents: Documents, networks: FakeNetworks, volumes: FakeVolumes) -> None:
+    def __init__(self, documents: Documents, networks: FakeNetworks, list_volumes: Callable[[], list[FakeVolumes]]) -> None:
         self._documents = documents
         self._networks = networks
-        self._volumes = volumes
+        self._list_volumes = list_volumes
 
     def list_all(self) -> list[DomainRecord]:
         return [record for name in self._documents.names() if (record := self.find(name))]
@@ -94,11 +94,11 @@ class FakeDomains:
         for disk in root.findall("devices/disk"):
             self._must_have(_file_of(disk), f"cannot start domain {name}")
         for secret in root.findall("devices/disk/source/encryption/secret"):
-            self._volumes.must_know(str(secret.get("uuid")), f"cannot start domain {name}")
+            self._list_volumes()[0].must_know(str(secret.get("uuid")), f"cannot start domain {name}")
         self._change(name, state="running", reason="", live=it["xml"])
 
     def _must_have(self, file: str, what: str) -> None:
-        if file and not self._volumes.has_file(file):
+        if file and not all(volumes.has_file(file) for volumes in self._list_volumes()):
             raise LibvirtFailed(f"{what}: cannot access storage file {file}", number=_NO_FILE)
 
     def shutdown(self, name: str) -> None:
@@ -185,7 +185,10 @@ class FakeDomains:
         disk = _find_disk(self._get_live(name), target)
         if disk is None:
             raise LibvirtFailed(f"domain {name} has no disk {target}", number=_INVALID)
-        self._volumes.grow_file(_file_of(disk), size)
+        file = _file_of(disk)
+        for volumes in self._list_volumes():
+            if volumes.is_at(file.rpartition("/")[0]):
+                volumes.grow_file(file, size)
 
     # looking
 
@@ -242,5 +245,6 @@ def _target_of(disk: Any) -> str:
 
 
 def _file_of(disk: Any) -> str:
+    """Its file or device; empty for a disk of a server."""
     source = disk.find("source")
-    return str(source.get("file")) if source is not None else ""
+    return str(source.get("file") or source.get("dev") or "") if source is not None else ""

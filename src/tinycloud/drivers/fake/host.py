@@ -12,6 +12,7 @@ from tinycloud.drivers.fake.volumes import FakeVolumes
 from tinycloud.drivers.guest.inside import GuestResult
 from tinycloud.drivers.records import HostRecord
 from tinycloud.drivers.shell import DEFAULT_LIMIT, Done, make_missing_tool
+from tinycloud.model.names import DEFAULT_POOL, find_pool_name, make_pool_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,10 +51,25 @@ class FakeHost:
         self.uri = f"fake://{name}"
         self.shell = FakeShell()
         self._memory = memory
+        self._folder = folder
+        self._pools = Documents(folder / "pools")
         self.networks = FakeNetworks(Documents(folder / "networks"))
         self.secrets = FakeSecrets(Documents(folder / "secrets"))
-        self.volumes = FakeVolumes(Documents(folder / "pools"), Documents(folder / "volumes"), self.secrets)
-        self.domains = FakeDomains(Documents(folder / "domains"), self.networks, self.volumes)
+        self.volumes = FakeVolumes(self._pools, Documents(folder / "volumes"), self.secrets)
+        self.domains = FakeDomains(Documents(folder / "domains"), self.networks, self.list_volumes)
+
+    def pool(self, name: str) -> FakeVolumes:
+        if name == DEFAULT_POOL:
+            return self.volumes
+        return FakeVolumes(self._pools, Documents(self._folder / f"volumes-{name}"), self.secrets, make_pool_name(name))
+
+    def list_pools(self) -> list[str]:
+        found = [(name, self._pools.find(name)) for name in self._pools.names()]
+        return sorted(pool for name, it in found if it and (pool := find_pool_name(name, it.get("uuid", ""))))
+
+    def list_volumes(self) -> list[FakeVolumes]:
+        """Every pool of ours."""
+        return [self.volumes, *(self.pool(name) for name in self.list_pools() if name != DEFAULT_POOL)]
 
     def read_facts(self) -> HostRecord:
         return HostRecord("x86_64", 16, self._memory, self._memory, ("kvm", "qemu"), uefi=True, features=frozenset({"vmx", "ept"}))

@@ -1,4 +1,4 @@
-"""The pool of a fake host: sizes and contents, no disks."""
+"""Pools of a fake host: sizes and contents, no disks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lxml import etree
 from tinycloud.drivers.libvirt.errors import NO_POOL, NO_VOLUME
 from tinycloud.drivers.libvirt.secrets import NO_SECRET
 from tinycloud.drivers.records import PoolRecord, VolumeRecord, make_stamp
-from tinycloud.errors import LibvirtFailed, Refused
+from tinycloud.errors import Clash, LibvirtFailed, Refused
 from tinycloud.model.names import POOL, image_name
 from tinycloud.templates.objects import render_volume
 
@@ -31,25 +31,30 @@ _BLOCK: Final = 4096
 
 
 class FakeVolumes:
-    """Documents: ``pool`` (its path), and each volume with capacity, allocation, format, backing and its bytes."""
+    """Documents: the pool's (its path, uuid), and each volume's with capacity, allocation, format, backing and its bytes."""
 
-    def __init__(self, pools: Documents, documents: Documents, secrets: FakeSecrets) -> None:
+    def __init__(self, pools: Documents, documents: Documents, secrets: FakeSecrets, name: str = POOL) -> None:
         self._pools = pools
         self._documents = documents
         self._secrets = secrets
+        self._name = name
 
     # the pool
 
     def find_pool(self) -> PoolRecord | None:
-        it = self._pools.find(POOL)
-        return PoolRecord(POOL, it["path"], _CAPACITY, _CAPACITY // 2) if it else None
+        it = self._pools.find(self._name)
+        return PoolRecord(self._name, it["path"], _CAPACITY, _CAPACITY // 2) if it else None
 
     def ensure_pool(self, xml: str) -> None:
-        if self.find_pool() is None:
-            self._pools.put(POOL, {"path": etree.fromstring(xml).findtext("target/path")})
+        root = etree.fromstring(xml)
+        uuid, present = root.findtext("uuid"), self._pools.find(self._name)
+        if present is None:
+            self._pools.put(self._name, {"path": root.findtext("target/path") or "", "uuid": uuid})
+        elif present["uuid"] != uuid:
+            raise Clash(f"libvirt has a pool {self._name} that is not ours", facts=[f"its uuid: {present['uuid']}"])
 
     def remove_pool(self) -> None:
-        self._pools.remove(POOL)
+        self._pools.remove(self._name)
 
     def refresh(self) -> None:
         return
@@ -77,13 +82,18 @@ class FakeVolumes:
     def _get_pool(self) -> PoolRecord:
         pool = self.find_pool()
         if pool is None:
-            raise LibvirtFailed(f"cannot find pool {POOL}", number=NO_POOL)
+            raise LibvirtFailed(f"cannot find pool {self._name}", number=NO_POOL)
         return pool
 
     def has_file(self, path: str) -> bool:
         """True for the path of a file in the pool, and for any path elsewhere."""
         folder, _, name = path.rpartition("/")
-        return folder != self._get_pool().path or self._documents.find(name) is not None
+        return not self.is_at(folder) or self._documents.find(name) is not None
+
+    def is_at(self, folder: str) -> bool:
+        """True when the pool's files are in that folder."""
+        pool = self.find_pool()
+        return pool is not None and pool.path == folder
 
     def create_encrypted(self, name: str, size: int, passphrase: bytes, backing: tuple[str, str] | None = None) -> None:
         with self._documents.lock:

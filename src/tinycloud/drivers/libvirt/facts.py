@@ -30,7 +30,17 @@ def read_facts(conn: Any) -> HostRecord:
         hypervisors=tuple(name for name in ("kvm", "qemu", "test") if name in offered and _works(name, arch, features)),
         uefi=bool(root.findall("guest/features")) or arch == "aarch64",
         features=features,
+        qemu_user=_find_qemu_user(root),
     )
+
+
+def _find_qemu_user(capabilities: Any) -> tuple[int, int]:
+    """User and group of new QEMU processes: ``+64055:+64055`` in the label of the model "dac"; root where libvirt tells none."""
+    for model in capabilities.findall("host/secmodel"):
+        if model.findtext("model") == "dac":
+            user, _, group = (model.findtext("baselabel") or "+0:+0").partition(":")
+            return int(user.lstrip("+")), int(group.lstrip("+"))
+    return 0, 0
 
 
 def _works(name: str, arch: str, features: frozenset[str]) -> bool:

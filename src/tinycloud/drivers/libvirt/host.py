@@ -14,9 +14,9 @@ from tinycloud.drivers.libvirt.errors import guarded, load_libvirt, translate
 from tinycloud.drivers.libvirt.facts import read_facts, read_memory
 from tinycloud.drivers.libvirt.networks import Networks
 from tinycloud.drivers.libvirt.secrets import Secrets
-from tinycloud.drivers.libvirt.volumes import Volumes
+from tinycloud.drivers.libvirt.volumes import Volumes, list_pools
 from tinycloud.errors import Missing
-from tinycloud.model.names import POOL
+from tinycloud.model.names import DEFAULT_POOL, make_pool_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,11 +86,18 @@ class LibvirtHost:
 
     @property
     def volumes(self) -> Volumes:
-        return Volumes(self._conn, POOL, self.shell)
+        return self.pool(DEFAULT_POOL)
 
     @property
     def secrets(self) -> Secrets:
         return Secrets(self._conn)
+
+    def pool(self, name: str) -> Volumes:
+        """A pool by the name that people give it; one that does not exist holds nothing."""
+        return Volumes(self._conn, make_pool_name(name), self.shell)
+
+    def list_pools(self) -> list[str]:
+        return list_pools(self._conn)
 
     @cached_property
     def _facts(self) -> HostRecord:

@@ -1,4 +1,4 @@
-"""Our storage pool on one libvirt connection: a folder, its files, bytes up and down."""
+"""Our storage pools on one libvirt connection: their volumes, bytes up and down."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from lxml import etree
 
 from tinycloud.drivers.libvirt.errors import NO_POOL, NO_VOLUME, guarded
 from tinycloud.drivers.records import PoolRecord, VolumeRecord
-from tinycloud.errors import LibvirtFailed
+from tinycloud.errors import Clash, LibvirtFailed
+from tinycloud.model.names import POOL, find_pool_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,10 +21,20 @@ if TYPE_CHECKING:
     from tinycloud.drivers.shell import Shell
 
 _CHUNK = 256 * 1024
+_BLOCK_DEVICE = 1  # VIR_STORAGE_VOL_BLOCK
+_WITH_FOLDER = ("dir", "netfs")
+"""Kinds that libvirt "builds" by making a folder; building a volume group or a file system would wipe what is there."""
+
+
+def list_pools(conn: Any) -> list[str]:
+    """Our pools, by the names that people give them."""
+    with guarded("list the pools"):
+        found = [find_pool_name(pool.name(), pool.UUIDString()) for pool in conn.listAllStoragePools(0)]
+    return sorted(name for name in found if name)
 
 
 class Volumes:
-    """Files of the pool called ``pool``. A pool that does not exist holds nothing."""
+    """Volumes of the pool that libvirt calls ``pool``. A pool that does not exist holds nothing."""
 
     def __init__(self, conn: Any, pool: str, shell: Shell) -> None:
         self._conn = conn
@@ -48,29 +59,35 @@ class Volumes:
         if pool is None:
             return None
         with guarded(f"read pool {self._name}"):
-            _state, capacity, _allocation, free = pool.info()
-            path = etree.fromstring(pool.XMLDesc(0)).findtext("target/path")
-            return PoolRecord(self._name, str(path), capacity, free)
+            state, capacity, _allocation, free = pool.info()
+            path = etree.fromstring(pool.XMLDesc(0)).findtext("target/path") or ""
+            return PoolRecord(self._name, path, capacity, free, active=state != 0)
 
     def ensure_pool(self, xml: str) -> None:
-        """Define, build, start; now and with the host."""
+        """Define, start; now and with the host. Raises Clash when somebody else's has the name."""
+        wanted = etree.fromstring(xml)
         with guarded(f"make pool {self._name}"):
             pool = self._find_pool() or self._conn.storagePoolDefineXML(xml, 0)
+            if pool.UUIDString() != wanted.findtext("uuid"):
+                raise Clash(f"libvirt has a pool {self._name} that is not ours", facts=[f"its uuid: {pool.UUIDString()}"])
             if not pool.isActive():
-                pool.build(0)
+                if wanted.get("type") in _WITH_FOLDER:
+                    pool.build(0)
                 pool.create(0)
             pool.setAutostart(1)
 
     def remove_pool(self) -> None:
-        """Forget the pool, and its folder when that is empty. Nothing happens when it is gone."""
+        """Forget the pool; nothing happens when it is gone. Of folders only those that we made go, and only when they are empty."""
         pool = self._find_pool()
         if pool is None:
             return
         with guarded(f"remove pool {self._name}"):
+            kind = etree.fromstring(pool.XMLDesc(0)).get("type")
             if pool.isActive():
                 pool.destroy()
-            with suppress(LibvirtFailed), guarded("remove its folder"):
-                pool.delete(0)
+            if kind in _WITH_FOLDER and (kind != "dir" or self._name == POOL):  # elsewhere "delete" means to wipe
+                with suppress(LibvirtFailed), guarded("remove its folder"):
+                    pool.delete(0)
             pool.undefine()
 
     def list_names(self) -> list[str]:
@@ -162,8 +179,16 @@ class Volumes:
                 raise
 
     def resize(self, name: str, size: int) -> None:
+        """Make it larger. Of logical volumes libvirt has no call for that."""
+        volume = self._get(name)
         with guarded(f"resize volume {name}"):
-            self._get(name).resize(size, 0)
+            kind, capacity, _allocation = volume.info()
+            if kind != _BLOCK_DEVICE:
+                volume.resize(size, 0)
+                return
+        if capacity < size:
+            self._shell.run(["lvextend", "--size", f"{size}b", volume.path()], root=True)
+            self.refresh()
 
     def refresh(self) -> None:
         """Look at the folder again: files that came or went without libvirt."""

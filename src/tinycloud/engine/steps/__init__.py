@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tinycloud.engine.steps import machine, network, pool, prepare, volume
+from tinycloud.engine.steps import machine, network, pool, prepare, raw, volume
 
 if TYPE_CHECKING:
     from tinycloud.engine.steps.action import Action
@@ -17,8 +17,9 @@ ACTIONS: dict[str, Action] = {
     "network.update": network.Update(),
     "network.remove": network.Remove(),
     "disk.create": volume.Create(),
+    "disk.copy": raw.Copy(),
     "disk.prepare": prepare.Prepare(),
-    "disk.resize": volume.Resize(),
+    "disk.resize": raw.Resize(),
     "seed.write": volume.WriteSeed(),
     "volume.remove": volume.Remove(),
     "machine.define": machine.Define(),

@@ -6,13 +6,14 @@ import string
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
 from tinycloud.engine.passphrase import ensure_passphrase, make_passphrase
 from tinycloud.engine.ready import Waiting
 from tinycloud.engine.steps.action import Action, Before
+from tinycloud.engine.steps.raw import grow_live
 from tinycloud.engine.steps.volume import pool_path
 from tinycloud.errors import Clash, Failed, Missing
 from tinycloud.model.machine import Live
@@ -21,6 +22,8 @@ from tinycloud.templates.domain import make_machine, render_disk, render_domain,
 from tinycloud.templates.xml import LIVE_NAMESPACE, bare, make_live, make_mark, read_live, read_mark
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tinycloud.drivers.host import Host
     from tinycloud.engine.run import Run
     from tinycloud.model.plan import Step
@@ -101,9 +104,11 @@ class Start(Action):
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         domains, domain = run.host(step).domains, step.args["domain"]
-        mark, folder = run.machine(step).mark, pool_path(run.host(step))
+        wanted, folder = run.machine(step), pool_path(run.host(step))
+        mark = wanted.mark
         for volume in mark.encrypted:  # the host has them, unless somebody set it up anew around its disks
-            ensure_passphrase(run.host(step), volume, f"{folder}/{volume}", make_passphrase(run.keys, volume))
+            path = wanted.places[volume].path if volume in wanted.places else f"{folder}/{volume}"
+            ensure_passphrase(run.host(step), volume, path, make_passphrase(run.keys, volume))
         domains.set_autostart(domain, on=mark.spec.autostart)  # not by define: killed behind it, nobody would
         domains.start(domain)
         note_live(run.host(step), domain, Live(run.clock(), ""))
@@ -201,7 +206,8 @@ class ChangeLive(Action):
         record = run.host(step).domains.find(step.args["domain"])
         root = etree.fromstring(record.xml) if record else None
         mark = root.find(f"metadata/{{{NAMESPACE}}}machine") if root is not None else None
-        return {"mark": bare(mark) if mark is not None else None}
+        keys = {volume: find_key(disk) for volume, disk in _make_disks(run, step).items()}
+        return {"mark": bare(mark) if mark is not None else None, "keys": {volume: keys[volume] for volume in step.args["attach"]}}
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         host, args, wanted = run.host(step), step.args, run.machine(step)
@@ -210,14 +216,12 @@ class ChangeLive(Action):
             host.domains.set_memory(domain, args["memory"][1] // 1024)
         if args["cpus"]:
             host.domains.set_cpus(domain, args["cpus"][1])
-        folder = pool_path(host)
+        declared = _make_disks(run, step)
         for volume, size in args["grow"].items():
-            host.domains.resize_disk(domain, find_disks(host, domain)[f"{folder}/{volume}"].target, size)
-        declared = {disk["file"]: disk for disk in make_machine(wanted.mark, host.read_facts().arch, folder)["disks"]}
+            grow_live(host, domain, find_disks(host, domain)[find_key(declared[volume])].target, size, wanted.places.get(volume))
         for volume in args["attach"]:
-            present = find_disks(host, domain)
-            if f"{folder}/{volume}" not in present:
-                disk = declared[f"{folder}/{volume}"]
+            disk, present = declared[volume], find_disks(host, domain)
+            if find_key(disk) not in present:
                 free = find_free_target(disk["target"], {item.target for item in present.values()})
                 host.domains.attach(domain, render_disk({**disk, "target": free}))
         host.domains.set_autostart(domain, on=wanted.mark.spec.autostart)
@@ -231,23 +235,29 @@ class ChangeLive(Action):
         if args["memory"]:
             host.domains.set_memory(domain, args["memory"][0] // 1024)
         for volume in args["attach"]:
-            self._detach(host, domain, volume)
+            self._detach(host, domain, volume, before.get("keys", {}).get(volume, f"{pool_path(host)}/{volume}"))
         if args["cpus"]:
             host.domains.set_cpus(domain, args["cpus"][0])
         if before["mark"]:
             host.domains.set_metadata(domain, before["mark"], NAMESPACE, live=True, config=False)
 
-    def _detach(self, host: Host, domain: str, volume: str, limit: float = 20.0) -> None:
+    def _detach(self, host: Host, domain: str, volume: str, key: str, limit: float = 20.0) -> None:
         """The guest has to let a disk go; its file must not be removed before."""
-        file = f"{pool_path(host)}/{volume}"
-        if (disk := find_disks(host, domain).get(file)) is None:
+        if (disk := find_disks(host, domain).get(key)) is None:
             return
         host.domains.detach(domain, disk.xml)
         end = time.monotonic() + limit
-        while file in find_disks(host, domain):
+        while key in find_disks(host, domain):
             if time.monotonic() > end:
                 raise Failed(f"{domain} does not let volume {volume} go", hint=f"tinycloud stop {domain}")
             time.sleep(0.2)
+
+
+def _make_disks(run: Run, step: Step) -> dict[str, dict[str, Any]]:
+    """The disks of a machine as they are declared, by volume."""
+    host, wanted = run.host(step), run.machine(step)
+    made = make_machine(wanted.mark, host.read_facts().arch, pool_path(host), wanted.places)
+    return {disk["volume"]: disk for disk in made["disks"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,13 +268,18 @@ class PluggedDisk:
     xml: str
 
 
+def find_key(disk: Mapping[str, Any]) -> str:
+    """Tells disks apart by where their bytes are: a file, a device, or what the server calls it."""
+    return str(disk.get("file") or disk.get("dev") or (f"{disk['protocol']}:{disk['name']}" if disk.get("protocol") else ""))
+
+
 def find_disks(host: Host, domain: str) -> dict[str, PluggedDisk]:
-    """The disks of a running machine by file."""
+    """The disks of a running machine by :func:`find_key`."""
     out = {}
     for disk in etree.fromstring(host.domains.get_xml(domain)).findall("devices/disk"):
         source, target = disk.find("source"), disk.find("target")
-        if source is not None and target is not None and source.get("file"):
-            out[source.get("file", "")] = PluggedDisk(target.get("dev", ""), _text(disk))
+        if source is not None and target is not None and (key := find_key({str(key): value for key, value in source.attrib.items()})):
+            out[key] = PluggedDisk(target.get("dev", ""), _text(disk))
     return out
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from tinycloud.drivers.guest.recipe import make_recipe
 from tinycloud.engine.offline import Job
 from tinycloud.engine.steps.action import Action, Before
-from tinycloud.engine.steps.volume import Create, pool_path
+from tinycloud.engine.steps.volume import Create, make_path
 from tinycloud.errors import Interrupted
+from tinycloud.model.names import DEFAULT_POOL
 from tinycloud.model.plan import Step
 from tinycloud.templates.objects import render_volume
 
@@ -46,10 +47,10 @@ class Prepare(Action):
 
     def _prepare(self, run: Run, step: Step, machines: list[dict[str, Any]]) -> None:
         host = run.host(step)
-        paths = {it["machine"]: f"{pool_path(host)}/{it['volume']}" for it in machines}
+        paths = {it["machine"]: make_path(host, it, it["volume"]) for it in machines}
         for it in machines:
             if it["again"]:
-                host.volumes.remove(it["volume"])
+                host.pool(it.get("pool", DEFAULT_POOL)).remove(it["volume"])
                 Create().do(run, Step("", "disk.create", step.host, step.subject, it["again"]), {})
             if it["used"]:
                 _remember(host.shell, paths[it["machine"]])
@@ -83,7 +84,7 @@ class Prepare(Action):
             if it["note"] not in before["there"]:
                 host.volumes.remove(it["note"])
                 if it["used"]:
-                    _revert(host.shell, f"{pool_path(host)}/{it['volume']}")
+                    _revert(host.shell, make_path(host, it, it["volume"]))
 
 
 def _has_snapshot(shell: Shell, path: str) -> bool:

@@ -1,19 +1,22 @@
-"""Disks, data volumes and seeds: files in the pool."""
+"""Disks, data volumes and seeds: files in a pool."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tinycloud.drivers.guest.seed import make_seed
+from tinycloud.engine.claims import release
 from tinycloud.engine.passphrase import ensure_passphrase, forget_passphrase, make_passphrase
 from tinycloud.engine.steps.action import Action, Before
 from tinycloud.engine.steps.pool import PATH
 from tinycloud.errors import Clash, NotFound
-from tinycloud.model.names import image_name
+from tinycloud.model.names import DEFAULT_POOL, image_name
 from tinycloud.templates.objects import render_volume
 
 if TYPE_CHECKING:
-    from tinycloud.drivers.host import Host
+    from collections.abc import Mapping
+
+    from tinycloud.drivers.host import Host, Volumes
     from tinycloud.engine.run import Run
     from tinycloud.model.plan import Step
 
@@ -24,21 +27,35 @@ def pool_path(host: Host) -> str:
     return pool.path if pool else PATH
 
 
+def get_pool(run: Run, step: Step) -> Volumes:
+    """The pool that a step works in: the main one where it names none."""
+    return run.host(step).pool(step.args.get("pool", DEFAULT_POOL))
+
+
+def find_backing(host: Host, sha: str | None, format: str) -> tuple[str, str] | None:
+    """Path and format of an image, which is in the main pool whatever pool the disk is in; raises NotFound."""
+    if sha is None:
+        return None
+    if host.volumes.find(image_name(sha)) is None:
+        raise NotFound(f"image {sha[:12]} is not on {host.name}", hint="tinycloud image list")
+    return f"{pool_path(host)}/{image_name(sha)}", format
+
+
 class Create(Action):
     """An overlay on an image, or an empty disk. One that exists is kept, and grown if it is too small."""
 
     def look(self, run: Run, step: Step) -> Before:
-        return {"existed": run.host(step).volumes.find(step.args["volume"]) is not None}
+        return {"existed": get_pool(run, step).find(step.args["volume"]) is not None}
 
     def do(self, run: Run, step: Step, before: Before) -> None:
-        host, name, size = run.host(step), step.args["volume"], step.args["size"]
-        present = host.volumes.find(name)
-        backing = self._find_backing(host, step.args["image"], step.args.get("format", ""))
+        host, volumes, name, size = run.host(step), get_pool(run, step), step.args["volume"], step.args["size"]
+        present = volumes.find(name)
+        backing = find_backing(host, step.args["image"], step.args.get("format", ""))
         encrypt = bool(step.args.get("encrypt"))
         if present is None:
             if note := step.args.get("note"):
                 host.volumes.remove(note)  # whatever disk it was written for, this one is not prepared
-            self._create(run, host, step, backing)
+            self._create(run, step, volumes, backing)
             return
         if present.encrypted != encrypt:
             raise Clash(
@@ -48,46 +65,36 @@ class Create(Action):
         if present.backing != expected:
             raise Clash(f"volume {name} stands on {present.backing or 'nothing'}, expected {expected or 'nothing'}")
         if present.capacity < size:
-            host.volumes.resize(name, size)
+            volumes.resize(name, size)
 
-    def _create(self, run: Run, host: Host, step: Step, backing: tuple[str, str] | None) -> None:
+    def _create(self, run: Run, step: Step, volumes: Volumes, backing: tuple[str, str] | None) -> None:
         name, size = step.args["volume"], step.args["size"]
         if not step.args.get("encrypt"):
-            host.volumes.create(render_volume(name, size, format="qcow2", backing=backing), name)
+            volumes.create(render_volume(name, size, format="qcow2", backing=backing), name)
             return
-        passphrase = make_passphrase(run.keys, name)
-        ensure_passphrase(host, name, f"{pool_path(host)}/{name}", passphrase)
-        host.volumes.create_encrypted(name, size, passphrase, backing)
-
-    def _find_backing(self, host: Host, sha: str | None, format: str) -> tuple[str, str] | None:
-        if sha is None:
-            return None
-        if host.volumes.find(image_name(sha)) is None:
-            raise NotFound(f"image {sha[:12]} is not on {host.name}", hint="tinycloud image list")
-        return f"{pool_path(host)}/{image_name(sha)}", format
+        host, passphrase = run.host(step), make_passphrase(run.keys, name)
+        ensure_passphrase(host, name, make_path(host, step.args, name), passphrase)
+        volumes.create_encrypted(name, size, passphrase, backing)
 
     def undo(self, run: Run, step: Step, before: Before) -> None:
         if not before["existed"]:
-            _remove(run.host(step), step.args["volume"], encrypted=bool(step.args.get("encrypt")))
+            _remove(run, step, step.args["volume"], encrypted=bool(step.args.get("encrypt")))
 
 
-def _remove(host: Host, volume: str, *, encrypted: bool) -> None:
+def make_path(host: Host, args: Mapping[str, Any], volume: str) -> str:
+    """Where the file of a volume is, in the pool that the arguments name."""
+    pool = host.pool(args.get("pool", DEFAULT_POOL)).find_pool()
+    return f"{pool.path if pool else PATH}/{volume}"
+
+
+def _remove(run: Run, step: Step, volume: str, *, encrypted: bool) -> None:
     """The passphrase first: what is looked for is the file."""
+    host, pool = run.host(step), step.args.get("pool", DEFAULT_POOL)
     if encrypted:
         forget_passphrase(host, volume)
-    host.volumes.remove(volume)
-
-
-class Resize(Action):
-    """A larger disk for a machine that is off."""
-
-    no_undo = "a disk that is larger than it need be harms nobody, and one that shrinks loses data"
-
-    def do(self, run: Run, step: Step, before: Before) -> None:
-        volumes = run.host(step).volumes
-        present = volumes.find(step.args["volume"])
-        if present is not None and present.capacity < step.args["size"]:
-            volumes.resize(step.args["volume"], step.args["size"])
+    if pool != DEFAULT_POOL:
+        release(host, pool, volume, run.locks)
+    host.pool(pool).remove(volume)
 
 
 class WriteSeed(Action):
@@ -114,10 +121,10 @@ class WriteSeed(Action):
 
 
 class Remove(Action):
-    """A file, gone."""
+    """A disk, gone; where disks exist beforehand, given back as it is."""
 
     no_undo = "its bytes are gone; that is why it comes last"
     final = True
 
     def do(self, run: Run, step: Step, before: Before) -> None:
-        _remove(run.host(step), step.args["volume"], encrypted=True)
+        _remove(run, step, step.args["volume"], encrypted=True)
