@@ -229,7 +229,7 @@ def test_an_export_that_does_not_open_is_refused(cloud: Cloud) -> None:
 
             if argv[0] == "qemu-img":
                 raise make_tool_error(Done(tuple(argv), 1, b"", b"Connection refused"))
-            return super().run(argv, **more)
+            return super().run(argv, **more)  # type: ignore[no-untyped-call]
 
     cloud.parts.first_host.shell = Deaf()  # type: ignore[misc]
     with pytest.raises(Refused) as caught:
