@@ -316,7 +316,6 @@ def test_a_disk_with_a_passphrase_of_ones_own_opens_with_nothing_else(bench: Ben
             assert own.top.encrypted
             assert refused(lambda: volumes.check("own")) == ("wrong-passphrase", 4)
             assert volumes.check("own", passphrase=b"open sesame").is_well
-            volumes.resize("own", "16 MiB", passphrase=b"open sesame")
             volumes.convert("own", "plain", passphrase=b"open sesame")
             assert not volumes.info("plain").top.encrypted
             assert refused(lambda: volumes.create("over", base="own")) == ("encryption", 4)

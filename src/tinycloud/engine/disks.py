@@ -135,7 +135,7 @@ def list_refs(shelf: Shelf) -> dict[str, str]:
     for name in shelf.records:
         if free := names.find_free_volume(name):
             found[free[0]] = name
-        elif (it := names.find_volume_name(name)) and it.machine and not it.is_seed:
+        elif (it := names.find_volume_name(name)) and name.endswith(".qcow2"):
             found.setdefault(f"{it.stack}/{it.machine}/{it.role.removeprefix('vol-')}" if it.is_data else name, name)
     for machine in shelf.world.machines:
         if machine.mark.disk_volume in shelf.records:

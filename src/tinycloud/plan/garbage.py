@@ -80,7 +80,7 @@ def _judge(file: File, stock: Stock, there: set[str], *, unused: bool) -> Garbag
         return None
     if file.name in stock.volumes or it.stack in stock.unfinished:
         return None
-    what = "the seed" if it.is_seed else "a disk"
+    what = "the seed" if it.is_seed else "a disk" if file.name.endswith(".qcow2") else "a note"
     return Garbage("disk", file.path, f"{what} of {it.stack}/{it.machine}, which has it no more", file.stored)
 
 

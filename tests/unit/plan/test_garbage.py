@@ -35,6 +35,7 @@ def clear(*files: File, unused: bool = False, **facts: object) -> list[tuple[str
 
 NAMED, UNNAMED = {sha(1): ("debian",)}, {sha(1): ()}
 DISK = names.disk_name("shop", "web-1", 1)
+NOTE = names.prepared_name("shop", "web-1", 1, "0" * 12)
 SEED = names.seed_name("shop", "web-1", "0" * 12)
 
 
@@ -79,7 +80,9 @@ def test_a_disk_of_a_machine_that_is_gone_stays_for_what_stands_on_it() -> None:
     assert clear(at(DISK), at("volume-x.qcow2", backing=f"{POOL}/{DISK}")) == []
 
 
-@pytest.mark.parametrize("name", [DISK, SEED, "import-0123456789abcdef.part", names.image_name(sha(3)), names.image_card_name(sha(4))])
+@pytest.mark.parametrize(
+    "name", [DISK, SEED, NOTE, "import-0123456789abcdef.part", names.image_name(sha(3)), names.image_card_name(sha(4))]
+)
 def test_what_is_young_stays_for_somebody_may_be_at_work(name: str) -> None:
     assert clear(at(name, old=False)) == []
     assert len(clear(at(name))) == 1
