@@ -39,6 +39,7 @@ CODES = {
     "not-an-image": "the file is empty, or no disk image at all",
     "odd-guest": "a file of the guest is no plain text file, or far too large, and is left alone",
     "obsolete-format": "a disk format of old (qcow, cow, qed, parallels …) that is not taken in",
+    "pool-trouble": "the folder of the pool cannot be worked in: it is gone, read-only, or its server says no",
     "overlap": "two networks of the stack share addresses",
     "read-only": "an image is never written; what is made from it can be",
     "reference-cycle": "inputs refer to each other in a circle",

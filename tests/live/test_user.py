@@ -80,3 +80,16 @@ def test_with_sudo_everything_works_and_belongs_to_the_user(person: Person) -> N
     assert "sudo works without a password" in person.run("doctor").out
     person.run("down", "mine", "--yes")
     assert person.bench.snapshot()["domains"] == []
+
+
+def test_a_user_of_libvirt_without_sudo_imports_through_libvirt(person: Person, bench: Bench) -> None:
+    allow(bench, sudo=False)
+    bench.call(["chmod", "0777", "/run/libvirt/libvirt-sock"])
+    disk = person.home / "disk.raw"
+    bench.call(["truncate", "-s", "3M", str(disk)])
+    try:
+        assert "image hole " in person.run("image", "import", str(disk), "--name", "hole").out
+        assert "image hole " in person.run("image", "import", str(disk), "--name", "hole").out
+        person.run("image", "remove", "hole")
+    finally:
+        bench.call(["chmod", "0700", "/run/libvirt/libvirt-sock"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +11,7 @@ from tinycloud.drivers.disks.magic import CONVERTED, OBSOLETE, PACKED, detect_fo
 from tinycloud.drivers.disks.others import SIZES
 from tinycloud.drivers.disks.qcow2 import Qcow2, read_qcow2
 from tinycloud.drivers.disks.vmdk import Vmdk, read_vmdk, write_descriptor
+from tinycloud.drivers.shell import make_missing_tool
 from tinycloud.errors import Refused
 from tinycloud.model.units import Bytes
 
@@ -86,6 +88,9 @@ def inspect_disk(
     else:
         disk = _make(path, found, SIZES[found](path), whole=False)
     _refuse_large(path, disk.facts.size, most)
+    for tool in ("qemu-img", LIMITS[0], "prlimit"):
+        if not shutil.which(tool):
+            raise make_missing_tool(tool)
     layers = _list_layers(disk.node)
     sizes = [_ask_qemu(shell, path, layer) for layer in layers]
     for size, layer in zip(sizes, layers, strict=True):

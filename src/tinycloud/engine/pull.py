@@ -252,7 +252,7 @@ class Puller:
         about = replace(order.about, source=make_source(order.url, got["algorithm"], got["sum"]))
         hear = (lambda done, total: tell("storing", done, total)) if tell else None
         try:
-            return self._shelf.import_file(Path(got["path"]), order.name, format=order.format, about=about, progress=hear)
+            return self._shelf.import_file(Path(got["path"]), order.name, format=order.format, about=about, progress=hear, consume=True)
         except Refused as err:
             if not isinstance(err, Busy) and err.kind != "no-space":
                 self._clear(order)  # it is what its maker published, and no image for us: it would be refused again

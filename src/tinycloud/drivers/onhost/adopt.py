@@ -245,7 +245,6 @@ def hash_file(fd: int, progress: Progress) -> str:
 
 def keep(part: int, part_name: str, folder: str, sha: str) -> None:
     """Durable before it has its name, and its name durable before it is told."""
-    os.fchown(part, os.geteuid(), os.getegid())
     os.fchmod(part, 0o444)
     os.fsync(part)
     os.rename(part_name, os.path.join(folder, f"image-{sha}"))
@@ -261,10 +260,10 @@ def adopt(source: str, folder: str, stamp: list[int], *, consume: bool) -> dict[
     if sha := find_same(fd, total, folder):
         return {"sha": sha}
     part_name = os.path.join(folder, f"import-{secrets.token_hex(8)}.part")
-    progress = Progress(total)
+    progress, moved = Progress(total), False
     try:
         if consume and move(fd, source, part_name):
-            part = fd
+            moved, part = True, fd
             sha = hash_file(fd, progress)
         else:
             check_room(fd, source, folder)
@@ -273,21 +272,29 @@ def adopt(source: str, folder: str, stamp: list[int], *, consume: bool) -> dict[
             check_unchanged(fd, source, stamp)
         keep(part, part_name, folder, sha)
     except BaseException:
-        if os.path.lexists(part_name):
+        if moved:
+            os.rename(part_name, source)  # it may have come over the net for hours
+        elif os.path.lexists(part_name):
             os.unlink(part_name)
         raise
     return {"sha": sha}
 
 
 def main(args: dict[str, Any]) -> None:
-    sweep(args["folder"])
-    if not args.get("source"):
-        say({"done": {}})
-        return
     try:
+        sweep(args["folder"])
+        if not args.get("source"):
+            say({"done": {}})
+            return
         say({"done": adopt(args["source"], args["folder"], args.get("stamp", []), consume=args.get("consume", False))})
     except Refusal as refusal:
         say({"refused": refusal.told})
+    except BrokenPipeError:
+        raise
+    except OSError as err:  # a pool whose folder is gone, read-only, or on a server that says no
+        say(
+            {"refused": {"code": "pool-trouble", "message": f"cannot work in {args['folder']}: {err.strerror}", "hint": "tinycloud doctor"}}
+        )
 
 
 main(json.loads(sys.argv[1]))

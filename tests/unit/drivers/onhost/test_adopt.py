@@ -128,3 +128,10 @@ def test_a_file_that_is_written_to_meanwhile_is_refused(tmp_path: Path, pool: Pa
         thread.join()
     assert caught.value.kind == "changed-file"
     assert list(pool.iterdir()) == []
+
+
+def test_a_pool_without_its_folder_is_said_to_be_so(tmp_path: Path) -> None:
+    (tmp_path / "disk").write_bytes(b"x")
+    with pytest.raises(Refused, match=r"cannot work in .*/gone: No such file or directory") as caught:
+        adopt(tmp_path / "disk", tmp_path / "gone")
+    assert caught.value.kind == "pool-trouble"
