@@ -292,9 +292,8 @@ def main(args: dict[str, Any]) -> None:
     except BrokenPipeError:
         raise
     except OSError as err:  # a pool whose folder is gone, read-only, or on a server that says no
-        say(
-            {"refused": {"code": "pool-trouble", "message": f"cannot work in {args['folder']}: {err.strerror}", "hint": "tinycloud doctor"}}
-        )
+        why = f"cannot work in {args['folder']}: {err.strerror}"
+        say({"refused": Refusal(code="pool-trouble", message=why, hint="tinycloud doctor").told})
 
 
 main(json.loads(sys.argv[1]))
