@@ -266,6 +266,7 @@ class Simulation:
         for volume, size in args["grow"].items():
             self._make(step, volume, size)
         assert not set(args["attach"]) - self.volumes.keys()
+        assert not set(args["detach"]) - set(domain.live.volumes)
         domain.live = domain.defined
 
     def do_machine_stop(self, step: Step, args: dict[str, Any]) -> None:

@@ -139,6 +139,15 @@ SCENARIOS = (
         before=a_stack(web=change(WEB, disk="1 GiB")),
         text=a_stack(web=change(WEB, disk="1 GiB", prepare="offline")),
     ),
+    Scenario(
+        "a volume less limits and another cd live",
+        before=a_stack(web=change(WEB, cdrom="nano", volumes="[{name: old, size: 1 GiB}, {name: logs, size: 1 GiB}]")),
+        text=a_stack(
+            web=change(
+                WEB, cdrom="{}", disk_options="{limits: {bytes: 1 MiB}}", volumes="[{name: logs, size: 1 GiB, limits: {write_iops: 9}}]"
+            ),
+        ),
+    ),
     Scenario("a replacement", before=a_stack(), text=a_stack(web=change(WEB, firmware="uefi")), replace=("web",)),
     Scenario("another subnet", before=a_stack(), text=a_stack(front="subnet: 10.77.0.0/24"), replace=("front",)),
     Scenario(

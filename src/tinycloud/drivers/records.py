@@ -27,6 +27,15 @@ class DomainRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockRecord:
+    """A disk of a domain by its target: what the guest sees of it, and what it takes on the host now."""
+
+    target: str
+    capacity: int
+    allocation: int
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkRecord:
     name: str
     uuid: str

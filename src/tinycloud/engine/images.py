@@ -225,9 +225,10 @@ def _check_name(name: str) -> None:
 
 
 def list_users(world: World, sha: str, host: Host) -> list[str]:
-    """Machines that were declared on the image, and other disks that stand on it."""
-    machines = [m.ref for m in world.machines if m.mark.spec.image == sha]
+    """Machines that were declared on the image or have it as a disk or CD, and other disks that stand on it."""
+    image = names.image_name(sha)
+    machines = [m.ref for m in world.machines if m.mark.spec.image == sha or image in m.mark.borrowed]
     owned = {volume for m in world.machines if m.mark.spec.image == sha for volume in m.mark.volumes}
     loose = [v for v in world.volumes if v.name not in owned and v.name.endswith(".qcow2")]
-    on_it = [v.name for v in loose if (found := host.pool(v.pool).find(v.name)) and found.backing.endswith(names.image_name(sha))]
+    on_it = [v.name for v in loose if (found := host.pool(v.pool).find(v.name)) and found.backing.endswith(image)]
     return machines + [f"volume {name}" for name in on_it]

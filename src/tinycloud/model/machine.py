@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from tinycloud.model import names
 from tinycloud.model.codec import from_plain, to_plain
+from tinycloud.model.disk import ROOT, Cd, DiskTuning, Hand, IoLimits
 from tinycloud.model.units import Bytes  # noqa: TC001 - the codec reads annotations
 
 LEVELS = ("started", "address", "ssh", "done")
@@ -58,6 +59,8 @@ class VolumeSpec:
     bus: str = "virtio"
     encrypt: bool = False
     pool: str = names.DEFAULT_POOL
+    readonly: bool = False
+    tuning: DiskTuning = DiskTuning()  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,17 @@ class MachineSpec:
     disk_generation: int = 1
     pool: str = names.DEFAULT_POOL
     """Where the root disk is."""
+    disk_tuning: DiskTuning = DiskTuning()  # noqa: RUF009 - frozen
+    cdrom: Cd | None = None
+    leaving: tuple[str, ...] = ()
+    """Data volumes that an up takes away: noted until their files are gone, for it may be interrupted before."""
+    hand: Hand = Hand()  # noqa: RUF009 - frozen
+    """What a person plugged in, limited and grew since; the file says nothing of it."""
+
+    def limits(self, disk: str) -> IoLimits:
+        """The limits of the root disk or of a volume as they are: those set by hand, else the declared ones."""
+        tuning = next((volume.tuning for volume in self.volumes if volume.name == disk), self.disk_tuning)
+        return self.hand.find_limits(disk) or tuning.limits
 
     @property
     def address(self) -> str | None:
@@ -174,6 +188,29 @@ class Mark:
         if volume == self.disk_volume:
             return self.spec.pool
         return next((it.pool for it in self.spec.volumes if self.data_volume(it.name) == volume), names.DEFAULT_POOL)
+
+    @property
+    def leaving(self) -> tuple[str, ...]:
+        """Files of data volumes that the machine no longer has, and that are to go."""
+        return tuple(self.data_volume(volume) for volume in self.spec.leaving)
+
+    def file_of(self, disk: str) -> str:
+        """The file of the root disk (``disk``) or of a data volume."""
+        return self.disk_volume if disk == ROOT else self.data_volume(disk)
+
+    @property
+    def medium(self) -> tuple[str, str]:
+        """(file, format) of what lies in the CD drive; an empty file for nothing."""
+        hand, drive = self.spec.hand.medium, self.spec.cdrom
+        if hand is not None:
+            return hand.file, hand.format
+        return (names.image_name(drive.image), drive.format) if drive and drive.image else ("", "raw")
+
+    @property
+    def borrowed(self) -> tuple[str, ...]:
+        """Files that the machine uses and that do not go with it: what was plugged in by hand, the CD in its drive."""
+        files = [*(disk.file for disk in self.spec.hand.disks), self.medium[0]]
+        return tuple(file for file in files if file)
 
     def tap(self, nic: int) -> str:
         return names.make_tap(self.stack, self.machine, nic)

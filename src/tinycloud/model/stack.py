@@ -103,6 +103,7 @@ Access = Annotated[str, *_plain(_parse_access, _ACCESS_SCHEMA)]
 Word = Annotated[StrictStr, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,62}$")]
 
 Bus = Literal["virtio", "scsi", "sata", "ide", "usb"]
+Count = Annotated[StrictInt, Field(ge=0, le=10**9)]
 Level = Literal["started", "address", "ssh", "done"]
 
 
@@ -211,6 +212,51 @@ class Nic(Part):
     model: StrictStr = Field("virtio", pattern=r"^[a-z0-9_-]+$", description="the card that the guest sees: virtio, e1000e, rtl8139 …")
 
 
+class Limits(Part):
+    """The most a disk may do in a second: all together, or reads and writes apart."""
+
+    iops: Count = Field(0, description="reads and writes together; 0, the default of each: no limit")
+    read_iops: Count = Field(0, description="reads")
+    write_iops: Count = Field(0, description="writes")
+    bytes: Size = Field(Bytes(0), description="bytes read and written together")
+    read_bytes: Size = Field(Bytes(0), description="bytes read")
+    write_bytes: Size = Field(Bytes(0), description="bytes written")
+
+
+Serial = Annotated[
+    Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_.+-]{1,20}$")] | None,
+    Field(description="by which the guest finds it in /dev/disk/by-id; default: root, or the beginning of the volume's name"),
+]
+Cache = Annotated[
+    Literal["default", "none", "writeback", "writethrough", "directsync", "unsafe"],
+    Field(
+        description="default: the hypervisor's, writeback; none needs a file system with O_DIRECT; unsafe loses data when the host falls"
+    ),
+]
+Io = Annotated[Literal["default", "threads", "native", "io_uring"], Field(description="native needs cache none or directsync")]
+Discard = Annotated[StrictBool, Field(description="what the guest trims is given back to the host")]
+Zeroes = Annotated[Literal["off", "on", "unmap"], Field(description="zeros that the guest writes are stored as holes")]
+DiskLimits = Annotated[Limits, Field(description="the most it may do in a second; they change while the machine runs")]
+
+
+class DiskOptions(Part):
+    """How a disk is handed to the guest."""
+
+    serial: Serial = None
+    cache: Cache = "default"
+    io: Io = "default"
+    discard: Discard = True
+    detect_zeroes: Zeroes = "off"
+    limits: DiskLimits = Limits()
+
+
+class Cdrom(Part):
+    """A CD drive."""
+
+    image: StrictStr | None = Field(None, description="what lies in it: an image of the store; none: it is empty")
+    bus: Literal["sata", "scsi", "ide", "usb"] = Field("sata", description="how the guest sees it; scsi for kernels without sata")
+
+
 class Volume(Part):
     """A data disk with a life of its own, one for each machine of the group."""
 
@@ -220,6 +266,13 @@ class Volume(Part):
     bus: Bus = Field("virtio", description="how the guest sees it")
     encrypt: StrictBool = Field(False, description="its file is LUKS inside; it cannot be changed once the volume is there")
     pool: Name | None = Field(None, description="where the host keeps it; default: the pool of the group")
+    readonly: StrictBool = Field(False, description="the guest cannot write to it")
+    serial: Serial = None
+    cache: Cache = "default"
+    io: Io = "default"
+    discard: Discard = True
+    detect_zeroes: Zeroes = "off"
+    limits: DiskLimits = Limits()
 
 
 class User(Part):
@@ -305,6 +358,10 @@ class Group(Part):
     disk_encrypt: StrictBool = Field(False, description="what the machine writes to its root disk is LUKS; the image below it is not")
     pool: Name | None = Field(
         None, description='where the host keeps the root disk, and volumes that name no pool of their own; default: the pool "default"'
+    )
+    disk_options: DiskOptions = Field(DiskOptions(), description="how the root disk is handed to the guest")
+    cdrom: Annotated[Cdrom, BeforeValidator(_wrap("image", str), json_schema_input_type=str | Cdrom)] | None = Field(
+        None, description="a CD drive: the image in it, or more about it; {} is an empty one"
     )
     networks: tuple[Annotated[Nic, BeforeValidator(_wrap("network", str), json_schema_input_type=str | Nic)], ...] = Field(
         (), description="a NIC in each, in this order"

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from tinycloud.errors import NotFound, NotYet, Refused, make_did_you_mean
 from tinycloud.model import names
+from tinycloud.model.disk import Cd, DiskTuning, IoLimits
 from tinycloud.model.machine import CpuSpec, MachineSpec, Mark, NicSpec, VolumeSpec, make_digest
 from tinycloud.model.plan import NetworkWanted, Wanted
 from tinycloud.model.units import Bytes
 from tinycloud.model.world import World
 from tinycloud.plan.address import AddressBook, assign_mac
 from tinycloud.plan.clash import check_domains, check_networks
+from tinycloud.plan.hand import carry_hand, list_leaving
 from tinycloud.plan.place import Need, Rooms, choose_hypervisor
 from tinycloud.plan.pools import Book, DiskWish, check_pools
 from tinycloud.plan.preparing import check_way, find_way, make_guest_digest
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from ipaddress import IPv4Network
 
-    from tinycloud.model.stack import Group, Stack
+    from tinycloud.model.stack import DiskOptions, Group, Stack, Volume
     from tinycloud.model.world import Host, Image, Machine
     from tinycloud.source import Loaded
 
@@ -123,11 +125,13 @@ class Designer:
         return [self._draft(name, group, index, image, rooms) for index in range(1, group.count + 1)]
 
     def _get_image(self, name: str, group: Group) -> Image | None:
-        if group.image is None:
-            return None
-        use = self.stack.images.get(group.image)
-        source = use.source if use else group.image
-        image = self.world.find_image(self.loaded.images.get(group.image, source))
+        return self._find_image(name, group.image) if group.image else None
+
+    def _find_image(self, name: str, label: str) -> Image:
+        """The image that ``label`` means in this stack: one of ``images:``, or of the store."""
+        use = self.stack.images.get(label)
+        source = use.source if use else label
+        image = self.world.find_image(self.loaded.images.get(label, source))
         if image is None:
             there = sorted({label for image in self.world.images for label in image.names})
             raise NotFound(
@@ -152,7 +156,7 @@ class Designer:
     def _spec(self, name: str, group: Group, machine: str, image: Image | None, host: Host, present: Machine | None) -> MachineSpec:
         old = present.mark.spec if present else None
         pool = group.pool or names.DEFAULT_POOL
-        return MachineSpec(
+        spec = MachineSpec(
             image=image.sha if image else None,
             image_name=group.image or "",
             memory=group.memory,
@@ -163,7 +167,12 @@ class Designer:
             disk_bus=group.disk_bus,
             disk_encrypt=group.disk_encrypt,
             nics=tuple(self._nics(group, machine, old)),
-            volumes=tuple(VolumeSpec(v.name, v.size, v.keep, v.bus, v.encrypt, v.pool or pool) for v in group.volumes),
+            disk_tuning=make_tuning(group.disk_options),
+            cdrom=self._drive(name, group),
+            volumes=tuple(
+                VolumeSpec(v.name, v.size, v.keep, v.bus, v.encrypt, v.pool or pool, readonly=v.readonly, tuning=make_tuning(v))
+                for v in group.volumes
+            ),
             boot=group.boot,
             firmware=group.firmware,
             graphics=group.graphics,
@@ -177,6 +186,14 @@ class Designer:
             disk_generation=old.disk_generation if old else 1,
             pool=pool,
         )
+        there = (name for name in list_leaving(old, spec) if names.data_name(self.stack.stack, machine, name) in self.world.volume_by_name)
+        return replace(carry_hand(f"{self.stack.stack}/{machine}", old, spec), leaving=tuple(there))
+
+    def _drive(self, name: str, group: Group) -> Cd | None:
+        if group.cdrom is None:
+            return None
+        image = self._find_image(name, group.cdrom.image) if group.cdrom.image else None
+        return Cd(image.sha, group.cdrom.image or "", image.format, group.cdrom.bus) if image else Cd(bus=group.cdrom.bus)
 
     def _wishes(self, name: str, group: Group, machine: str, image: Image | None) -> tuple[DiskWish, ...]:
         """The disks of a new machine that are not in the main pool: what its host has to have room for."""
@@ -234,6 +251,12 @@ class Designer:
             return ""
         text = self.loaded.templates.get(group.template or "", "")
         return make_digest([text, canonical(group.values), canonical(group.xml)])[:24]
+
+
+def make_tuning(options: DiskOptions | Volume) -> DiskTuning:
+    """What the file says about how a disk is handed to the guest; what has its default is left empty."""
+    words = {key: "" if (word := getattr(options, key)) in ("default", "off") else word for key in ("cache", "io", "detect_zeroes")}
+    return DiskTuning(serial=options.serial or "", discard=options.discard, limits=IoLimits(**options.limits.model_dump()), **words)
 
 
 def _reserve(mark: Mark) -> Iterator[tuple[str, tuple[str, str, str]]]:

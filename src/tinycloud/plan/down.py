@@ -31,7 +31,7 @@ def plan_down(stack: str, world: World, declared: Stack | None = None, *, volume
     for network in world.stack_networks(stack):
         steps.remove_network(stack, network.name, network.host, off)
         changes.append(describe_network(network))
-    theirs = {volume for machine in machines for volume in machine.mark.volumes}
+    theirs = {volume for machine in machines for volume in (*machine.mark.volumes, *machine.mark.leaving)}
     changes += _remove_others(stack, world, steps, theirs, lambda name: not name.is_data or volumes or _is_disposable(name, declared))
     hosts = {step.host for step in steps.steps if step.kind != "gate"}
     return Plan(stack, "down", tuple(changes), steps.finish(), hosts=tuple(sorted(hosts)), parent=fingerprint(world, stack))

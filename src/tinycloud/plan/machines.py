@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tinycloud.errors import Refused
 from tinycloud.model import names
+from tinycloud.model.disk import ROOT
 from tinycloud.model.machine import LEVELS
 from tinycloud.model.names import DEFAULT_POOL
 from tinycloud.model.plan import Act, Price
@@ -39,6 +40,15 @@ def plan_machine(draft: Draft, wanted: Wanted) -> None:
     else:
         wanted = draft.final[wanted.mark.ref] = _with_places(draft, replace(wanted, mark=present.mark))
         _wake(draft, wanted, present)
+        _leave_data(draft, present)
+
+
+def _leave_data(draft: Draft, present: Machine) -> None:
+    """Data volumes that an earlier up took from the machine, and whose files it did not get to."""
+    for file in present.mark.leaving:
+        if (volume := draft.world.volume_by_name.get(file)) and file not in present.mark.volumes:
+            draft.steps.remove_volume(present.host, file, present.mark.machine, ADDED, pool=volume.pool)
+            draft.say(Act.REMOVE, "volume", f"{present.mark.machine}/{file}", f"left over, {volume.allocation}", Price.REMOVE)
 
 
 def describe(mark: Mark) -> str:
@@ -166,14 +176,27 @@ def _change_live(draft: Draft, wanted: Wanted, present: Machine) -> None:
     before = {volume.name for volume in old.spec.volumes}
     added = [mark.data_volume(volume.name) for volume in new.volumes if volume.name not in before]
     made = draft.steps.create_disks(wanted, added)
+    gone = [volume for volume in old.volumes if volume not in mark.volumes]
     changes = {
         "memory": [old.spec.memory, new.memory] if new.memory != old.spec.memory else None,
         "cpus": [old.spec.cpus.count, new.cpus.count] if new.cpus != old.spec.cpus else None,
         "grow": _grown(mark, old),
         "attach": added,
+        "detach": gone,
+        "limits": _limited(mark, old),
+        "medium": [list(old.medium), list(mark.medium)] if old.medium != mark.medium else None,
     }
     live = draft.steps.change_live(host, mark, changes, draft.steps.define(wanted, *made))
     draft.done(mark.group, _see_ready(draft, wanted, present, live) or live)
+    for volume in mark.leaving:
+        draft.steps.remove_volume(host, volume, mark.machine, ADDED)
+
+
+def _limited(mark: Mark, old: Mark) -> dict[str, list[dict[str, int]]]:
+    """File → limits as they are and as they should be, of disks that stay and whose limits change."""
+    stay = [ROOT, *(volume.name for volume in mark.spec.volumes if mark.data_volume(volume.name) in old.volumes)]
+    pairs = {mark.file_of(disk): (old.spec.limits(disk), mark.spec.limits(disk)) for disk in stay}
+    return {file: [was.settings, will.settings] for file, (was, will) in pairs.items() if was != will}
 
 
 def _see_ready(draft: Draft, wanted: Wanted, present: Machine, *after: str) -> str | None:
@@ -227,9 +250,10 @@ def _restart(draft: Draft, wanted: Wanted, present: Machine) -> None:
     draft.queues[mark.group] = ready
     draft.done(mark.group, ready)
     now = set(mark.volumes)
-    for volume in list_removable(old, volumes=False):
+    for volume in dict.fromkeys([*list_removable(old, volumes=False), *mark.leaving]):
         if volume not in now:
-            draft.steps.remove_volume(host, volume, mark.machine, ADDED, pool=old.pool_of(volume))
+            found = draft.world.volume_by_name.get(volume)
+            draft.steps.remove_volume(host, volume, mark.machine, ADDED, pool=found.pool if found else old.pool_of(volume))
 
 
 def _wake(draft: Draft, wanted: Wanted, present: Machine) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from tinycloud.model.names import DEFAULT_POOL
 from tinycloud.model.plan import Price
 from tinycloud.model.units import Duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tinycloud.model.disk import Cd, DiskTuning
     from tinycloud.model.machine import MachineSpec, NicSpec, VolumeSpec
 
 
@@ -114,13 +116,23 @@ def _volumes(old: MachineSpec, new: MachineSpec) -> Field:
 
 def _why_not_live(before: dict[str, VolumeSpec], after: dict[str, VolumeSpec]) -> str:
     """Why volumes cannot change while the machine runs; empty when they can. Their order counts from the next start on."""
-    gone = [name for name in before if name not in after]
-    if gone:
-        return f"volume {gone[0]} is unplugged"
-    rebussed = [name for name in before if before[name].bus != after[name].bus]
+    gone = [volume for name, volume in before.items() if name not in after]
+    if kept := [volume for volume in gone if volume.keep]:
+        return f"volume {kept[0].name} is unplugged, and what its guest has not written yet would be lost"
+    if fast := [volume for volume in gone if volume.bus not in _HOT_BUSES]:
+        return f"volume {fast[0].name} is unplugged from {fast[0].bus}"
+    if far := [volume for volume in gone if volume.pool != DEFAULT_POOL]:
+        return f"volume {far[0].name} is unplugged from pool {far[0].pool}"
+    stay = [name for name in before if name in after]
+    for name in stay:
+        if before[name].readonly != after[name].readonly:
+            return f"volume {name} is plugged in anew"
+        if reason := _why_not_tuned(before[name].tuning, after[name].tuning):
+            return f"volume {name}: {reason}"
+    rebussed = [name for name in stay if before[name].bus != after[name].bus]
     if rebussed:
         return f"volume {rebussed[0]} moves to another bus"
-    moved = [name for name in before if before[name].pool != after[name].pool]
+    moved = [name for name in stay if before[name].pool != after[name].pool]
     if moved:
         return f"volume {moved[0]} is made anew in another pool"
     cold = [volume for name, volume in after.items() if name not in before and volume.bus not in _HOT_BUSES]
@@ -135,8 +147,46 @@ def _volume(name: str, old: VolumeSpec | None, new: VolumeSpec | None) -> str:
     if old is None or new is None:
         fate = (" (its file stays)" if old.keep else " (with all that is on it)") if old else ""
         return f"volume {name} {old.size if old else 'none'} → {new.size if new else 'none'}{fate}"
-    pairs = (("", old.size, new.size), ("bus ", old.bus, new.bus), ("keep ", old.keep, new.keep), ("pool ", old.pool, new.pool))
-    return f"volume {name} " + ", ".join(f"{word}{_show(was)} → {_show(will)}" for word, was, will in pairs if was != will)
+    pairs = (
+        ("", old.size, new.size),
+        ("bus ", old.bus, new.bus),
+        ("keep ", old.keep, new.keep),
+        ("pool ", old.pool, new.pool),
+        ("readonly ", old.readonly, new.readonly),
+    )
+    texts = [f"{word}{_show(was)} → {_show(will)}" for word, was, will in pairs if was != will]
+    return f"volume {name} " + ", ".join([*texts, *_tunings(old.tuning, new.tuning)])
+
+
+def _tunings(old: DiskTuning, new: DiskTuning) -> list[str]:
+    """Differences of how a disk is handed to the guest, in words."""
+    differ = [item.name for item in fields(old) if getattr(old, item.name) != getattr(new, item.name)]
+    return [f"{name} {_show(getattr(old, name) or 'default')} → {_show(getattr(new, name) or 'default')}" for name in differ]
+
+
+def _why_not_tuned(old: DiskTuning, new: DiskTuning) -> str:
+    """Why it cannot change while the machine runs: all but the limits is told to the guest when the disk is plugged in."""
+    return "" if replace(old, limits=new.limits) == new else "all but its limits is fixed when it is plugged in"
+
+
+def _disk_tuning(old: MachineSpec, new: MachineSpec) -> Field:
+    reason = _why_not_tuned(old.disk_tuning, new.disk_tuning)
+    text = ", ".join(f"disk {words}" for words in _tunings(old.disk_tuning, new.disk_tuning))
+    return Field("disk_tuning", text, Price.RESTART if reason else Price.LIVE, reason)
+
+
+def _cdrom(old: MachineSpec, new: MachineSpec) -> Field:
+    was, will = old.cdrom, new.cdrom
+    text = f"cdrom {_cd(was)} → {_cd(will)}"
+    if was is None or will is None or was.bus != will.bus:
+        return Field("cdrom", text, Price.RESTART, "a drive is there from the start")
+    return Field("cdrom", text, Price.LIVE)
+
+
+def _cd(drive: Cd | None) -> str:
+    if drive is None:
+        return "none"
+    return f"{f'{drive.image_name} {drive.image[:7]}' if drive.image else 'empty'}{'' if drive.bus == 'sata' else f' on {drive.bus}'}"
 
 
 def _guest(old: MachineSpec, new: MachineSpec) -> Field:
@@ -183,5 +233,9 @@ _RULES: dict[str, Callable[[MachineSpec, MachineSpec], Field | None]] = {
     "needs": _plain("needs", "needs", Price.LIVE),
     "image_name": _silent,
     "disk_generation": _silent,
+    "disk_tuning": _disk_tuning,
+    "cdrom": _cdrom,
+    "hand": _silent,
+    "leaving": _silent,
 }
 """Every field of MachineSpec; a test checks that none is missing."""

@@ -198,4 +198,4 @@ def _with_needs_in(step: Step, ids: set[str]) -> Step:
 def list_removable(mark: Mark, *, volumes: bool) -> list[str]:
     """The volumes that go with a machine."""
     kept = {mark.data_volume(v.name) for v in mark.spec.volumes if v.keep and not volumes}
-    return [volume for volume in mark.volumes if volume not in kept]
+    return [volume for volume in dict.fromkeys([*mark.volumes, *mark.leaving]) if volume not in kept]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from tinycloud.model.disk import DRIVE
 from tinycloud.model.names import make_serial
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tinycloud.model.stack import Group
+    from tinycloud.model.stack import DiskOptions, Group, Volume
     from tinycloud.source.complaints import Complaint
     from tinycloud.source.load import KeyPath
 
@@ -26,7 +27,7 @@ class Complain(Protocol):
 
 
 def check_group(name: str, group: Group, complain: Complain) -> Iterator[Complaint]:
-    for part in (_sizes, _cpus, _boot, _volumes, _users, _patches):
+    for part in (_sizes, _cpus, _boot, _volumes, _disks, _users, _patches):
         yield from part(name, group, complain)
 
 
@@ -65,14 +66,15 @@ def _volumes(name: str, group: Group, complain: Complain) -> Iterator[Complaint]
     base: KeyPath = ("groups", name, "volumes")
     if len(group.volumes) > _MOST_VOLUMES:
         yield complain("wrong-value", f'group "{name}" has {len(group.volumes)} volumes, expected at most {_MOST_VOLUMES}', base)
-    if [group.disk_bus, *(volume.bus for volume in group.volumes)].count("ide") > _MOST_IDE:
+    drives = [group.cdrom.bus] if group.cdrom else []
+    if [group.disk_bus, *(volume.bus for volume in group.volumes), *drives].count("ide") > _MOST_IDE:
         yield complain("wrong-value", f'group "{name}" has more than {_MOST_IDE} disks on ide', base)
     seen: dict[str, str] = {}
     for n, volume in enumerate(group.volumes):
         path = (*base, n, "name")
         other = seen.get(make_serial(volume.name))
         seen[make_serial(volume.name)] = volume.name
-        if volume.name in ("root", "seed"):
+        if volume.name in ("root", "seed") or (volume.name == DRIVE and group.cdrom):
             yield complain("wrong-name", f'group "{name}" has a volume "{volume.name}", as its own disks are called', path)
         elif other == volume.name:
             yield complain("duplicate-name", f'group "{name}" has two volumes "{volume.name}"', path)
@@ -82,6 +84,38 @@ def _volumes(name: str, group: Group, complain: Complain) -> Iterator[Complaint]
         if volume.size < _LEAST:
             message = f'size of volume "{volume.name}" is {volume.size}, expected at least 1 MiB'
             yield complain("wrong-value", message, (*base, n, "size"))
+
+
+def _disks(name: str, group: Group, complain: Complain) -> Iterator[Complaint]:
+    """What libvirt or QEMU would refuse at the start, and serial numbers that two disks would have."""
+    base: KeyPath = ("groups", name)
+    places: list[tuple[KeyPath, str, DiskOptions | Volume]] = [((*base, "disk_options"), "root", group.disk_options)]
+    places += [((*base, "volumes", n), make_serial(volume.name), volume) for n, volume in enumerate(group.volumes)]
+    taken = {"seed": ("the seed", False), **({DRIVE: ("the CD drive", False)} if group.cdrom else {})}
+    for path, usual, disk in places:
+        serial, called = disk.serial or usual, "the root disk" if usual == "root" else f'volume "{usual}"'
+        other, is_told = taken.get(serial, ("", False))
+        if other and (disk.serial or is_told):  # two that have it from their names are told by _volumes
+            yield complain("duplicate-name", f'{called} of group "{name}" has the serial number {serial}, as has {other}', path)
+        taken[serial] = (called, bool(disk.serial))
+        yield from _options(name, disk, path, complain)
+    if "cdrom" in group.boot and not (group.cdrom or group.template or group.xml):
+        yield complain("missing-key", f'group "{name}" boots from cdrom and has none', (*base, "boot"), hint="cdrom: IMAGE")
+
+
+def _options(name: str, disk: DiskOptions | Volume, path: KeyPath, complain: Complain) -> Iterator[Complaint]:
+    if disk.io == "native" and disk.cache not in ("none", "directsync"):
+        message = f'io native of group "{name}" goes with cache none or directsync, found {disk.cache}'
+        yield complain("wrong-value", message, (*path, "io"))
+    if disk.detect_zeroes == "unmap" and not disk.discard:
+        yield complain("wrong-value", f'detect_zeroes unmap of group "{name}" goes with discard: true', (*path, "detect_zeroes"))
+    limits = disk.limits
+    for word in ("iops", "bytes"):
+        apart = [key for key in (f"read_{word}", f"write_{word}") if getattr(limits, key)]
+        if getattr(limits, word) and apart:
+            yield complain(
+                "wrong-value", f'limits of group "{name}" have {word} and {apart[0]}, expected one of them', (*path, "limits", word)
+            )
 
 
 def _users(name: str, group: Group, complain: Complain) -> Iterator[Complaint]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import string
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+from tinycloud.model.disk import DRIVE, ROOT, DiskTuning
 from tinycloud.model.names import make_network_name, make_secret_uuid, make_serial
 from tinycloud.model.secret import reveal
 from tinycloud.templates.objects import split_hosts
@@ -12,8 +14,9 @@ from tinycloud.templates.render import render, render_text
 from tinycloud.templates.xml import apply_patches, parse_xml, stamp, to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
+    from tinycloud.model.disk import Attached
     from tinycloud.model.machine import Mark
     from tinycloud.model.plan import Wanted
     from tinycloud.model.pool import Place
@@ -22,12 +25,18 @@ _CHIPSETS: Final = {"x86_64": "q35", "i686": "q35", "aarch64": "virt", "ppc64le"
 _LETTERS: Final = {"virtio": "vd", "scsi": "sd", "sata": "sd", "usb": "sd", "ide": "hd"}
 _SEED_LETTERS: Final = {"vd": "z", "sd": "f"}
 """The seed has a letter of its own, so that data volumes come and go without moving it; sdf is on the first SCSI or SATA controller."""
+_DRIVE_LETTERS: Final = {"sd": "e"}
+"""So has the CD drive."""
 _SCSI_UNITS: Final = 7
 """How many targets libvirt puts on one SCSI controller."""
 _CPU_MODELS: Final = {"kvm": "host-model", "qemu": "maximum"}
 
 SECRET_TYPES: Final = {"rbd": "ceph", "iscsi": "iscsi"}
 """What libvirt calls the secret of a protocol."""
+_SPARE_PORTS: Final = 8
+"""PCI Express ports for what is plugged into a running machine: without them libvirt leaves room for one device."""
+_OWN_PORTS: Final = 3
+"""Those of the serial bus for channels, the balloon and the random number generator."""
 
 LOGS = "/var/log/libvirt/qemu"
 
@@ -69,8 +78,11 @@ def make_machine(mark: Mark, arch: str, pool_path: str, places: Mapping[str, Pla
     disks = _make_disks(mark, pool_path, places)
     order = _boot_order(mark)
     for disk in disks:
-        disk["boot"] = order.get("disk") if disk["serial"] == "root" else None
+        disk["boot"] = order.get({"root": "disk", "drive": "cdrom"}.get(disk["role"], ""))
     buses = {disk["bus"] for disk in disks}
+    chipset = "pc" if "ide" in buses and arch == "x86_64" else _CHIPSETS.get(arch, "virt")
+    scsi_controllers = count_scsi_controllers(disks)
+    on_pci = [disk for disk in disks if disk["bus"] == "virtio"]
     return {
         "name": mark.domain,
         "uuid": mark.uuid,
@@ -86,7 +98,7 @@ def make_machine(mark: Mark, arch: str, pool_path: str, places: Mapping[str, Pla
         "cores": cores,
         "threads": threads,
         "cpu_model": spec.cpus.model or _CPU_MODELS[spec.hypervisor],
-        "chipset": "pc" if "ide" in buses and arch == "x86_64" else _CHIPSETS.get(arch, "virt"),
+        "chipset": chipset,
         "hypervisor": spec.hypervisor,
         "firmware": spec.firmware,
         "boot": list(spec.boot),
@@ -94,7 +106,8 @@ def make_machine(mark: Mark, arch: str, pool_path: str, places: Mapping[str, Pla
         "serial": spec.serial,
         "serial_log": serial_log(mark.domain),
         "usb": "usb" in buses,
-        "scsi_controllers": max((_scsi_controller(disk["target"]) + 1 for disk in disks if disk["bus"] == "scsi"), default=0),
+        "scsi_controllers": scsi_controllers,
+        "pci_ports": len(spec.nics) + len(on_pci) + scsi_controllers + _OWN_PORTS + _SPARE_PORTS if chipset in ("q35", "virt") else 0,
         "disks": disks,
         "nics": _make_nics(mark, order),
     }
@@ -105,38 +118,51 @@ def _boot_order(mark: Mark) -> dict[str, int]:
 
 
 def _make_disks(mark: Mark, pool_path: str, places: Mapping[str, Place]) -> list[dict[str, Any]]:
-    spec = mark.spec
-    root = {"volume": mark.disk_volume, "bus": spec.disk_bus, "serial": "root"}
-    data = [{"volume": mark.data_volume(v.name), "bus": v.bus, "serial": make_serial(v.name)} for v in spec.volumes]
-    seed = [{"volume": mark.seed_volume, "bus": spec.disk_bus, "serial": "seed"}] if mark.seed_volume else []
-    letters = {prefix: iter(string.ascii_lowercase.replace(_SEED_LETTERS.get(prefix, " "), "")) for prefix in _LETTERS.values()}
-    out = []
-    encrypted = mark.encrypted
-    for disk in [root, *data, *seed]:
-        is_seed = disk["serial"] == "seed"
-        bus = str(disk["bus"])
-        prefix = _LETTERS[bus]
-        letter = _SEED_LETTERS[prefix] if is_seed and prefix in _SEED_LETTERS else next(letters[prefix])
+    """Root disk, data volumes, CD drive, seed, and what was plugged in by hand, each with a target."""
+    disks = [*_list_own(mark), *map(_plugged, mark.spec.hand.disks)]
+    fixed = [_DRIVE_LETTERS] * (mark.spec.cdrom is not None) + [_SEED_LETTERS]
+    letters = {
+        prefix: iter([letter for letter in string.ascii_lowercase if all(letter != it.get(prefix) for it in fixed)])
+        for prefix in _LETTERS.values()
+    }
+    for disk in disks:
+        prefix = _LETTERS[disk["bus"]]
+        own = {"seed": _SEED_LETTERS, "drive": _DRIVE_LETTERS}.get(disk["role"], {}).get(prefix)
+        disk["target"] = prefix + (own or next(letters[prefix]))
+        disk["encryption"] = disk["encryption"] or (make_secret_uuid(disk["volume"]) if disk["volume"] in mark.encrypted else None)
+        _put_source(disk, pool_path, places.get(disk["volume"], disk["place"]))
+    return disks
+
+
+def _list_own(mark: Mark) -> list[dict[str, Any]]:
+    spec, drive, (medium, format) = mark.spec, mark.spec.cdrom, mark.medium
+    tuning = replace(spec.disk_tuning, serial=spec.disk_tuning.serial or "root", limits=spec.limits(ROOT))
+    out = [_make_disk("root", mark.disk_volume, spec.disk_bus, tuning, format="qcow2")]
+    for volume in spec.volumes:
+        serial = volume.tuning.serial or make_serial(volume.name)
+        tuning = replace(volume.tuning, serial=serial, limits=spec.limits(volume.name))
+        file = mark.data_volume(volume.name)
+        out.append(_make_disk("data", file, volume.bus, tuning, format="qcow2", readonly=volume.readonly))
+    if drive:
+        out.append(_make_disk("drive", medium, drive.bus, DiskTuning(serial=DRIVE), format=format, device="cdrom"))
+    if mark.seed_volume:
+        device = "disk" if spec.disk_bus == "virtio" else "cdrom"
         out.append(
-            {
-                **disk,
-                **_make_source(f"{pool_path}/{disk['volume']}", places.get(str(disk["volume"]))),
-                **({"format": "raw"} if is_seed else {}),
-                "device": "cdrom" if is_seed and bus != "virtio" else "disk",
-                "readonly": is_seed,
-                "target": prefix + letter,
-                "encryption": make_secret_uuid(str(disk["volume"])) if disk["volume"] in encrypted else None,
-            }
+            _make_disk("seed", mark.seed_volume, spec.disk_bus, DiskTuning(serial="seed"), format="raw", device=device, readonly=True)
         )
     return out
 
 
+def _put_source(disk: dict[str, Any], pool_path: str, place: Place | None) -> None:
+    """Say where a disk's bytes are: a file of the main pool, a place elsewhere, or nowhere, in a drive without a medium."""
+    source = _make_source(f"{pool_path}/{disk['volume']}" if disk["volume"] else "", place)
+    disk |= {**source, "format": place.format if place else disk["format"]}
+
+
 def _make_source(file: str, place: Place | None) -> dict[str, Any]:
-    """Where a disk's bytes are: a file of the main pool, or a place elsewhere."""
     kind, path = (place.type, place.path) if place else ("file", file)
     return {
         "type": kind,
-        "format": place.format if place else "qcow2",
         "file": path if kind == "file" else "",
         "dev": path if kind == "block" else "",
         "name": path if kind == "network" else "",
@@ -150,8 +176,57 @@ def _make_source(file: str, place: Place | None) -> dict[str, Any]:
     }
 
 
-def _scsi_controller(target: str) -> int:
-    return string.ascii_lowercase.index(target[-1]) // _SCSI_UNITS
+def _plugged(disk: Attached) -> dict[str, Any]:
+    tuning = replace(disk.tuning, serial=disk.tuning.serial or make_serial(disk.name))
+    made = _make_disk("plugged", disk.file, disk.bus, tuning, format=disk.format, device=disk.device, readonly=disk.readonly)
+    return {**made, "place": disk.place, "shared": disk.shared, "encryption": make_secret_uuid(disk.file) if disk.encrypted else None}
+
+
+def _make_disk(
+    role: str, volume: str, bus: str, tuning: DiskTuning, *, format: str, device: str = "disk", readonly: bool = False
+) -> dict[str, Any]:
+    readonly = readonly or device == "cdrom"
+    return {
+        "role": role,
+        "volume": volume,
+        "place": None,
+        "bus": bus,
+        "format": format,
+        "device": device,
+        "readonly": readonly,
+        "shared": False,
+        "encryption": None,
+        "serial": tuning.serial,
+        "cache": tuning.cache,
+        "io": tuning.io,
+        "discard": "" if readonly else "unmap" if tuning.discard else "ignore",
+        "detect_zeroes": tuning.detect_zeroes,
+        "limits": {word: value for word, value in tuning.limits.settings.items() if value},
+        "boot": None,
+    }
+
+
+def make_plugged(disk: Attached, pool_path: str, target: str) -> dict[str, Any]:
+    """What a template is told of a disk that is plugged in by hand, at ``target``."""
+    made = {**_plugged(disk), "target": target}
+    _put_source(made, pool_path, disk.place)
+    return made
+
+
+def make_target(bus: str, taken: set[str]) -> str:
+    """The first free target for a disk on ``bus``; a machine keeps those that it has."""
+    return next(name for letter in string.ascii_lowercase if (name := _LETTERS[bus] + letter) not in taken)
+
+
+def count_scsi_controllers(disks: Iterable[Mapping[str, Any]]) -> int:
+    """How many controllers the SCSI disks among these need; which one a disk is on follows from the letter of its target."""
+    letters = [string.ascii_lowercase.index(disk["target"][-1]) for disk in disks if disk["bus"] == "scsi"]
+    return max((letter // _SCSI_UNITS + 1 for letter in letters), default=0)
+
+
+def render_scsi_controller(index: int) -> str:
+    """The XML of one controller, as plugged into a running machine."""
+    return f"<controller type='scsi' index='{index}' model='virtio-scsi'/>"
 
 
 def _make_nics(mark: Mark, order: dict[str, int]) -> list[dict[str, Any]]:

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lxml import etree
 
+from tinycloud.drivers.devices import find_disk, put_medium, target_of
 from tinycloud.drivers.libvirt.errors import NO_DOMAIN, OPERATION_INVALID
-from tinycloud.drivers.records import DomainRecord, NicCounters
+from tinycloud.drivers.records import BlockRecord, DomainRecord, NicCounters
 from tinycloud.errors import Clash, LibvirtFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from tinycloud.drivers.fake.files import Documents
     from tinycloud.drivers.fake.networks import FakeNetworks
     from tinycloud.drivers.fake.volumes import FakeVolumes
+    from tinycloud.drivers.records import VolumeRecord
     from tinycloud.model.machine import Lease
 
 _RUNS = ("running", "paused")
@@ -24,6 +26,7 @@ _INVALID: Final = 8  # VIR_ERR_INVALID_ARG
 _XML: Final = 27  # VIR_ERR_XML_ERROR
 _NO_FILE: Final = 38  # VIR_ERR_SYSTEM_ERROR
 _NO_DEVICE: Final = 99  # VIR_ERR_DEVICE_MISSING
+_UNSUPPORTED: Final = 84  # VIR_ERR_OPERATION_UNSUPPORTED
 
 
 class FakeDomains:
@@ -163,26 +166,82 @@ class FakeDomains:
         vcpu.set("current", str(count))
         self._put_live(name, root)
 
-    def attach(self, name: str, device: str) -> None:
-        root, disk = self._get_live(name), parse(device)
-        self._must_have(_file_of(disk), f"cannot attach a device to {name}")
-        if _find_disk(root, _target_of(disk)) is not None:
-            raise LibvirtFailed(f"domain {name} has a disk {_target_of(disk)} already", number=_XML)
-        root.find("devices").append(disk)
-        self._put_live(name, root)
+    def attach(self, name: str, device: str, *, live: bool = True, config: bool = False) -> None:
+        for key in self._where(name, live=live, config=config):
+            root, disk = parse(self._get(name)[key]), parse(device)
+            if disk.tag == "disk":
+                self._must_take(name, root, disk, live=key == "live")
+            _insert(root.find("devices"), disk)
+            self._put(name, key, root)
 
-    def detach(self, name: str, device: str) -> None:
+    def _must_take(self, name: str, root: Any, disk: Any, *, live: bool) -> None:
+        """What libvirt asks of a disk before it is plugged in."""
+        bus = str(disk.find("target").get("bus"))
+        if live:
+            self._must_have(_file_of(disk), f"cannot attach a device to {name}")
+        if live and bus in ("sata", "ide"):
+            raise LibvirtFailed(f"cannot attach a device to {name}", number=_UNSUPPORTED, facts=[f"disk bus '{bus}' cannot be hotplugged."])
+        if find_disk(root, target_of(disk)) is not None:
+            raise LibvirtFailed(f"domain {name} has a disk {target_of(disk)} already", number=_XML)
+
+    def detach(self, name: str, device: str, *, live: bool = True, config: bool = False) -> None:
         """A guest that lets go at once."""
-        root = self._get_live(name)
-        target = _target_of(parse(device))
-        disk = _find_disk(root, target)
-        if disk is None:
-            raise LibvirtFailed(f"domain {name} has no disk {target}", number=_NO_DEVICE)
-        disk.getparent().remove(disk)
-        self._put_live(name, root)
+        for key in self._where(name, live=live, config=config):
+            root, target = etree.fromstring(self._get(name)[key]), target_of(parse(device))
+            disk = find_disk(root, target)
+            if disk is None:
+                raise LibvirtFailed(f"domain {name} has no disk {target}", number=_NO_DEVICE if key == "live" else _INVALID)
+            disk.getparent().remove(disk)
+            self._put(name, key, root)
+
+    def _where(self, name: str, *, live: bool, config: bool) -> list[str]:
+        """The documents that a change is for. One of a running domain needs one that runs."""
+        self._get(name)
+        if live:
+            self._must_run(name)
+        return [*(["live"] if live else []), *(["xml"] if config else [])]
+
+    def _put(self, name: str, key: str, root: Any) -> None:
+        self._change(name, **{key: etree.tostring(root, encoding="unicode")})
+
+    def set_medium(self, name: str, target: str, medium: tuple[str, str] | None, *, live: bool = True, force: bool = False) -> None:
+        for key in self._where(name, live=live, config=not live):
+            root = etree.fromstring(self._get(name)[key])
+            drive = find_disk(root, target)
+            if drive is None or drive.get("device") != "cdrom":
+                raise LibvirtFailed(f"domain {name} has no drive {target}", number=_INVALID)
+            if medium:
+                self._must_have(medium[0], f"cannot change the medium in {target} of {name}")
+            put_medium(drive, medium)
+            self._put(name, key, root)
+
+    def set_io_limits(self, name: str, target: str, limits: Mapping[str, int], *, live: bool = True) -> None:
+        for key in self._where(name, live=live, config=not live):
+            root = etree.fromstring(self._get(name)[key])
+            disk = find_disk(root, target)
+            if disk is None:
+                raise LibvirtFailed(f"domain {name} has no disk {target}", number=_INVALID)
+            for old in disk.findall("iotune"):
+                disk.remove(old)
+            if any(limits.values()):
+                tune = etree.Element("iotune")
+                disk.insert(next((at for at, item in enumerate(disk) if item.tag == "serial"), len(disk)), tune)
+                for word, value in limits.items():
+                    if value:
+                        etree.SubElement(tune, word).text = str(value)
+            self._put(name, key, root)
+
+    def list_blocks(self, name: str) -> list[BlockRecord]:
+        disks = etree.fromstring(self.get_xml(name)).findall("devices/disk")
+        found = [(target_of(disk), self._find_file(_file_of(disk))) for disk in disks if _file_of(disk)]
+        return [BlockRecord(target, record.capacity, record.allocation) for target, record in found if record]
+
+    def _find_file(self, path: str) -> VolumeRecord | None:
+        folder, _, name = path.rpartition("/")
+        return next((record for volumes in self._list_volumes() if volumes.is_at(folder) and (record := volumes.find(name))), None)
 
     def resize_disk(self, name: str, target: str, size: int) -> None:
-        disk = _find_disk(self._get_live(name), target)
+        disk = find_disk(self._get_live(name), target)
         if disk is None:
             raise LibvirtFailed(f"domain {name} has no disk {target}", number=_INVALID)
         file = _file_of(disk)
@@ -235,13 +294,16 @@ def _with_metadata(xml: str, element: str, uri: str) -> str:
     return str(etree.tostring(root, encoding="unicode"))
 
 
-def _find_disk(root: Any, target: str) -> Any:
-    return next((disk for disk in root.findall("devices/disk") if _target_of(disk) == target), None)
-
-
-def _target_of(disk: Any) -> str:
-    target = disk.find("target")
-    return str(target.get("dev")) if target is not None else ""
+def _insert(devices: Any, device: Any) -> None:
+    """Disks of a bus stand in the order of their targets, as libvirt has them."""
+    later = (
+        item for item in devices.findall("disk") if target_of(item)[:2] == target_of(device)[:2] and target_of(item) > target_of(device)
+    )
+    after = next(later, None) if device.tag == "disk" else None
+    if after is None:
+        devices.append(device)
+    else:
+        after.addprevious(device)
 
 
 def _file_of(disk: Any) -> str:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lxml import etree
 
+from tinycloud.drivers.devices import find_disk, put_medium
 from tinycloud.drivers.libvirt.errors import NO_DOMAIN, OPERATION_INVALID, guarded
-from tinycloud.drivers.records import DomainRecord, NicCounters
+from tinycloud.drivers.records import BlockRecord, DomainRecord, NicCounters
 from tinycloud.errors import LibvirtFailed
 from tinycloud.model.machine import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from tinycloud.drivers.shell import Shell
 
@@ -36,6 +37,14 @@ _SECURE, _INACTIVE = 1, 2  # with passwords, or defining it again would lose the
 _METADATA_ELEMENT: Final = 2
 _UNDEFINE: Final = 1 | 2 | 4 | 16  # managed save, snapshots' and NVRAM's files, checkpoints' metadata
 _SOURCES: Final = {"lease": 0, "agent": 1}
+
+
+_FORCE: Final = 4
+_INVALID: Final = 8  # VIR_ERR_INVALID_ARG
+
+
+def _where(*, live: bool, config: bool) -> int:
+    return (_LIVE if live else 0) | (_CONFIG if config else 0)
 
 
 class Domains:
@@ -175,15 +184,51 @@ class Domains:
         with guarded(f"set the cpus of {name}"):
             self._get(name).setVcpusFlags(count, _LIVE)
 
-    def attach(self, name: str, device: str) -> None:
-        """Plug a device into a running domain."""
+    def attach(self, name: str, device: str, *, live: bool = True, config: bool = False) -> None:
+        """Plug a device into a running domain, into its definition, or both."""
         with guarded(f"attach a device to {name}"):
-            self._get(name).attachDeviceFlags(device, _LIVE)
+            self._get(name).attachDeviceFlags(device, _where(live=live, config=config))
 
-    def detach(self, name: str, device: str) -> None:
-        """Ask a running domain to let a device go; returns before the guest has."""
+    def detach(self, name: str, device: str, *, live: bool = True, config: bool = False) -> None:
+        """Ask a running domain to let a device go, take it out of its definition, or both; returns before the guest has."""
         with guarded(f"detach a device from {name}"):
-            self._get(name).detachDeviceFlags(device, _LIVE)
+            self._get(name).detachDeviceFlags(device, _where(live=live, config=config))
+
+    def set_medium(self, name: str, target: str, medium: tuple[str, str] | None, *, live: bool = True, force: bool = False) -> None:
+        """Put a medium, (file, format), into a drive of the running domain (``live``) or of its definition; None takes it out.
+
+        A tray that the guest has locked is opened with ``force`` only.
+        """
+        disk = find_disk(etree.fromstring(self.get_xml(name, inactive=not live)), target)
+        if disk is None:
+            raise LibvirtFailed(f"domain {name} has no drive {target}", number=_INVALID)
+        put_medium(disk, medium)
+        flags = _where(live=live, config=not live) | (_FORCE if force else 0)
+        with guarded(f"change the medium in {target} of {name}"):
+            self._get(name).updateDeviceFlags(str(etree.tostring(disk, encoding="unicode")), flags)
+
+    def set_io_limits(self, name: str, target: str, limits: Mapping[str, int], *, live: bool = True) -> None:
+        """Limit what a disk of the running domain (``live``) or of its definition may do; the words are those of ``iotune``, 0 is none."""
+        with guarded(f"limit disk {target} of {name}"):
+            self._get(name).setBlockIoTune(target, dict(limits), _where(live=live, config=not live))
+
+    def list_blocks(self, name: str) -> list[BlockRecord]:
+        """Sizes of the disks of a domain, running or not; drives without a medium, and disks whose file is gone, are left out."""
+        out = []
+        for disk in etree.fromstring(self.get_xml(name)).findall("devices/disk"):
+            target = disk.find("target")
+            if target is not None and disk.find("source") is not None and (record := self._block(name, target.get("dev", ""))):
+                out.append(record)
+        return out
+
+    def _block(self, name: str, target: str) -> BlockRecord | None:
+        domain = self._get(name)
+        try:
+            with guarded(f"read disk {target} of {name}"):
+                capacity, _written, physical = domain.blockInfo(target)
+                return BlockRecord(target, capacity, physical)
+        except LibvirtFailed:
+            return None
 
     def resize_disk(self, name: str, target: str, size: int) -> None:
         """Tell a running domain that a disk has grown to ``size`` bytes, growing the file with it."""

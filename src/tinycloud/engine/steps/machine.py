@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import string
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lxml import etree
@@ -13,17 +11,16 @@ from lxml import etree
 from tinycloud.engine.passphrase import ensure_passphrase, make_passphrase
 from tinycloud.engine.ready import Waiting
 from tinycloud.engine.steps.action import Action, Before
+from tinycloud.engine.steps.plugged import change_medium, detach_disk, find_disks, find_free_target, find_key, plug_in, set_limits
 from tinycloud.engine.steps.raw import grow_live
 from tinycloud.engine.steps.volume import pool_path
-from tinycloud.errors import Clash, Failed, Missing
+from tinycloud.errors import Clash, Missing
 from tinycloud.model.machine import Live
 from tinycloud.model.names import NAMESPACE, make_machine_uuid
-from tinycloud.templates.domain import make_machine, render_disk, render_domain, serial_log
+from tinycloud.templates.domain import make_machine, render_domain, serial_log
 from tinycloud.templates.xml import LIVE_NAMESPACE, bare, make_live, make_mark, read_live, read_mark
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tinycloud.drivers.host import Host
     from tinycloud.engine.run import Run
     from tinycloud.model.plan import Step
@@ -200,14 +197,20 @@ class Resume(Action):
 
 
 class ChangeLive(Action):
-    """Memory, cpus, disk sizes and new volumes of a running machine. Its definition has them already (machine.define)."""
+    """Memory, cpus, disks, their sizes and limits, and the CD of a running machine. Its definition has them already (machine.define)."""
 
     def look(self, run: Run, step: Step) -> Before:
         record = run.host(step).domains.find(step.args["domain"])
         root = etree.fromstring(record.xml) if record else None
         mark = root.find(f"metadata/{{{NAMESPACE}}}machine") if root is not None else None
         keys = {volume: find_key(disk) for volume, disk in _make_disks(run, step).items()}
-        return {"mark": bare(mark) if mark is not None else None, "keys": {volume: keys[volume] for volume in step.args["attach"]}}
+        folder = pool_path(run.host(step))
+        present = find_disks(run.host(step), step.args["domain"]) if root is not None else {}
+        return {
+            "mark": bare(mark) if mark is not None else None,
+            "keys": {volume: keys[volume] for volume in [*step.args["attach"], *step.args["limits"]]},
+            "detached": {key: present[key].xml for volume in step.args["detach"] if (key := f"{folder}/{volume}") in present},
+        }
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         host, args, wanted = run.host(step), step.args, run.machine(step)
@@ -223,7 +226,13 @@ class ChangeLive(Action):
             disk, present = declared[volume], find_disks(host, domain)
             if find_key(disk) not in present:
                 free = find_free_target(disk["target"], {item.target for item in present.values()})
-                host.domains.attach(domain, render_disk({**disk, "target": free}))
+                plug_in(host, domain, {**disk, "target": free})
+        for volume in args["detach"]:
+            detach_disk(host, domain, f"{pool_path(host)}/{volume}", f"volume {volume}")
+        for volume, (_, limits) in args["limits"].items():
+            set_limits(host, domain, find_key(declared[volume]), limits)
+        if args["medium"]:
+            change_medium(host, domain, args["medium"][1])
         host.domains.set_autostart(domain, on=wanted.mark.spec.autostart)
         host.domains.set_metadata(domain, bare(make_mark(wanted.mark)), NAMESPACE, live=True, config=True)
 
@@ -234,23 +243,20 @@ class ChangeLive(Action):
             return
         if args["memory"]:
             host.domains.set_memory(domain, args["memory"][0] // 1024)
+        folder, keys = pool_path(host), before.get("keys", {})
         for volume in args["attach"]:
-            self._detach(host, domain, volume, before.get("keys", {}).get(volume, f"{pool_path(host)}/{volume}"))
+            detach_disk(host, domain, keys.get(volume, f"{folder}/{volume}"), f"volume {volume}")
+        for key, xml in before.get("detached", {}).items():
+            if key not in find_disks(host, domain):
+                host.domains.attach(domain, xml)
+        for volume, (limits, _) in args.get("limits", {}).items():
+            set_limits(host, domain, keys.get(volume, f"{folder}/{volume}"), limits)
+        if args.get("medium"):
+            change_medium(host, domain, args["medium"][0])
         if args["cpus"]:
             host.domains.set_cpus(domain, args["cpus"][0])
         if before["mark"]:
             host.domains.set_metadata(domain, before["mark"], NAMESPACE, live=True, config=False)
-
-    def _detach(self, host: Host, domain: str, volume: str, key: str, limit: float = 20.0) -> None:
-        """The guest has to let a disk go; its file must not be removed before."""
-        if (disk := find_disks(host, domain).get(key)) is None:
-            return
-        host.domains.detach(domain, disk.xml)
-        end = time.monotonic() + limit
-        while key in find_disks(host, domain):
-            if time.monotonic() > end:
-                raise Failed(f"{domain} does not let volume {volume} go", hint=f"tinycloud stop {domain}")
-            time.sleep(0.2)
 
 
 def _make_disks(run: Run, step: Step) -> dict[str, dict[str, Any]]:
@@ -258,31 +264,3 @@ def _make_disks(run: Run, step: Step) -> dict[str, dict[str, Any]]:
     host, wanted = run.host(step), run.machine(step)
     made = make_machine(wanted.mark, host.read_facts().arch, pool_path(host), wanted.places)
     return {disk["volume"]: disk for disk in made["disks"]}
-
-
-@dataclass(frozen=True, slots=True)
-class PluggedDisk:
-    """A disk of a running machine: where it is plugged in, and its XML."""
-
-    target: str
-    xml: str
-
-
-def find_key(disk: Mapping[str, Any]) -> str:
-    """Tells disks apart by where their bytes are: a file, a device, or what the server calls it."""
-    return str(disk.get("file") or disk.get("dev") or (f"{disk['protocol']}:{disk['name']}" if disk.get("protocol") else ""))
-
-
-def find_disks(host: Host, domain: str) -> dict[str, PluggedDisk]:
-    """The disks of a running machine by :func:`find_key`."""
-    out = {}
-    for disk in etree.fromstring(host.domains.get_xml(domain)).findall("devices/disk"):
-        source, target = disk.find("source"), disk.find("target")
-        if source is not None and target is not None and (key := find_key({str(key): value for key, value in source.attrib.items()})):
-            out[key] = PluggedDisk(target.get("dev", ""), _text(disk))
-    return out
-
-
-def find_free_target(wanted: str, taken: set[str]) -> str:
-    """The first free letter of the same kind as ``wanted``: a running machine keeps those that it has."""
-    return next(name for letter in string.ascii_lowercase if (name := wanted[:2] + letter) not in taken)

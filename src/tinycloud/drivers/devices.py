@@ -1,0 +1,32 @@
+"""Disks in the XML of a domain: found by target, their medium exchanged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lxml import etree
+
+
+def find_disk(domain: Any, target: str) -> Any:
+    """The disk element with that target, None without one."""
+    return next((disk for disk in domain.findall("devices/disk") if target_of(disk) == target), None)
+
+
+def target_of(disk: Any) -> str:
+    target = disk.find("target")
+    return str(target.get("dev")) if target is not None else ""
+
+
+def put_medium(drive: Any, medium: tuple[str, str] | None) -> None:
+    """Change a drive's element so that (file, format) lies in it, or nothing."""
+    for tag in ("source", "backingStore"):
+        for old in drive.findall(tag):
+            drive.remove(old)
+    if medium is None:
+        return
+    file, format = medium
+    driver = drive.find("driver")
+    if driver is not None:
+        driver.set("type", format)
+    source = etree.Element("source", file=file)
+    drive.insert(1 if driver is not None else 0, source)
