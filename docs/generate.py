@@ -148,7 +148,8 @@ def _default(it: dict[str, Any]) -> str:
     if isinstance(value, (int, float)) and value in UNITS:
         return f"`{UNITS[value]}`"
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {UNITS.get(item, item)}" for key, item in value.items() if item not in (None, [], {}))
+        plain = {key: item for key, item in value.items() if item not in (None, [], {}, 0) and not isinstance(item, dict)}
+        return ", ".join(f"{key}: {UNITS.get(item, item)}" for key, item in plain.items())
     return f"`{json.dumps(value) if not isinstance(value, str) else value}`"
 
 

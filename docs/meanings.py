@@ -145,6 +145,7 @@ VARIABLES = {
     "serial_log": "where the host keeps what the serial line said",
     "usb": "true when a disk is on usb",
     "scsi_controllers": "how many scsi controllers its disks need",
+    "pci_ports": "PCI Express root ports: those that the devices take, and eight more for what is plugged in while it runs",
     "disks": "list: volume, type (file, block, network), format, file, dev, or name, protocol, hosts, socket, user, secret, "
     "secret_type, initiator; bus, serial, device, readonly, target, boot, encryption (UUID of the passphrase, none for a plain disk)",
     "nics": "list: network (libvirt's name), mac, model, tap, boot",
