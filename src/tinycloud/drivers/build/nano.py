@@ -33,6 +33,8 @@ _PROGRAMS: Final = (
     *("usr/sbin/dropbear", "usr/bin/dropbearkey", "usr/lib/dropbear/dropbearconvert"),
     *("usr/lib/openssh/sftp-server", "usr/bin/lua5.4"),
 )
+_HOOKS: Final = tuple(f"etc/network/if-{when}.d" for when in ("pre-up", "up", "down", "post-down"))
+"""ifup fails without them."""
 _ACCOUNTS: Final = {
     "passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
     "group": "root:x:0:\ntty:x:5:\nnogroup:x:65534:\n",
@@ -66,7 +68,7 @@ def list_ingredients(shell: Shell) -> list[str]:
         *disk.list_ingredients(),
         *scripts,
         _OPTIONS,
-        repr((_SIZES, _EARLY, _LATE, _PROGRAMS, _ACCOUNTS)),
+        repr((_SIZES, _EARLY, _LATE, _PROGRAMS, _HOOKS, _ACCOUNTS)),
     ]
 
 
@@ -141,8 +143,9 @@ def _make_initrd_tree(shell: Shell, source: Path, tree: Path) -> None:
 
 
 def _make_root_tree(shell: Shell, source: Path, tree: Path) -> None:
-    for folder in ("proc", "sys", "dev", "run", "tmp", "mnt", "home", "var/log", "var/lib", "etc/dropbear"):
+    for folder in ("proc", "sys", "dev", "run", "tmp", "mnt", "home", "var/log", "var/lib", "etc/dropbear", *_HOOKS):
         (tree / folder).mkdir(parents=True)
+    (tree / "var/run").symlink_to("/run")
     (tree / "root").mkdir(mode=0o700)
     _install_busybox(source / "bin/busybox", tree, shell)
     _install_modules(shell, source, tree, (*_EARLY, *_LATE))
