@@ -11,7 +11,7 @@ from tinycloud.drivers.guestfs.appliance import find_kvm, make_env
 from tinycloud.drivers.opened import Card, Cards, Place, guestmount, loop, nbd
 from tinycloud.drivers.opened.card import make_id
 from tinycloud.engine.lock import hold_lock
-from tinycloud.engine.which import find_disk
+from tinycloud.engine.which import find_disk, must_be_idle
 from tinycloud.engine.who import make_who
 from tinycloud.errors import InUse, NotFound, Refused, WrongInput, make_did_you_mean
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tinycloud.drivers.opened import Disk
     from tinycloud.engine.parts import Parts
 
 _LONGEST_SOCKET = 107
@@ -52,9 +51,9 @@ class Opener:
 
     def mount(self, ref: str, folder: Path, *, write: bool = False, partition: str = "", through_kernel: bool = False) -> Card:
         """Mount a disk's file systems; raises Refused with nothing left behind, InUse for what must not be written now."""
-        disk = self._get_disk(ref, write=write)
-        if disk.running and through_kernel:
-            raise _is_running(disk)
+        disk = find_disk(self._parts, ref, write=write)
+        if through_kernel:
+            must_be_idle(disk)
         where = folder.expanduser().absolute()
         card = Card(make_id("mount", str(where)), "loop" if through_kernel else "guestmount", disk.ref, disk.path, str(where), write)
         with self._opening(card, f"tinycloud image unmount {where}") as place:
@@ -78,7 +77,7 @@ class Opener:
 
     def make_shell_argv(self, ref: str, *, write: bool = False, partition: str = "") -> list[str]:
         """guestfish on a disk, for a person at a terminal. ``partition`` none: nothing is mounted."""
-        disk = self._get_disk(ref, write=write)
+        disk = find_disk(self._parts, ref, write=write)
         words = guestmount.make_words(disk, "" if partition == "none" else partition, write=write)
         if partition == "none":
             words = [word for word in words if word != "-i"]
@@ -91,9 +90,8 @@ class Opener:
 
     def serve(self, ref: str, *, socket: str = "", address: str = "", port: int = PORT, write: bool = False, tls: str = "") -> Served:
         """Serve a disk over NBD, on a unix socket unless an ``address`` is given; returns when clients can connect."""
-        disk = self._get_disk(ref, write=write)
-        if disk.running:
-            raise _is_running(disk)
+        disk = find_disk(self._parts, ref, write=write)
+        must_be_idle(disk)
         id = make_id("serve", disk.ref)
         where = f"tcp:{address}:{port}" if address else f"unix:{socket or self._cards.folder_of(id) / 'socket'}"
         _check_address(address, where, socket, tls)
@@ -126,18 +124,6 @@ class Opener:
                 raise WrongInput(f"--tls: there is no {tls}/{name}", code="no-file", facts=[f"needed: {', '.join(nbd.CERTIFICATES)}"])
 
     # both
-
-    def _get_disk(self, ref: str, *, write: bool) -> Disk:
-        disk = find_disk(self._parts, ref)
-        if write and disk.is_image:
-            raise Refused(
-                f"{ref} is an image, and images are never written: machines stand on them",
-                code="read-only",
-                hint=f"tinycloud image edit {ref} --as NEW",
-            )
-        if write and disk.running:
-            raise _is_running(disk)
-        return disk
 
     def _place(self, card: Card) -> Place:
         return Place(self._shell, str(self._cards.folder_of(card.id)))
@@ -187,10 +173,6 @@ class Opener:
         if card.made_folder:
             self._shell.run(["rmdir", "--ignore-fail-on-non-empty", card.where], root=True, check=False)
         self._cards.remove(card.id)
-
-
-def _is_running(disk: Disk) -> InUse:
-    return InUse(f"{disk.ref} is in use: {disk.running} runs", hint=f"tinycloud stop {disk.running}")
 
 
 def _ensure_empty(folder: Path) -> bool:

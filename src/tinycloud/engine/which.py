@@ -1,42 +1,41 @@
-"""Which file a person means: ``debian`` (an image), ``shop/web-1/disk`` (a root disk), ``shop/web-1/data`` (a volume)."""
+"""Disks as tools are told of them: for what opens one outside of machines."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from tinycloud.drivers.opened import Disk
-from tinycloud.engine.images import Images
-from tinycloud.engine.inventory import read_world
-from tinycloud.engine.steps.volume import pool_path
-from tinycloud.errors import NotFound, make_did_you_mean
-from tinycloud.model import names
+from tinycloud.engine import disks
+from tinycloud.errors import InUse, NotYet, Refused
 
 if TYPE_CHECKING:
     from tinycloud.engine.parts import Parts
-    from tinycloud.model.world import World
 
 
-def find_disk(parts: Parts, ref: str) -> Disk:
-    """The disk that ``ref`` means; raises NotFound with the nearest name."""
-    host = parts.first_host
-    if "/" not in ref:
-        image = Images(parts, host).get(ref)
-        return Disk(ref, f"{pool_path(host)}/{names.image_name(image.sha)}", image.format, is_image=True)
-    world = read_world(parts.hosts.values())
-    known = list_disks(world)
-    if ref not in known:
-        whole = f"{ref}/disk is its root disk" if f"{ref}/disk" in known else ""
-        raise NotFound(f'there is no disk "{ref}"', hint=whole or make_did_you_mean(ref, known) or "tinycloud ls")
-    found = host.volumes.find(known[ref])
-    machine = world.machine_by_ref.get(ref.rpartition("/")[0])
-    running = machine.ref if machine is not None and not machine.is_off else ""
-    return Disk(ref, f"{pool_path(host)}/{known[ref]}", found.format if found else "qcow2", running=running)
+def find_disk(parts: Parts, ref: str, *, write: bool = False) -> Disk:
+    """The disk that ``ref`` means: an image, ``shop/web-1/disk``, a volume. What a running machine has is only read.
+
+    Raises NotFound, NotYet for an encrypted one; with ``write`` Refused for an image, and InUse for what is not to be changed now.
+    """
+    shelf = disks.read_shelf(parts.first_host)
+    found = disks.find_disk(shelf, ref)
+    if write and found.image is not None:
+        raise Refused(
+            f"{ref} is an image, and images are never written: machines stand on them",
+            code="read-only",
+            hint=f"tinycloud image edit {ref} --as NEW",
+        )
+    if found.encrypted:
+        raise NotYet(f"{ref} is encrypted, and this version opens plain disks", hint=f"tinycloud volume convert {ref} PLAIN")
+    running = next((holder.ref for holder in shelf.holders.get(found.path, ()) if holder.running), "")
+    disk = Disk(ref, found.path, found.format, "" if found.image else running)
+    if write:
+        disks.must_be_top(shelf, found)
+        must_be_idle(disk)
+    return disk
 
 
-def list_disks(world: World) -> dict[str, str]:
-    """What a person types → the file, of every disk that machines have and of volumes that stayed behind."""
-    pairs = ((volume.name, names.find_volume_name(volume.name)) for volume in world.volumes)
-    kept = {f"{it.stack}/{it.machine}/{it.role.removeprefix('vol-')}": name for name, it in pairs if it and it.is_data}
-    disks = {f"{machine.ref}/disk": machine.mark.disk_volume for machine in world.machines}
-    there = {volume.name for volume in world.volumes}
-    return kept | {ref: name for ref, name in disks.items() if name in there}
+def must_be_idle(disk: Disk) -> None:
+    """Raises InUse while a machine runs on the disk."""
+    if disk.running:
+        raise InUse(f"{disk.ref} is in use: {disk.running} runs", hint=f"tinycloud stop {disk.running}")

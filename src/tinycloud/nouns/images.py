@@ -255,9 +255,3 @@ class Images(ImageCare):
     def opened(self) -> Sequence[Card]:
         """What is mounted and served, and what a kill left of such."""
         return self._opener.list_opened()
-
-    def list_disks(self) -> Sequence[str]:
-        """Every disk of a machine, and kept volumes, as they are typed."""
-        from tinycloud.engine.which import list_disks
-
-        return sorted(list_disks(read_world(self._parts.hosts.values())))

@@ -13,6 +13,7 @@ from tinycloud.model.names import DEFAULT_POOL
 from tinycloud.model.plan import Act, Price
 from tinycloud.plan.draft import ADDED
 from tinycloud.plan.pools import is_fixed
+from tinycloud.plan.preparing import check_place
 from tinycloud.plan.price import Field, compare, worst
 from tinycloud.plan.steps import list_removable
 
@@ -65,7 +66,9 @@ def _in_pool(pool: str) -> str:
 
 def _with_places(draft: Draft, wanted: Wanted) -> Wanted:
     """The machine with where its disks are; only now is it known which of them there will be."""
-    return replace(wanted, places=draft.desired.book.place(draft.world.host_by_name[wanted.host], wanted.mark))
+    places = draft.desired.book.place(draft.world.host_by_name[wanted.host], wanted.mark)
+    check_place(wanted.mark, places.get(wanted.mark.disk_volume))
+    return replace(wanted, places=places)
 
 
 def _start_needs(mark: Mark) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from tinycloud.model.machine import make_digest
 from tinycloud.plan.resolve import canonical
 
 if TYPE_CHECKING:
-    from tinycloud.model.machine import MachineSpec
+    from tinycloud.model.machine import MachineSpec, Mark
+    from tinycloud.model.pool import Place
     from tinycloud.model.stack import Group, Guest
     from tinycloud.model.world import Image
 
@@ -45,6 +46,16 @@ def check_way(name: str, group: Group, guest: Guest, way: str) -> None:
             f'group "{name}" has disk_encrypt, and this version edits plain disks only',
             code="not-prepared",
             hint="prepare: cloud-init, or without disk_encrypt",
+        )
+
+
+def check_place(mark: Mark, place: Place | None) -> None:
+    """Raises Refused for a disk that is prepared offline and is no file: devices and servers are not opened for that yet."""
+    if mark.prepared_volume and place is not None and place.type != "file":
+        raise Refused(
+            f"{mark.machine} is prepared offline, and its disk is on pool {place.pool}, which holds no files",
+            code="not-prepared",
+            hint="prepare: cloud-init, or a pool of files",
         )
 
 

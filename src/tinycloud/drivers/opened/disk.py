@@ -12,5 +12,4 @@ class Disk:
     ref: str
     path: str
     format: str
-    is_image: bool = False
     running: str = ""
