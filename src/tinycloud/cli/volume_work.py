@@ -12,7 +12,7 @@ import click
 
 from tinycloud.cli.output import print_json, print_table
 from tinycloud.cli.session import json_option, open_cloud, read_passphrase
-from tinycloud.cli.volumes import FORMATS, cluster_option, encrypt_option, group, passphrase_option, volume_argument
+from tinycloud.cli.volumes import FORMATS, cluster_option, encrypt_option, group, passphrase_option, pool_option, volume_argument
 from tinycloud.errors import Failed
 
 if TYPE_CHECKING:
@@ -156,6 +156,7 @@ def delete_snapshot(volume: str, name: str, has_passphrase: bool) -> None:
 @click.option("--format", type=FORMATS, default="qcow2", show_default=True)
 @click.option("--compression", type=click.Choice(["zlib", "zstd"]), default=None, help="Compress it.")
 @cluster_option
+@pool_option
 @encrypt_option
 @passphrase_option
 def convert(volume: str, name: str, compression: str | None, has_passphrase: bool, **wanted: Any) -> None:

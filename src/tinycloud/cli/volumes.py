@@ -26,6 +26,8 @@ passphrase_option = click.option(
 encrypt_option = click.option("--encrypt", is_flag=True, help="LUKS, with a passphrase that this cloud keeps.")
 cluster_option = click.option("--cluster", default="", metavar="SIZE", help="Cluster size of qcow2 [64KiB].")
 
+pool_option = click.option("--pool", default="default", show_default=True, help="Where the host keeps it.")
+
 
 @click.group("volume")
 def group() -> None:
@@ -118,6 +120,7 @@ def _print_above(branch: Branch, lead: str) -> None:
     help="What is written beforehand: nothing, the tables, room for everything, zeros everywhere.",
 )
 @cluster_option
+@pool_option
 @click.option("--compression", type=click.Choice(["zlib", "zstd"]), default=None, help="What its clusters may be compressed with.")
 @encrypt_option
 @click.option("--passphrase-stdin", "has_passphrase", is_flag=True, help="LUKS, with a passphrase from standard input.")

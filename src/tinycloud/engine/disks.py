@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING
 from lxml import etree
 
 from tinycloud.drivers.qemu_img import Node
+from tinycloud.drivers.records import VolumeRecord
 from tinycloud.engine.inventory import read_world
 from tinycloud.engine.lock import hold_lock
 from tinycloud.engine.passphrase import make_passphrase
 from tinycloud.engine.steps.volume import pool_path
 from tinycloud.engine.who import make_who
-from tinycloud.errors import InUse, NotFound, Refused, Unfinished, make_did_you_mean
+from tinycloud.errors import InUse, NotFound, NotYet, Refused, Unfinished, make_did_you_mean
 from tinycloud.model import names
+from tinycloud.model.pool import FOLDERS
 from tinycloud.store.peek import has_unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tinycloud.drivers.host import Host, Volumes
-    from tinycloud.drivers.records import VolumeRecord
     from tinycloud.engine.parts import Parts
     from tinycloud.model.world import Image, Machine, World
 
@@ -43,7 +44,7 @@ class Disk:
     image: Image | None = None
     machine: Machine | None = None
     stack: str = ""
-    pool: str = "default"
+    pool: str = names.DEFAULT_POOL
     encrypted: bool = False
     backing: str = ""
 
@@ -53,7 +54,8 @@ class Disk:
 
     @property
     def volumes(self) -> Volumes:
-        return self.host.volumes
+        """The driver of its pool."""
+        return self.host.pool(self.pool)
 
     def node(self, passphrase: bytes = b"") -> Node:
         return Node(self.path, self.format, passphrase if self.encrypted else b"")
@@ -68,27 +70,65 @@ class Holder:
     ours: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file of one of our pools; or, where the pool holds no files, a disk that has no path."""
+
+    pool: str
+    folder: str
+    record: VolumeRecord
+
+    @property
+    def name(self) -> str:
+        return self.record.name
+
+    @property
+    def path(self) -> str:
+        return f"{self.folder}/{self.name}" if self.folder else f"{self.pool}:{self.name}"
+
+
 @dataclass(frozen=True)
 class Shelf:
-    """Every file of our pool on one host, what each stands on, and who has which."""
+    """Everything in our pools on one host, what each file stands on, and who has which."""
 
     world: World
     host: Host
-    folder: str
-    records: dict[str, VolumeRecord]
+    entries: dict[str, Entry]
+    """By path."""
     holders: dict[str, tuple[Holder, ...]] = field(default_factory=dict)
     """Path → who."""
 
+    @property
+    def folder(self) -> str:
+        """Of the main pool."""
+        return self.find_folder(names.DEFAULT_POOL) or pool_path(self.host)
+
+    def find_folder(self, pool: str) -> str:
+        """The folder of a pool; empty for one that holds no files."""
+        found = self.world.hosts[0].find_pool(pool)
+        return found.path if found is not None and found.kind in FOLDERS else ""
+
     def list_above(self, path: str) -> list[str]:
         """The files that stand directly on a file."""
-        return sorted(name for name, record in self.records.items() if record.backing == path)
+        return sorted(entry.path for entry in self.entries.values() if entry.record.backing == path)
+
+    def image_path(self, sha: str) -> str:
+        return f"{self.folder}/{names.image_name(sha)}"
 
 
 def read_shelf(host: Host) -> Shelf:
     """Read all of it now."""
     world = read_world([host])
-    records = {name: record for name in host.volumes.list_names() if (record := host.volumes.find(name))}
-    return Shelf(world, host, pool_path(host), records, read_holders(host, world))
+    entries: dict[str, Entry] = {}
+    for pool in world.hosts[0].pools:
+        driver = host.pool(pool.name)
+        if pool.kind in FOLDERS:
+            found = [Entry(pool.name, pool.path, record) for name in driver.list_names() if (record := driver.find(name))]
+        else:
+            rest = [volume for volume in world.volumes if volume.pool == pool.name]
+            found = [Entry(pool.name, "", VolumeRecord(it.name, it.capacity, it.allocation)) for it in rest]
+        entries |= {entry.path: entry for entry in found}
+    return Shelf(world, host, entries, read_holders(host, world))
 
 
 def read_holders(host: Host, world: World) -> dict[str, tuple[Holder, ...]]:
@@ -116,7 +156,7 @@ def find_disk(shelf: Shelf, ref: str, *, images: bool = True) -> Disk:
     """The disk that ``ref`` means; raises NotFound with the nearest name, Refused where it means an image and none may be."""
     known = list_refs(shelf)
     if ref in known:
-        return _make_disk(shelf, ref, known[ref])
+        return _make_disk(shelf, ref, shelf.entries[known[ref]])
     image = shelf.world.find_image(ref)
     if image is not None and images:
         return Disk(ref, shelf.host, names.image_name(image.sha), shelf.folder, image.format, int(image.size), image)
@@ -130,40 +170,53 @@ def find_disk(shelf: Shelf, ref: str, *, images: bool = True) -> Disk:
 
 
 def list_refs(shelf: Shelf) -> dict[str, str]:
-    """What a person types → the file: disks of machines, volumes that stayed behind, volumes of no stack; and each file by its own name."""
+    """What a person types → the path: disks of machines, volumes that stayed behind or have no stack; others by their file's name."""
     found: dict[str, str] = {}
-    for name in shelf.records:
-        if free := names.find_free_volume(name):
-            found[free[0]] = name
-        elif (it := names.find_volume_name(name)) and name.endswith(".qcow2"):
-            found.setdefault(f"{it.stack}/{it.machine}/{it.role.removeprefix('vol-')}" if it.is_data else name, name)
+    for path, entry in shelf.entries.items():
+        if free := names.find_free_volume(entry.name):
+            found[free[0]] = path
+        elif (it := names.find_volume_name(entry.name)) and entry.name.endswith(".qcow2"):
+            found.setdefault(f"{it.stack}/{it.machine}/{it.role.removeprefix('vol-')}" if it.is_data else entry.name, path)
     for machine in shelf.world.machines:
-        if machine.mark.disk_volume in shelf.records:
-            found[f"{machine.ref}/disk"] = machine.mark.disk_volume
+        for ref, name in list_own(machine).items():
+            path = f"{shelf.find_folder(machine.mark.pool_of(name))}/{name}"
+            path = path if path in shelf.entries else f"{machine.mark.pool_of(name)}:{name}"
+            found |= {ref: path} if path in shelf.entries else {}
+            found.pop(name, None)
     return found
 
 
-def make_ref(shelf: Shelf, name: str) -> str:
-    """What a person types for a file; the file's own name where there is nothing shorter."""
-    sha = names.find_image_sha(name)
+def list_own(machine: Machine) -> dict[str, str]:
+    """What a person types → the file, of a machine's own disks."""
+    mark = machine.mark
+    data = {f"{machine.ref}/{volume.name}": mark.data_volume(volume.name) for volume in mark.spec.volumes}
+    return {**data, f"{machine.ref}/disk": mark.disk_volume}
+
+
+def make_ref(shelf: Shelf, path: str) -> str:
+    """What a person types for a file; the path where there is nothing shorter."""
+    sha = names.find_image_sha(path.rpartition("/")[2])
     if sha:
-        return next((image.label for image in shelf.world.images if image.sha == sha), name[:18])
-    return next((ref for ref, file in list_refs(shelf).items() if file == name), name)
+        return next((image.label for image in shelf.world.images if image.sha == sha), path)
+    return next((ref for ref, other in list_refs(shelf).items() if other == path), path)
 
 
-def _make_disk(shelf: Shelf, ref: str, name: str) -> Disk:
-    record, it = shelf.records[name], names.find_volume_name(name)
+def _make_disk(shelf: Shelf, ref: str, entry: Entry) -> Disk:
+    if not entry.folder:
+        raise NotYet(f"{ref} is in pool {entry.pool}, whose disks are no files: this version works on files", hint="tinycloud pool list")
+    record, it = entry.record, names.find_volume_name(entry.name)
     machine = shelf.world.machine_by_ref.get(f"{it.stack}/{it.machine}") if it else None
-    free = names.find_free_volume(name)
+    free = names.find_free_volume(entry.name)
     return Disk(
         ref,
         shelf.host,
-        name,
-        shelf.folder,
+        entry.name,
+        entry.folder,
         free[1] if free else "qcow2",
         record.capacity,
-        machine=machine if machine and name in machine.mark.volumes else None,
+        machine=machine if machine and entry.name in machine.mark.volumes else None,
         stack=it.stack if it else "",
+        pool=entry.pool,
         encrypted=record.encrypted,
         backing=record.backing,
     )
@@ -182,7 +235,7 @@ def must_be_still(shelf: Shelf, disk: Disk) -> None:
 
 def must_be_top(shelf: Shelf, disk: Disk) -> None:
     """Raises InUse for a disk that others stand on: a change in it would be damage to them."""
-    above = [make_ref(shelf, name) for name in shelf.list_above(disk.path)]
+    above = [make_ref(shelf, path) for path in shelf.list_above(disk.path)]
     if above:
         raise InUse(f"{disk.ref} cannot be changed: {', '.join(above[:5])} stands on it", hint=f"tinycloud volume flatten {above[0]}")
 

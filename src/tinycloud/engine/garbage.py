@@ -47,36 +47,37 @@ def clear(parts: Parts, host: Host, *, unused: bool = False, dry_run: bool = Fal
     What is not whole, and disks of machines that are gone, are spared while they are younger than ``minutes``.
     """
     with hold_lock(parts.locks, IMAGES_LOCK, make_who(), shared=dry_run, wait=600, label=IMAGES):
-        host.volumes.refresh()
-        found = find_garbage(read_stock(parts, host, minutes), unused=unused)
+        for pool in host.list_pools():
+            host.pool(pool).refresh()
+        shelf = read_shelf(host)
+        found = find_garbage(make_stock(parts, shelf, minutes), unused=unused)
         if not dry_run:
             for item in found:
-                _remove(host, item)
+                _remove(host, item, shelf.entries[item.path].pool)
     return Cleared(found, not dry_run)
 
 
-def _remove(host: Host, item: Garbage) -> None:
+def _remove(host: Host, item: Garbage, pool: str) -> None:
     name = item.path.rpartition("/")[2]
     if sha := names.find_image_sha(name):
         host.volumes.remove(names.image_card_name(sha))  # first: an image without its card is half of one
     elif item.kind == "disk":
         forget_passphrase(host, name)
-    host.volumes.remove(name)
+    host.pool(pool).remove(name)
 
 
-def read_stock(parts: Parts, host: Host, minutes: int = YOUNG) -> Stock:
+def make_stock(parts: Parts, shelf: Shelf, minutes: int = YOUNG) -> Stock:
     """Everything that the decision needs."""
-    shelf = read_shelf(host)
-    world = shelf.world
-    old = _list_old(host, shelf.folder, minutes)
-    files = tuple(
-        File(f"{shelf.folder}/{name}", record.allocation, record.backing, old=name in old) for name, record in sorted(shelf.records.items())
-    )
-    stacks = {it.stack for name in shelf.records if (it := names.find_volume_name(name))}
+    host, world = shelf.host, shelf.world
+    folders = {entry.folder for entry in shelf.entries.values() if entry.folder}
+    old = {path for folder in folders for path in _list_old(host, folder, minutes)}
+    entries = [entry for _, entry in sorted(shelf.entries.items()) if entry.folder]
+    files = tuple(File(it.path, it.record.allocation, it.record.backing, old=it.path in old) for it in entries)
+    stacks = {it.stack for entry in entries if (it := names.find_volume_name(entry.name))}
     return Stock(
         files=files,
         names={image.sha: image.names for image in world.images},
-        sources=frozenset({*shelf.holders, *_list_below(host, shelf)}),
+        sources=frozenset({*shelf.holders, *_list_below(host, folders)}),
         volumes=frozenset(volume for machine in world.machines for volume in machine.mark.volumes),
         images=frozenset(machine.mark.spec.image for machine in world.machines if machine.mark.spec.image),
         unfinished=frozenset(stack for stack in stacks if has_unfinished(parts.database, stack)),
@@ -85,19 +86,19 @@ def read_stock(parts: Parts, host: Host, minutes: int = YOUNG) -> Stock:
 
 def _list_old(host: Host, folder: str, minutes: int) -> set[str]:
     """Files that nobody has written, made or renamed for so long, by the host's own clock."""
-    words = ["-maxdepth", "1", "-type", "f", "-mmin", f"+{minutes}", "-cmin", f"+{minutes}", "-printf", r"%f\n"]
+    words = ["-maxdepth", "1", "-type", "f", "-mmin", f"+{minutes}", "-cmin", f"+{minutes}", "-print"]
     return set(host.shell.run(["find", folder, *words], root=True).text.splitlines())
 
 
-def _list_below(host: Host, shelf: Shelf) -> set[str]:
-    """What disks outside of our pool stand on: somebody else's overlay may have an image of ours at its bottom."""
+def _list_below(host: Host, folders: set[str]) -> set[str]:
+    """What disks outside of our pools stand on: somebody else's overlay may have an image of ours at its bottom."""
     qemu, found = QemuImg(host.shell), set()
     for record in host.domains.list_all():
         for disk in etree.fromstring(host.domains.get_xml(record.name, inactive=True)).findall("devices/disk"):
             source, driver = disk.find("source"), disk.find("driver")
             path = source.get("file", "") if source is not None else ""
             format = driver.get("type", "raw") if driver is not None else "raw"
-            if path and path.rpartition("/")[0] != shelf.folder and format != "raw":
+            if path and path.rpartition("/")[0] not in folders and format != "raw":
                 found |= _walk(qemu, path, format, record.name)
     return found
 

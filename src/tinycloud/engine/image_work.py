@@ -11,7 +11,7 @@ from tinycloud.drivers.qemu_img import FORMATS, QemuImg
 from tinycloud.engine.disks import find_disk, find_passphrase, must_be_still, read_shelf, working_on
 from tinycloud.engine.images import About, Images
 from tinycloud.engine.new_file import NewFile, must_fit
-from tinycloud.engine.volumes import Volumes, Wanted, check_wanted, keep_passphrase, must_be_new
+from tinycloud.engine.volumes import Volumes, Wanted, check_wanted, find_place, keep_passphrase, must_be_new
 from tinycloud.errors import Refused, WrongInput
 from tinycloud.model import names
 from tinycloud.model.disk_facts import Comparison, Verdict
@@ -84,10 +84,16 @@ class ImageWork:
                     hint="convert it to a plain volume first",
                 )
             key = find_passphrase(self._parts, disk, passphrase)
-            must_fit(self._host, self._qemu.measure(disk.node(key), wanted.format) if not wanted.compression else 0, f"a copy of {ref}")
+            must_fit(
+                self._host,
+                self._qemu.measure(disk.node(key), wanted.format) if not wanted.compression else 0,
+                f"a copy of {ref}",
+                wanted.pool,
+            )
             file = names.free_volume_name(name, wanted.format)
-            new_key = keep_passphrase(self._parts, shelf, file, wanted.passphrase) if wanted.encrypt else b""
-            with NewFile(self._host, shelf.folder, file) as new:
+            folder = find_place(shelf, wanted.pool)
+            new_key = keep_passphrase(self._parts, self._host, f"{folder}/{file}", wanted.passphrase) if wanted.encrypt else b""
+            with NewFile(self._host, folder, file, pool=wanted.pool) as new:
                 self._qemu.convert(
                     disk.node(key),
                     new.node(wanted.format, new_key),
@@ -129,13 +135,13 @@ class ImageWork:
         """Hash images again, all or those named: what each is called and what it is."""
         images = Images(self._parts, self._host)
         found = [images.get(ref) for ref in refs] if refs else images.list()
-        folder = read_shelf(self._host).folder
+        shelf = read_shelf(self._host)
         out = []
         for image in found:
             if progress:
                 progress(image.label)
             limit = 120 + image.stored / (8 * 1024**2)
-            done = self._host.shell.run(["sha256sum", "-b", f"{folder}/{names.image_name(image.sha)}"], root=True, limit=limit)
+            done = self._host.shell.run(["sha256sum", "-b", shelf.image_path(image.sha)], root=True, limit=limit)
             out.append(Verdict(image.sha, image.label, done.text[:64]))
         return out
 
@@ -154,7 +160,7 @@ def store_disk(
     """A whole disk as an image of its own: what is below it included. What is known of ``base`` is true of it too."""
     qemu = QemuImg(disk.host.shell)
     options = {"compression_type": compression} if compression else {}
-    with NewFile(disk.host, disk.folder, "unused") as new:
+    with NewFile(disk.host, read_shelf(disk.host).folder, "unused") as new:
         must_fit(disk.host, 2 * qemu.measure(disk.node(key), format), f"image {name}")
         qemu.convert(disk.node(key), new.node(format), disk.size, options=options, compressed=bool(compression), progress=progress)
         about = About(base.user, base.prepare, base.firmware, base.disk_bus, base.os, base=base.sha, source=disk.ref)

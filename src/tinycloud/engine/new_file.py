@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Self
 
 from tinycloud.drivers.onhost import run_script
 from tinycloud.drivers.qemu_img import Node
-from tinycloud.engine.room import find_pool
+from tinycloud.engine.room import measure_pool
 from tinycloud.errors import Refused, TinycloudError
+from tinycloud.model import names
 from tinycloud.model.units import Bytes
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 class NewFile:
     """A context: make the file at :attr:`part`, then :meth:`settle` it. Left before that, it is removed."""
 
-    def __init__(self, host: Host, folder: str, name: str, *, prefix: str = "work-") -> None:
+    def __init__(self, host: Host, folder: str, name: str, *, pool: str = names.DEFAULT_POOL, prefix: str = "work-") -> None:
         self._host = host
+        self._pool = pool
         self._folder = folder
         self._name = name
         self.part = f"{folder}/{prefix}{secrets.token_hex(8)}.part"
@@ -36,7 +38,7 @@ class NewFile:
         args = {"part": self.part, "target": f"{self._folder}/{self._name}", "replace": replace, "caller": caller}
         done = run_script(self._host.shell, "settle", args, root=True, limit=3600)
         if not caller:
-            self._host.volumes.refresh()
+            self._host.pool(self._pool).refresh()
         return int(done["stored"])
 
     def __exit__(self, *_: object) -> None:
@@ -45,12 +47,11 @@ class NewFile:
             self._host.shell.run(["rm", "-f", "--", self.part], root=True)
 
 
-def must_fit(host: Host, need: int, what: str) -> None:
+def must_fit(host: Host, need: int, what: str, pool: str = names.DEFAULT_POOL) -> None:
     """Raises Refused when the pool has not ``need`` bytes free."""
-    pool = find_pool(host)
-    if pool is not None and need > pool.free:
+    found = host.pool(pool).find_pool()
+    record = measure_pool(host, found) if found else None
+    if record is not None and need > record.free:
         raise Refused(
-            f"{what} needs {Bytes(need)}, pool {pool.name} has {Bytes(pool.free)} free",
-            code="no-space",
-            hint="tinycloud image gc --dry-run",
+            f"{what} needs {Bytes(need)}, pool {pool} has {Bytes(record.free)} free", code="no-space", hint="tinycloud image gc --dry-run"
         )

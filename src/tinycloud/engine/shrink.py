@@ -48,8 +48,8 @@ def shrink(host: Host, qemu: QemuImg, node: Node, disk: Disk, size: int) -> None
         )
     if extent.kind == "gpt" and node.passphrase:
         raise NotYet(f"{disk.ref} is encrypted and has a GPT, which has to be written anew: this version does not")
-    must_fit(host, qemu.measure(node, disk.format), f"a copy of {disk.ref}")
-    with NewFile(host, disk.folder, disk.name) as new:
+    must_fit(host, qemu.measure(node, disk.format), f"a copy of {disk.ref}", disk.pool)
+    with NewFile(host, disk.folder, disk.name, pool=disk.pool) as new:
         target = new.node(disk.format, node.passphrase)
         _copy(qemu, node, target, disk, size)
         if extent.kind == "gpt":

@@ -61,7 +61,7 @@ class VolumeWork:
                 self._shrink(shelf, disk, size, passphrase)
             elif size > disk.size and not self._grow_live(shelf, disk, size):
                 self._qemu.resize(disk.node(find_passphrase(self._parts, disk, passphrase)), size)
-                self._host.volumes.refresh()
+                disk.volumes.refresh()
         return self._volumes.info(ref)
 
     def _grow_live(self, shelf: Shelf, disk: Disk, size: int) -> bool:
@@ -95,8 +95,8 @@ class VolumeWork:
             if disk.backing:
                 self._must_have_no_snapshots(disk, "flattened")
                 key = find_passphrase(self._parts, disk, passphrase)
-                must_fit(self._host, self._qemu.measure(disk.node(key), disk.format), f"{ref} by itself")
-                with NewFile(self._host, disk.folder, disk.name) as new:
+                must_fit(self._host, self._qemu.measure(disk.node(key), disk.format), f"{ref} by itself", disk.pool)
+                with NewFile(self._host, disk.folder, disk.name, pool=disk.pool) as new:
                     options = self._keep_options(disk)
                     self._qemu.convert(disk.node(key), new.node(disk.format, key), disk.size, options=options, progress=progress)
                     self._swap(disk, new)
@@ -107,9 +107,9 @@ class VolumeWork:
         with working_on(self._parts, ref, base) as shelf:
             disk, below = self._get_quiet(shelf, ref), find_disk(shelf, base)
             self._check_base(shelf, disk, below)
-            must_fit(self._host, self._qemu.measure(disk.node(find_passphrase(self._parts, disk, passphrase)), disk.format), ref)
+            must_fit(self._host, self._qemu.measure(disk.node(find_passphrase(self._parts, disk, passphrase)), disk.format), ref, disk.pool)
             self._qemu.rebase(disk.node(find_passphrase(self._parts, disk, passphrase)), below.node(), disk.size)
-            self._host.volumes.refresh()
+            disk.volumes.refresh()
             self._note_image(disk, below.image)
         return self._volumes.info(ref)
 
@@ -126,8 +126,8 @@ class VolumeWork:
         while path:
             if path == disk.path:
                 raise WrongInput(f"{below.ref} stands on {disk.ref}", code="base-cycle")
-            record = shelf.records.get(path.rpartition("/")[2])
-            path = record.backing if record else ""
+            entry = shelf.entries.get(path)
+            path = entry.record.backing if entry else ""
 
     def commit(
         self, ref: str, *, name: str = "", move: bool = False, passphrase: bytes = b"", progress: Progress | None = None
@@ -139,24 +139,23 @@ class VolumeWork:
         """
         with working_on(self._parts, ref) as shelf:
             disk = self._get_quiet(shelf, ref)
-            folder, _, below = disk.backing.rpartition("/")
             if not disk.backing:
                 raise Refused(f"{ref} stands on nothing", code="no-base", hint=f"tinycloud volume info {ref}")
-            if folder != disk.folder or below not in shelf.records:
+            if disk.backing not in shelf.entries:
                 raise Refused(f"{ref} stands on {disk.backing}, which is not ours", code="no-base")
             self._must_have_no_snapshots(disk, "committed")
             key = find_passphrase(self._parts, disk, passphrase)
-            if sha := names.find_image_sha(below):
+            if sha := names.find_image_sha(disk.backing.rpartition("/")[2]):
                 return self._commit_to_image(shelf, disk, key, sha, name, move=move, progress=progress)
             if name:
                 raise WrongInput(f"{ref} stands on a volume, which gets its changes: there is nothing to name", code="usage")
-            self._commit_to_volume(shelf, disk, key, below)
+            self._commit_to_volume(shelf, disk, key)
         return self._volumes.info(ref)
 
-    def _commit_to_volume(self, shelf: Shelf, disk: Disk, key: bytes, below: str) -> None:
+    def _commit_to_volume(self, shelf: Shelf, disk: Disk, key: bytes) -> None:
         """First the base, then an empty file in place of the disk's: until that is there, the disk covers all that is half done."""
-        base = find_disk(shelf, make_ref(shelf, below), images=False)
-        others = [make_ref(shelf, file) for file in shelf.list_above(base.path) if file != disk.name]
+        base = find_disk(shelf, make_ref(shelf, disk.backing), images=False)
+        others = [make_ref(shelf, path) for path in shelf.list_above(base.path) if path != disk.path]
         if others:
             raise InUse(f"{base.ref} cannot be written: {others[0]} stands on it too", hint=f"tinycloud volume flatten {others[0]}")
         must_be_still(shelf, base)
@@ -165,7 +164,7 @@ class VolumeWork:
 
     def _empty(self, disk: Disk, below: Node, key: bytes) -> None:
         """The disk as a new overlay that holds nothing."""
-        with NewFile(self._host, disk.folder, disk.name) as new:
+        with NewFile(self._host, disk.folder, disk.name, pool=disk.pool) as new:
             self._qemu.create(new.node(disk.format, key), disk.size, options=self._keep_options(disk), backing=below)
             self._swap(disk, new)
 
@@ -180,8 +179,7 @@ class VolumeWork:
             raise Refused(f"{disk.ref} stands on image {old.label}, which is never written: name the new one", code="read-only", hint=hint)
         made = store_disk(self._parts, disk, key, name, base=old, progress=progress)
         if move:
-            below = Node(f"{disk.folder}/{names.image_name(made.sha)}", made.format)
-            self._empty(disk, below, key)
+            self._empty(disk, Node(shelf.image_path(made.sha), made.format), key)
             self._note_image(disk, made)
         return made
 
@@ -252,7 +250,7 @@ class VolumeWork:
 
     def _snapshot(self, disk: Disk, flag: str, name: str, passphrase: bytes) -> None:
         self._qemu.snapshot(disk.node(find_passphrase(self._parts, disk, passphrase)), flag, name, disk.size)
-        self._host.volumes.refresh()
+        disk.volumes.refresh()
 
     # parts
 

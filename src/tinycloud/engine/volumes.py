@@ -13,9 +13,10 @@ from tinycloud.engine.new_file import NewFile, must_fit
 from tinycloud.engine.passphrase import ensure_passphrase, forget_passphrase, make_passphrase
 from tinycloud.engine.steps.pool import PATH
 from tinycloud.engine.who import make_who
-from tinycloud.errors import Clash, InUse, Refused, WrongInput
+from tinycloud.errors import Clash, InUse, NotFound, NotYet, Refused, WrongInput, make_did_you_mean
 from tinycloud.model import names
 from tinycloud.model.disk_facts import Branch, DiskInfo, DiskSnapshot, Layer, VolumeRow
+from tinycloud.model.pool import FOLDERS
 from tinycloud.model.units import Bytes
 from tinycloud.templates.objects import render_pool
 
@@ -43,6 +44,7 @@ class Wanted:
     """An image or a volume that it stands on."""
     encrypt: bool = False
     passphrase: bytes = b""
+    pool: str = names.DEFAULT_POOL
 
     @property
     def options(self) -> dict[str, str]:
@@ -67,12 +69,12 @@ class Volumes:
     def list(self) -> list[VolumeRow]:
         """Every disk that is not an image: those of machines, those that stayed behind, those of no stack."""
         shelf = read_shelf(self._host)
-        return [self._row(shelf, ref, name) for ref, name in sorted(list_refs(shelf).items())]
+        return [self._row(shelf, ref, path) for ref, path in sorted(list_refs(shelf).items())]
 
-    def _row(self, shelf: Shelf, ref: str, name: str) -> VolumeRow:
-        record = shelf.records[name]
-        users = list_users(shelf, f"{shelf.folder}/{name}")
-        return VolumeRow(ref, shelf.host.name, "default", name, Bytes(record.capacity), Bytes(record.allocation), users)
+    def _row(self, shelf: Shelf, ref: str, path: str) -> VolumeRow:
+        entry = shelf.entries[path]
+        size, stored = Bytes(entry.record.capacity), Bytes(entry.record.allocation)
+        return VolumeRow(ref, shelf.host.name, entry.pool, entry.name, size, stored, list_users(shelf, path))
 
     def info(self, ref: str) -> DiskInfo:
         """One volume or image, with all that is below it."""
@@ -105,20 +107,18 @@ class Volumes:
             encrypted = bool(info.get("encrypted"))
             layers.append(Layer(ref, path, format, Bytes(info.get("virtual-size", 0)), Bytes(info.get("actual-size", 0)), encrypted))
             path, format = info.get("full-backing-filename") or "", info.get("backing-filename-format") or "raw"
-            folder, _, name = path.rpartition("/")
-            ref = make_ref(shelf, name) if folder == shelf.folder else path
+            ref = make_ref(shelf, path)
         return tuple(layers)
 
     def tree(self, ref: str = "") -> tuple[Branch, ...]:
         """Images, what stands on them, and the machines on top; or only what stands on ``ref``."""
         shelf = read_shelf(self._host)
         if ref:
-            return (_branch(shelf, find_disk(shelf, ref).name),)
-        below = {record.backing for record in shelf.records.values()}
-        shas = [names.image_name(image.sha) for image in shelf.world.images]
-        alone = [name for name in sorted(list_refs(shelf).values()) if not shelf.records[name].backing.startswith(f"{shelf.folder}/")]
-        unused = [name for name in shas if f"{shelf.folder}/{name}" not in below]
-        return tuple(_branch(shelf, name) for name in [*(name for name in shas if name not in unused), *alone, *unused])
+            return (_branch(shelf, find_disk(shelf, ref).path),)
+        images = [path for image in shelf.world.images if (path := shelf.image_path(image.sha)) in shelf.entries]
+        alone = [path for path in sorted(list_refs(shelf).values()) if shelf.entries[path].record.backing not in shelf.entries]
+        used = [path for path in images if shelf.list_above(path)]
+        return tuple(_branch(shelf, path) for path in [*used, *alone, *(path for path in images if path not in used)])
 
     # making and removing
 
@@ -145,9 +145,10 @@ class Volumes:
     def _make(self, shelf: Shelf, name: str, wanted: Wanted, base: Disk | None) -> None:
         file = names.free_volume_name(name, wanted.format)
         if wanted.preallocation in ("falloc", "full") and wanted.size:
-            must_fit(self._host, wanted.size, name)
-        passphrase = keep_passphrase(self._parts, shelf, file, wanted.passphrase) if wanted.encrypt else b""
-        with NewFile(self._host, shelf.folder, file) as new:
+            must_fit(self._host, wanted.size, name, wanted.pool)
+        folder = find_place(shelf, wanted.pool)
+        passphrase = keep_passphrase(self._parts, self._host, f"{folder}/{file}", wanted.passphrase) if wanted.encrypt else b""
+        with NewFile(self._host, folder, file, pool=wanted.pool) as new:
             node = new.node(wanted.format, passphrase)
             size = max(wanted.size or 0, base.size) if base else wanted.size
             self._qemu.create(
@@ -163,27 +164,40 @@ class Volumes:
         """Remove a volume that belongs to no stack, or one that a stack left behind. What is on it is gone."""
         with working_on(self._parts, ref) as shelf:
             disk = find_disk(shelf, ref, images=False)
-            row = self._row(shelf, disk.ref, disk.name)
+            row = self._row(shelf, disk.ref, disk.path)
             if disk.machine is not None:
                 raise InUse(f"{ref} is a disk of machine {disk.machine.ref}", hint="take it out of the stack file, then tinycloud up")
             if shelf.holders.get(disk.path):
                 raise InUse(f"{ref} is in use by {shelf.holders[disk.path][0].ref}", hint=f"tinycloud volume info {ref}")
             must_be_top(shelf, disk)
             forget_passphrase(self._host, disk.name)
-            self._host.volumes.remove(disk.name)
+            disk.volumes.remove(disk.name)
         return row
 
 
-def keep_passphrase(parts: Parts, shelf: Shelf, file: str, given: bytes = b"") -> bytes:
+def find_place(shelf: Shelf, pool: str) -> str:
+    """The folder for a new file. Raises NotFound for no such pool, NotYet for one that holds no files."""
+    found = shelf.world.hosts[0].find_pool(pool)
+    if found is None:
+        known = [it.name for it in shelf.world.hosts[0].pools]
+        raise NotFound(f'there is no pool "{pool}"', hint=make_did_you_mean(pool, known) or "tinycloud pool list")
+    if found.kind not in FOLDERS:
+        raise NotYet(f"pool {pool} is of kind {found.kind}, whose disks are no files: this version makes files", hint="tinycloud pool list")
+    return found.path
+
+
+def keep_passphrase(parts: Parts, host: Host, path: str, given: bytes = b"") -> bytes:
     """The passphrase of a new file, known to the host from now on."""
-    value = given or make_passphrase(parts.keys, file)
-    ensure_passphrase(shelf.host, file, f"{shelf.folder}/{file}", value)
+    name = path.rpartition("/")[2]
+    value = given or make_passphrase(parts.keys, name)
+    ensure_passphrase(host, name, path, value)
     return value
 
 
 def must_be_new(shelf: Shelf, name: str) -> None:
     """Raises Clash for a name that a volume or an image has: people type the same word for both."""
-    if any(names.free_volume_name(name, format) in shelf.records for format in names.VOLUME_FORMATS):
+    taken = {entry.name for entry in shelf.entries.values()}
+    if any(names.free_volume_name(name, format) in taken for format in names.VOLUME_FORMATS):
         raise Clash(f'there is a volume "{name}"', hint=f"tinycloud volume info {name}")
     if any(name in image.names for image in shelf.world.images):
         raise Clash(f'there is an image "{name}"', hint="give the volume another name")
@@ -194,18 +208,18 @@ def list_users(shelf: Shelf, path: str) -> tuple[str, ...]:
     sha = names.find_image_sha(path.rpartition("/")[2])
     machines = {holder.ref for holder in shelf.holders.get(path, ())}
     machines |= {m.ref for m in shelf.world.machines if sha and m.mark.spec.image == sha}
-    above = {make_ref(shelf, name) for name in shelf.list_above(path)}
+    above = {make_ref(shelf, it) for it in shelf.list_above(path)}
     return (*sorted(machines), *sorted(ref for ref in above if ref.rpartition("/")[0] not in machines))
 
 
-def _branch(shelf: Shelf, name: str, depth: int = 0) -> Branch:
-    path, record = f"{shelf.folder}/{name}", shelf.records[name]
-    image = next((it for it in shelf.world.images if names.image_name(it.sha) == name), None)
+def _branch(shelf: Shelf, path: str, depth: int = 0) -> Branch:
+    record = shelf.entries[path].record
+    image = next((it for it in shelf.world.images if shelf.image_path(it.sha) == path), None)
     above = shelf.list_above(path) if depth < _MOST_LAYERS else []
     machines = tuple(Branch("machine", holder.ref, "runs" if holder.running else "off") for holder in shelf.holders.get(path, ()))
     text = f"{image.size if image else Bytes(record.capacity)}, {Bytes(record.allocation)} on disk"
-    ref = image.label if image else make_ref(shelf, name)
-    return Branch("image" if image else "disk", ref, text, (*(_branch(shelf, file, depth + 1) for file in above), *machines))
+    ref = image.label if image else make_ref(shelf, path)
+    return Branch("image" if image else "disk", ref, text, (*(_branch(shelf, it, depth + 1) for it in above), *machines))
 
 
 def _check_name(name: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.errors import WrongInput
+from tinycloud.model.names import DEFAULT_POOL
 from tinycloud.model.units import Bytes, parse_bytes
 
 if TYPE_CHECKING:
@@ -72,12 +73,13 @@ class Volumes:
         cluster: int | str = 0,
         compression: str = "",
         base: str = "",
+        pool: str = DEFAULT_POOL,
         encrypt: bool = False,
         passphrase: bytes = b"",
     ) -> DiskInfo:
         """A volume that belongs to no stack. ``base``: an image or a volume that it stands on. A ``passphrase`` encrypts."""
         wanted = _make_wanted(size, format, preallocation, cluster, compression, encrypt=encrypt or bool(passphrase), passphrase=passphrase)
-        info: DiskInfo = self._shelf.create(name, replace(wanted, base=base))
+        info: DiskInfo = self._shelf.create(name, replace(wanted, base=base, pool=pool))
         return info
 
     def remove(self, ref: str) -> VolumeRow:
@@ -137,12 +139,13 @@ class Volumes:
         format: str = "qcow2",
         cluster: int | str = 0,
         compression: str = "",
+        pool: str = DEFAULT_POOL,
         encrypt: bool = False,
         passphrase: bytes = b"",
         progress: Progress | None = None,
     ) -> DiskInfo:
         """A new volume ``name`` with all that a disk or an image holds; ``passphrase`` opens the old one."""
-        wanted = _make_wanted(None, format, "off", cluster, compression, encrypt=encrypt)
+        wanted = replace(_make_wanted(None, format, "off", cluster, compression, encrypt=encrypt), pool=pool)
         info: DiskInfo = self._copies.convert_volume(ref, name, wanted, passphrase=passphrase, progress=progress)
         return info
 
