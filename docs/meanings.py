@@ -23,6 +23,7 @@ CODES = {
     "newer-database": "the database was written by a newer version",
     "no-base": "a disk stands on nothing of ours",
     "no-device": "a device or export that is not there, or cannot be opened",
+    "no-source": "libvirt cannot start a pool there",
     "no-folder": "a path that is no folder, or where nothing is mounted",
     "no-way": "QEMU's user may not pass through a folder on the way to the pool",
     "other-pool": "a data volume lies in another pool than the file says",

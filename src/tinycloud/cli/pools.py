@@ -13,6 +13,7 @@ import click
 from tinycloud.cli.output import print_json, print_table
 from tinycloud.cli.session import complete_pool, json_option, open_cloud
 from tinycloud.errors import WrongInput
+from tinycloud.model.names import find_volume_name
 
 if TYPE_CHECKING:
     from tinycloud.model.world import Pool
@@ -46,6 +47,14 @@ def _state(pool: Pool) -> str:
     if pool.trouble:
         return pool.trouble
     return f"{len(pool.free_units)} of {len(pool.units)} disks free" if pool.is_fixed else "ok"
+
+
+def make_ref(volume: str) -> str:
+    """``shop/web-1/data``: a volume as people name it."""
+    name = find_volume_name(volume)
+    if name is None:
+        return volume
+    return f"{name.stack}/{name.machine}/{'disk' if name.role.startswith('disk-') else name.role.removeprefix('vol-')}"
 
 
 @group.command("list")
@@ -87,7 +96,7 @@ def show(name: str, as_json: bool) -> None:
     for key, value in facts.items():
         print(f"{key:<9} {value}")
     for unit in pool.units:
-        fate = unit.claim or ("free, carries what was left on it" if unit.used else "free")
+        fate = make_ref(unit.claim) if unit.claim else "free, carries something" if unit.used else "free"
         print(f"disk      {unit.name}  {unit.size}  {fate}")
 
 
@@ -126,10 +135,10 @@ def add(
     """
     if bool(sources) == bool(xml_file):
         raise WrongInput("say where the pool is: SOURCE, or --xml FILE", code="usage", hint="tinycloud pool add --help")
-    key = _read_key(key_file, kind or sources[0]) if key_file and sources else None
-    if bool(key) != bool(user):
-        raise WrongInput("--user and --key-file belong together", code="usage", hint="tinycloud pool add --help")
+    if bool(key_file) != bool(user) or (user and not sources):
+        raise WrongInput("--user and --key-file belong together, and to a SOURCE", code="usage", hint="tinycloud pool add --help")
     with open_cloud() as cloud:
+        key = _read_key(key_file, kind or sources[0]) if key_file else None
         xml = _read_file(xml_file) if xml_file else ""
         pool = cloud.pools.add(name, *sources, kind=kind or "", user=user, key=key, initiator=initiator, xml=xml)
     if as_json:
@@ -148,6 +157,8 @@ def _read_file(path: Path) -> str:
 def _read_key(path: Path, what: str) -> bytes:
     """A key as its server's tools print it: of Ceph in base64, of iSCSI the password itself."""
     text = (sys.stdin.read() if str(path) == "-" else _read_file(path)).strip()
+    if not text:
+        raise WrongInput("the key is empty", code="wrong-value", facts=[f"read from {'standard input' if str(path) == '-' else path}"])
     if not what.startswith("rbd"):
         return text.encode()
     line = next((line.partition("=")[2].strip() for line in text.splitlines() if line.strip().startswith("key")), text)
@@ -163,4 +174,4 @@ def remove(name: str) -> None:
     """Forget a pool that nobody has disks in. Its data stays."""
     with open_cloud() as cloud:
         pool = cloud.pools.remove(name)
-    print(f"pool {pool.name} is forgotten; what is in {pool.source} stays")
+    print(f"pool {pool.name} is forgotten; what is in it stays")

@@ -12,7 +12,7 @@ from tinycloud.engine.lock import hold_lock
 from tinycloud.engine.read_pools import read_pools
 from tinycloud.engine.steps.pool import PATH
 from tinycloud.engine.who import make_who
-from tinycloud.errors import Clash, InUse, NotFound, Refused, TinycloudError, WrongInput, make_did_you_mean
+from tinycloud.errors import Clash, InUse, LibvirtFailed, NotFound, Refused, TinycloudError, WrongInput, make_did_you_mean
 from tinycloud.model import names
 from tinycloud.model.pool import Card, Source, Unit
 from tinycloud.model.units import Bytes
@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 
 _WITHOUT_LIBVIRT = ("device", "nbd")
 """Kinds that libvirt has no pool for: their disks stand in the card alone."""
+
+_HINTS = {
+    "iscsi": "is its name right, and does it ask for --user and --key-file?",
+    "rbd": "are monitors and pool right, and does it ask for --user and --key-file?",
+    "nfs": "showmount -e SERVER",
+    "lvm": "vgs",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +99,11 @@ class Pools:
             self._look(source)
             try:
                 units = self._make(name, replace(new, source=source))
-            except TinycloudError:
+            except TinycloudError as err:
                 if present is None:
                     self._forget(name, source)
+                if isinstance(err, LibvirtFailed):
+                    raise Refused(f"{source} cannot be used", code="no-source", facts=err.facts, hint=_HINTS.get(source.kind, "")) from err
                 raise
             write_card(self._host, name, _merge(source, units, present))
         return self.get(name)
@@ -157,7 +166,7 @@ class Pools:
         host.pool(name).ensure_pool(new.xml or render_source(name, replace(source, kind=kind)))
         host.pool(name).refresh()
         found = host.pool(name).list_all() if source.kind == "iscsi" else []
-        return tuple(Unit(it.name, Bytes(it.capacity)) for it in found)
+        return tuple(Unit(it.name, Bytes(it.capacity)) for it in sorted(found, key=lambda it: it.name) if it.capacity)
 
     def _check_units(self, name: str, units: tuple[str, ...]) -> None:
         for pool in self.find_all():
@@ -196,7 +205,7 @@ def _merge(source: Source, units: tuple[Unit, ...], present: Card | None) -> Car
     known = {unit.name: unit for unit in present.units}
     fresh = {unit.name: _keep(unit, known.get(unit.name)) for unit in units}
     every = tuple((known | fresh).values())
-    named = source if len(every) == len(units) or source.kind not in _WITHOUT_LIBVIRT else replace(source, path=f"{len(every)} disks")
+    named = source if len(every) == len(units) or source.kind not in _WITHOUT_LIBVIRT else replace(source, name=f"{len(every)} disks")
     return replace(present, source=named, units=every)
 
 

@@ -39,7 +39,7 @@ class Source:
     path: str = ""
     """The folder; of a volume group the folder of its devices."""
     name: str = ""
-    """The volume group, the iSCSI target, the Ceph pool, the folder on the NFS server."""
+    """The volume group, the iSCSI target, the Ceph pool, the folder on the NFS server; of single disks how many they are."""
     hosts: tuple[str, ...] = ()
     user: str = ""
     secret: str = ""
@@ -52,7 +52,7 @@ class Source:
         match self.kind:
             case "nfs" if self.hosts:
                 return f"{self.hosts[0]}:{self.name}"
-            case "lvm":
+            case "lvm" | "device" | "nbd":
                 return self.name
             case "iscsi" | "rbd":
                 return f"{self.kind}://{','.join(self.hosts)}/{self.name}"

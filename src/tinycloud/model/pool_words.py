@@ -56,7 +56,7 @@ def parse_source(kind: str, words: Sequence[str], mount: str) -> tuple[Source, t
         check = _check_device if kind == "device" else _check_export
         if len(set(words)) < len(words):
             raise WrongInput("a disk is named twice", code="wrong-source", facts=list(words))
-        return Source(kind, words[0] if len(words) == 1 else f"{len(words)} disks"), tuple(check(word) for word in words)
+        return Source(kind, name=words[0] if len(words) == 1 else f"{len(words)} disks"), tuple(check(word) for word in words)
     if len(words) != 1:
         raise _wrong(kind, " ".join(words))
     return _PARSERS[kind](words[0], mount), ()

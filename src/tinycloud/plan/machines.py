@@ -64,6 +64,17 @@ def _in_pool(pool: str) -> str:
     return "" if pool == DEFAULT_POOL else f" in pool {pool}"
 
 
+def _on_unit(draft: Draft, wanted: Wanted, volume: str, *, image: bool = False) -> str:
+    """Of a disk that was there beforehand, which one, and what becomes of what it carries; empty for any other."""
+    place = wanted.places.get(volume)
+    if place is None or not place.unit or volume in draft.world.volume_by_name:
+        return ""
+    pool = draft.world.host_by_name[wanted.host].find_pool(place.pool)
+    carries = any(unit.used for unit in pool.units if unit.name == place.unit) if pool else False
+    fate = (", overwriting what it carries" if image else ", with what it carries") if carries else ""
+    return f"on {place.unit}{fate}"
+
+
 def _with_places(draft: Draft, wanted: Wanted) -> Wanted:
     """The machine with where its disks are; only now is it known which of them there will be."""
     places = draft.desired.book.place(draft.world.host_by_name[wanted.host], wanted.mark)
@@ -83,13 +94,15 @@ def _add(draft: Draft, wanted: Wanted) -> None:
     start = draft.steps.start(host, mark, define, *_start_needs(mark))
     draft.done(mark.group, draft.steps.wait(host, mark, start))
     where = f"on {host}: {wanted.why_here}" if len(draft.world.hosts) > 1 else ""
-    draft.say(Act.ADD, "machine", mark.machine, describe(mark), Price.ADD, where)
+    text = ", ".join(filter(None, (describe(mark), _on_unit(draft, wanted, mark.disk_volume, image=mark.spec.image is not None))))
+    draft.say(Act.ADD, "machine", mark.machine, text, Price.ADD, where)
     for volume in mark.spec.volumes:
         parts = [
             f"{volume.size}{_in_pool(volume.pool)}",
             "keep" if volume.keep else "",
             "encrypted" if volume.encrypt else "",
             _found(draft, mark.data_volume(volume.name)),
+            _on_unit(draft, wanted, mark.data_volume(volume.name)),
         ]
         draft.say(Act.ADD, "volume", f"{mark.machine}/{volume.name}", ", ".join(filter(None, parts)), Price.ADD)
 
@@ -146,7 +159,7 @@ def _change(draft: Draft, wanted: Wanted, present: Machine, fields: list[Field])
     spec = replace(mark.spec, disk_generation=old.spec.disk_generation + 1) if price is Price.REPLACE else mark.spec
     wanted = _with_places(draft, replace(wanted, mark=replace(mark, generation=old.generation + 1, spec=spec)))
     draft.final[mark.ref] = wanted
-    texts = [*(change.text for change in fields), *_left_behind(draft, wanted.mark, old)]
+    texts = [*(change.text for change in fields), *_left_behind(draft, wanted, old)]
     if price is Price.LIVE and not present.is_off:
         _change_live(draft, wanted, present)
     else:
@@ -155,10 +168,12 @@ def _change(draft: Draft, wanted: Wanted, present: Machine, fields: list[Field])
     draft.say(Act.CHANGE, "machine", mark.machine, ", ".join(texts), price, dear.reason)
 
 
-def _left_behind(draft: Draft, new: Mark, old: Mark) -> list[str]:
-    """Volumes that the machine gets and that exist."""
+def _left_behind(draft: Draft, wanted: Wanted, old: Mark) -> list[str]:
+    """Volumes that the machine gets and that exist, or that carry something."""
+    new = wanted.mark
     added = [volume.name for volume in new.spec.volumes if new.data_volume(volume.name) not in old.volumes]
-    return [f"volume {name} {found}" for name in added if (found := _found(draft, new.data_volume(name)))]
+    found = [f"volume {name} {text}" for name in added if (text := _found(draft, new.data_volume(name)))]
+    return found + [f"volume {name} {text}" for name in added if (text := _on_unit(draft, wanted, new.data_volume(name)))]
 
 
 def _lost(draft: Draft, new: Mark, old: Mark) -> list[str]:

@@ -37,8 +37,8 @@ def test_the_card_of_a_pool_is_told_from_other_files() -> None:
         ("lvm:vg0", "lvm", Source("lvm", "/dev/vg0", "vg0")),
         (f"iscsi://nas:3261/{IQN}", "iscsi", Source("iscsi", "", IQN, ("nas:3261",), initiator="iqn.2008-11.org.linux-kvm:tinycloud")),
         ("rbd://m1,m2:6790/vms", "rbd", Source("rbd", "", "vms", ("m1", "m2:6790"))),
-        ("/dev/sdb", "device", Source("device", "/dev/sdb")),
-        ("nbd://nas/disk", "nbd", Source("nbd", "nbd://nas/disk")),
+        ("/dev/sdb", "device", Source("device", name="/dev/sdb")),
+        ("nbd://nas/disk", "nbd", Source("nbd", name="nbd://nas/disk")),
     ],
 )
 def test_a_source_says_of_what_kind_it_is(word: str, kind: str, source: Source) -> None:

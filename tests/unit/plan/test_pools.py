@@ -146,3 +146,14 @@ def test_only_disks_that_are_files_are_encrypted() -> None:
     assert plan("image: nano, pool: fast, disk_encrypt: true").machines["shop/db-1"].places
     with pytest.raises(NotYet, match="the disks of pool thick are no files"):
         plan("image: nano, pool: thick, disk_encrypt: true")
+
+
+def test_the_plan_says_which_disk_is_taken_and_what_becomes_of_what_it_carries() -> None:
+    text = "image: nano, pool: san, disk: 1 GiB, volumes: [{name: a, size: 1 GiB, pool: san}]"
+    texts = [change.text for change in plan(text).changes]
+    assert [words.rpartition(", ")[2] for words in texts] == ["on unit:0:0:2", "on unit:0:0:1"]
+    now = settle(plan(text), HERE)
+    now = settle(plan_down("shop", now, volumes=True), now)
+    texts = [change.text for change in plan(text, now).changes]
+    assert texts[0].endswith("on unit:0:0:2, overwriting what it carries")
+    assert texts[1].endswith("on unit:0:0:1, with what it carries")
