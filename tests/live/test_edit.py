@@ -1,20 +1,29 @@
-"""Disks that no machine uses, edited through libguestfs: every layout in one launch; then a foreign image from edit to login."""
+"""Disks that no machine uses, edited through libguestfs: every layout in one launch, a foreign image from edit to login, a publication."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.live.alpine import Alpine, get_alpine
+from tests.live.conftest import CACHE, Bench
+from tests.live.console import a_console, talk
 from tinycloud.drivers.guestfs.appliance import Drive
 from tinycloud.drivers.guestfs.disk import parse_stat
 from tinycloud.drivers.guestfs.disks import GuestfsDisks
 from tinycloud.drivers.shell import LocalShell
 from tinycloud.engine.offline import cook
+from tinycloud.model.names import make_mac
 from tinycloud.model.recipe import Recipe
+from tinycloud.templates.guestfiles.insight import Insight, make_insight
 
 MIB = 1024 * 1024
 PASSWD = b"root:x:0:0:root:/root:/bin/bash\n# by hand: do not touch\nbin:x:1:1::/bin:/usr/sbin/nologin\ndev:x:1000:1000:D\xe9v,,,:/home/dev:/bin/sh"
@@ -111,6 +120,7 @@ class Seen:
     blocks: tuple[int, int]
     notes: list[str]
     root: str
+    insight: Insight
 
     @property
     def grew(self) -> bool:
@@ -155,11 +165,12 @@ def _edit(disks: GuestfsDisks, n: int, made: Made) -> Seen:
     cook(disk, RECIPE)
     disk.close()
     again = disks.open(n, name=made.name)
+    insight = make_insight(again, str(again.root))
     bodies = {path: again.read(path) for path in (*LOOK, *RIGHTS[4:])}
     stats = {path: parse_stat(disks.fish.ask("stat", path).decode()) for path in RIGHTS}
     blocks = _blocks(disks)
     again.close()
-    return Seen(bodies, stats, (before, blocks), disk.notes, disk.root.device)
+    return Seen(bodies, stats, (before, blocks), disk.notes, disk.root.device, insight)
 
 
 def _count(disks: GuestfsDisks, made: Made) -> int:
@@ -178,6 +189,7 @@ def test_the_root_is_found_and_takes_the_room_behind_it(edited: dict[str, Seen],
     seen, made = edited[name], next(made for made in _layouts([f"/dev/sd{letter}" for letter in "abcde"]) if made.name == name)
     assert (seen.root, seen.notes) == (made.root, [])
     assert seen.grew == made.grows
+    assert (seen.insight.id, seen.insight.network, seen.insight.people) == ("tiny", "ifupdown", ("dev", "anna"))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -212,3 +224,141 @@ def test_names_cards_and_files_are_as_the_recipe_says(edited: dict[str, Seen], n
     assert b"address 10.9.8.7\n    netmask 255.255.255.0\n    gateway 10.9.8.1\n" in (bodies["/etc/network/interfaces"] or b"")
     assert bodies["/srv/deep/motd"] == "gr\u00fc\u00dfe 'quoted' \"twice\" \\n $HOME\n".encode()
     assert edited[name].stats["/srv/deep/motd"] == (0o640, 1001, 50)
+
+
+# a foreign image, from edit to login
+
+ALPINE = """
+hostname: alpine-box
+users: [{{name: anna, password: by-the-recipe, groups: [wheel], sudo: true}}]
+nics: [{{mac: "{mac}", name: lan0, address: 10.77.0.9/24, gateway: 10.77.0.1, dns: [10.77.0.1]}}]
+files: [{{path: /etc/motd, content: "edited offline\\n"}}]
+proxy: http://169.254.2.2:3142        # this host, as the appliance sees it
+packages: [curl]                      # which is there: what is shown is that apk asked the proxy
+run:
+  - sed -i 's/^#ttyS0/ttyS0/' /etc/inittab
+  - sed -i 's/^rc_sys=.*/rc_sys=""/' /etc/rc.conf        # it was made for a container, and skips half of its start there
+"""
+
+STACK = """
+stack: ed
+networks: {{lan: {{subnet: 10.77.0.0/24, access: isolated}}}}
+groups:
+  box:
+    image: alpine-box
+    memory: 256 MiB
+    cpus: 2
+    networks: [lan]
+    ready: started
+    xml: {boot}
+"""
+
+
+_PROXY = """
+import http.server, os, sys, threading
+class Refuser(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        print(self.path, flush=True)
+        self.send_error(502)
+    do_CONNECT = do_GET
+    def log_message(self, *words): pass
+server = http.server.HTTPServer(("127.0.0.1", 3142), Refuser)
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
+print("ready", flush=True)
+server.serve_forever()
+"""
+
+
+@contextmanager
+def a_proxy(bench: Bench) -> Iterator[Callable[[], str]]:
+    """A proxy in the lab host that writes down what it is asked for, and has nothing."""
+    argv = bench.host.make_argv([sys.executable, "-c", _PROXY], folder="/")
+    child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert child.stdin is not None
+    assert child.stdout is not None
+    heard: list[str] = []
+    try:
+        assert child.stdout.readline() == "ready\n"
+        yield lambda: "".join(heard)
+    finally:
+        child.stdin.close()
+        heard.append(child.stdout.read())
+        child.stdout.close()
+        child.wait(30)
+
+
+@pytest.fixture(scope="module")
+def alpine() -> Alpine:
+    return get_alpine(CACHE)
+
+
+def test_a_foreign_image_is_edited_and_a_person_logs_in_with_the_new_password(bench: Bench, alpine: Alpine, tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(ALPINE.format(mac=make_mac("ed", "box-1", "lan")))
+    (tmp_path / "ed.yaml").write_text(STACK.format(boot=alpine.boot))
+    bench.run("image", "import", str(alpine.disk), "--name", "alpine", "--prepare", "none")
+    with a_proxy(bench) as asked:
+        made = bench.run("image", "edit", "alpine", str(tmp_path / "recipe.yaml"), "--as", "alpine-box", "--json").json
+    assert "dl-cdn.alpinelinux.org" in asked()
+    assert (made["present"], made["base"]) == (False, bench.run("image", "show", "alpine", "--json").json["sha256"])
+    again = bench.run("image", "edit", "alpine", str(tmp_path / "recipe.yaml"), "--as", "alpine-too", "--json", limit=5).json
+    assert (again["present"], again["sha256"]) == (True, made["sha256"])
+    bench.run("up", str(tmp_path / "ed.yaml"), "--yes")
+    with a_console(bench, "ed/box-1") as terminal:
+        talk(terminal, "\r", "alpine-box login:", limit=200)
+        talk(terminal, "anna\r", "Password:")
+        talk(terminal, "by-the-recipe\r", "edited offline")
+        assert "10.77.0.9/24" in talk(terminal, "ip -4 addr show lan0; echo e''nd\r", "end")
+        assert "1 packets received" in talk(terminal, "sudo -n ping -c 1 -W 20 10.77.0.1; echo e''nd\r", "end")
+        accounts = talk(terminal, "sudo -n grep -v anna /etc/shadow | md5sum; echo e''nd\r", "end")
+    assert _read_shadow_sum(alpine) in accounts, "every other account is as it was"
+    bench.run("down", "ed", "--yes")
+    for name in ("alpine-box", "alpine"):
+        bench.run("image", "remove", name)
+
+
+def _read_shadow_sum(alpine: Alpine) -> str:
+    argv = [
+        "env",
+        "LIBGUESTFS_BACKEND=direct",
+        "LIBGUESTFS_BACKEND_SETTINGS=force_tcg",
+        "guestfish",
+        "--ro",
+        "--format=qcow2",
+        "-a",
+        str(alpine.disk),
+    ]
+    done = subprocess.run([*argv, "-m", "/dev/sda", "cat", "/etc/shadow"], capture_output=True, check=True, timeout=200)
+    return hashlib.md5(done.stdout.rstrip(b"\n") + b"\n").hexdigest()
+
+
+# a machine that becomes an image
+
+PUBLISHED = """
+stack: {stack}
+networks: {{lan: {{subnet: 10.78.0.0/24, access: isolated}}}}
+groups: {{box: {{image: {image}, memory: 128 MiB, networks: [lan]}}}}
+"""
+OWN = ("/etc/machine-id", "/etc/ssh/ssh_host_ed25519_key", "/var/lib/dhcp/dhclient.leases", "/var/log/messages", "/root/.ash_history")
+
+
+def test_a_published_machine_is_an_image_that_knows_nothing_of_it(bench: Bench, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    first.write_text(PUBLISHED.format(stack="first", image="nano"))
+    second.write_text(PUBLISHED.format(stack="second", image="golden"))
+    bench.run("up", str(first), "--yes")
+    plant = "".join(f"mkdir -p $(dirname {path}); echo own > {path}; " for path in (*OWN, "/srv/work"))
+    bench.run("ssh", "first/box-1", "--", f"{plant} sync")
+    assert "is running" in bench.run("publish", "first/box-1", "--as", "golden", status=4).err
+    bench.run("stop", "first/box-1", "--force")
+    made = bench.run("publish", "first/box-1", "--as", "golden", "--json").json
+    assert made["base"] == bench.run("image", "show", "nano", "--json").json["sha256"]
+    bench.run("down", "first", "--yes")
+    bench.run("up", str(second), "--yes")
+    said = bench.run(
+        "ssh", "second/box-1", "--", f"cat /srv/work; cat {OWN[0]} | wc -c; ls {' '.join(OWN[1:])} 2>/dev/null; cat {OWN[3]}; hostname"
+    ).out
+    assert "own" in said.splitlines()[0]
+    assert [line for line in said.splitlines()[1:] if line in OWN or line == "own"] in ([], [OWN[3]]), "a log stays, empty"
+    assert said.splitlines()[-1] == "box-1"
+    bench.run("down", "second", "--yes")
+    bench.run("image", "remove", "golden")

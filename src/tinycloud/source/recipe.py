@@ -23,8 +23,7 @@ def load_recipe(path: Path | None, more: Mapping[str, Any], vault: Vault) -> Rec
 
     Names of files in it start at its own folder. There are no references in a recipe: ``${…}`` is text. Raises WrongFile.
     """
-    text = read_text(path) if path else "{}"
-    return parse_recipe(text, str(path or "recipe"), more, vault)
+    return parse_recipe(read_text(path) if path else "", str(path or "the options"), more, vault)
 
 
 def parse_recipe(text: str, file: str, more: Mapping[str, Any], vault: Vault) -> Recipe:
