@@ -20,6 +20,7 @@ from meanings import CLASSES, CODES, STATUSES, VARIABLES
 from tinycloud import errors
 from tinycloud.cli.main import app
 from tinycloud.model.machine import MachineSpec, Mark, NicSpec
+from tinycloud.model.recipe import Recipe
 from tinycloud.model.stack import Group, Ready, Stack
 from tinycloud.model.units import Bytes
 from tinycloud.source.schema import make_schema
@@ -28,6 +29,8 @@ from tinycloud.templates.render import find_shipped, list_shipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from pydantic import BaseModel
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src/tinycloud"
@@ -86,10 +89,25 @@ def _options(command: click.Command) -> str:
 
 
 def write_stack_file() -> str:
-    schema = Stack.model_json_schema(by_alias=True)
+    return "\n".join([NOTE, HEAD, REFERENCES, *_sections(Stack)])
+
+
+def write_recipe() -> str:
+    return "\n".join([NOTE, RECIPE_HEAD, *_sections(Recipe)])
+
+
+def _sections(model: type[BaseModel]) -> list[str]:
+    schema = model.model_json_schema(by_alias=True)
     parts = {"The file": schema, **{name: schema["$defs"][name] for name in _order(schema)}}
-    sections = [f"\n## {title}\n\n{_first(part)}\n\n{_keys(part)}" for title, part in parts.items()]
-    return "\n".join([NOTE, HEAD, REFERENCES, *sections])
+    return [f"\n## {title}\n\n{_first(part)}\n\n{_keys(part)}" for title, part in parts.items()]
+
+
+RECIPE_HEAD = """\
+# The recipe
+
+What [`image edit`](../howto/edit-an-image.md) does to a disk. YAML as in [the stack file](stack-file.md), but without references:
+`${…}` is text. Names of files start at the recipe's own folder.
+"""
 
 
 HEAD = """\
@@ -308,6 +326,7 @@ def _comment(name: str) -> str:
 WRITERS: dict[str, Callable[[], str]] = {
     "commands.md": write_commands,
     "stack-file.md": write_stack_file,
+    "recipe.md": write_recipe,
     "errors.md": write_errors,
     "templates.md": write_templates,
     "stack.schema.json": lambda: json.dumps(make_schema(), indent=2, ensure_ascii=False) + "\n",

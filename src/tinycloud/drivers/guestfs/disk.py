@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _MOST_NAMES: Final = 20_000
 _BATCH: Final = 200
+_MOST_WIPED: Final = 64 * 1024
 Command = tuple[str | bytes, ...]
 
 
@@ -119,10 +120,22 @@ class FishDisk:
                 return [("rename", change.path, change.to)] if self._is_there(change.path) else []
             case changes.Remove():
                 return [("rm-rf", path) for path in self._expand(change.pattern)]
+            case changes.Wipe():
+                return self._make_wipe(self._expand(change.pattern))
             case changes.Empty():
                 return [("truncate", path) for path in self._expand(change.pattern) if self._is_plain(path)]
             case changes.WriteFile():
                 raise AssertionError("written in batches")
+
+    def _make_wipe(self, paths: list[str]) -> list[Command]:
+        """Overwritten where they stand, and on the disk, before they go: what is only removed never gets overwritten."""
+        plain = [path for path in paths if self._is_plain(path)]
+        writes: list[Command] = []
+        for path in plain:
+            size = min(int(self._fish.ask("filesize", path)), _MOST_WIPED)
+            writes += [("pwrite", path, b"x" * min(PIECE, size - at), str(at)) for at in range(0, size, PIECE)]
+        synced: list[Command] = [("sync",)] if writes else []
+        return [*writes, *synced, *(("rm-rf", path) for path in paths)]
 
     def _is_there(self, path: str) -> bool:
         return self._fish.ask("exists", path).strip() == b"true"

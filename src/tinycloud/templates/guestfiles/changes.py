@@ -61,10 +61,17 @@ class Remove:
 
 
 @dataclass(frozen=True, slots=True)
+class Wipe:
+    """Whatever files match the pattern are overwritten, then removed: nobody finds them in the free blocks of a copy."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True)
 class Empty:
     """Whatever files match the pattern hold nothing; their rights stay."""
 
     pattern: str
 
 
-Change = WriteFile | MakeFolder | CopyFolder | Link | Move | Remove | Empty
+Change = WriteFile | MakeFolder | CopyFolder | Link | Move | Remove | Wipe | Empty

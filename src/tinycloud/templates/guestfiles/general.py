@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from tinycloud.templates.guestfiles.changes import Empty, Move, Remove, WriteFile
+from tinycloud.templates.guestfiles.changes import Empty, Move, Remove, Wipe, WriteFile
 from tinycloud.templates.guestfiles.guest import has_systemd
 from tinycloud.templates.guestfiles.network import ASIDE, HEAD
 
@@ -18,20 +18,22 @@ if TYPE_CHECKING:
     from tinycloud.templates.guestfiles.changes import Change
     from tinycloud.templates.guestfiles.guest import Guest
 
-_IDENTITY: Final = (
-    "/var/lib/dbus/machine-id",
+WIPED: Final = (
     "/etc/ssh/ssh_host_*",
     "/etc/dropbear/dropbear_*_host_key",
-    "/etc/udev/rules.d/70-persistent-net.rules",
-    "/etc/systemd/network/05-tinycloud-*",
     "/var/lib/systemd/credential.secret",
+    "/var/lib/NetworkManager/secret_key",
     # A seed that two machines share is worse than none: each makes its own from what the hardware gives.
     "/var/lib/systemd/random-seed",
     "/var/lib/random-seed",
     "/var/lib/urandom/random-seed",
     "/var/lib/seedrng/seed*",
     "/boot/loader/random-seed",
-    "/var/lib/NetworkManager/secret_key",
+)
+_IDENTITY: Final = (
+    "/var/lib/dbus/machine-id",
+    "/etc/udev/rules.d/70-persistent-net.rules",
+    "/etc/systemd/network/05-tinycloud-*",
 )
 _LEASES: Final = (
     "/var/lib/dhcp/*.leases*",
@@ -91,6 +93,8 @@ ExecStartPre=/usr/sbin/sshd -t
 
 def make_general(guest: Guest) -> Iterator[Change]:
     """Forget who the machine was. machine-id becomes empty, which systemd takes for a first start; missing it would take as read-only."""
+    for pattern in WIPED:
+        yield Wipe(pattern)
     for pattern in REMOVED:
         yield Remove(pattern)
     for pattern in EMPTIED:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinycloud.errors import Refused
-from tinycloud.templates.guestfiles.changes import Change, Link, Move, Remove, WriteFile
+from tinycloud.templates.guestfiles.changes import Change, Link, Move, Remove, Wipe, WriteFile
 from tinycloud.templates.guestfiles.general import ask_dhcp, make_general
 from tinycloud.templates.guestfiles.guest import PlainGuest
 from tinycloud.templates.guestfiles.network import HEAD
@@ -102,7 +102,9 @@ def test_a_variable_is_set_once_and_every_other_line_stays(before: bytes) -> Non
 def test_an_image_forgets_who_the_machine_was() -> None:
     changes = list(make_general(PlainGuest({"/etc/machine-id": b"4711\n"})))
     patterns = {change.pattern for change in changes if isinstance(change, Remove)}
-    assert {"/etc/ssh/ssh_host_*", "/var/lib/dhcp/*.leases*", "/var/lib/cloud/instances", "/var/lib/systemd/random-seed"} <= patterns
+    wiped = {change.pattern for change in changes if isinstance(change, Wipe)}
+    assert {"/var/lib/dhcp/*.leases*", "/var/lib/cloud/instances", "/root/.bash_history"} <= patterns
+    assert {"/etc/ssh/ssh_host_*", "/var/lib/systemd/random-seed"} <= wiped
     assert bodies(changes) == {"/etc/machine-id": b""}
 
 
