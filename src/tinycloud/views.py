@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from tinycloud.drivers.guest.ssh import Door
     from tinycloud.drivers.host import Host
     from tinycloud.drivers.shell import Done
+    from tinycloud.engine.disk_changes import DiskRow
     from tinycloud.engine.parts import Parts
     from tinycloud.engine.why import Answer
     from tinycloud.model import world
+    from tinycloud.model.disk import Attached
 
 
 class Machine:
@@ -146,6 +148,55 @@ class Machine:
         from tinycloud.engine import power
 
         return power
+
+    # disks: what is changed here stays until the file says something new about it
+
+    def disks(self) -> list[DiskRow]:
+        """Every disk and drive, with what it is and how it is plugged in."""
+        from tinycloud.engine.disk_changes import list_disks
+
+        return list_disks(self._parts, self.refresh().facts)
+
+    def attach(self, what: str, **how: Any) -> Attached:
+        """Plug in a volume (``scratch``, ``shop/db-1/data``) or an image, at once and for every start.
+
+        ``how``: name, bus, readonly, shared (raw volumes), copy (of an image: a fresh disk on it), serial, cache.
+        """
+        from tinycloud.engine.attach import How, attach
+        from tinycloud.model.disk import DiskTuning
+
+        tuning = DiskTuning(serial=how.pop("serial", ""), cache=how.pop("cache", ""))
+        return attach(self._parts, self.facts, what, How(tuning=tuning, **how))
+
+    def detach(self, disk: str) -> Attached:
+        """Take out a disk that was plugged in by hand, once the guest has let go of it. What is on it stays."""
+        from tinycloud.engine.attach import detach
+
+        return detach(self._parts, self.facts, disk)
+
+    def grow_disk(self, disk: str, size: int | str) -> DiskRow:
+        """Make a disk larger; a running guest sees it at once."""
+        from tinycloud.engine.disk_changes import grow, parse_size
+
+        return grow(self._parts, self.facts, disk, parse_size(size))
+
+    def limit_disk(self, disk: str, **limits: int | str) -> None:
+        """The most a disk may do in a second from now on: iops, read_iops, write_iops, bytes, read_bytes, write_bytes; none lifts all."""
+        from tinycloud.engine.disk_changes import limit, make_limits
+
+        limit(self._parts, self.facts, disk, make_limits(limits))
+
+    def insert_cd(self, what: str, *, force: bool = False) -> world.Image:
+        """Put an image, or an ISO file, into the CD drive; a machine without one gets one."""
+        from tinycloud.engine.cd import insert
+
+        return insert(self._parts, self.facts, what, force=force)
+
+    def eject_cd(self, *, force: bool = False) -> None:
+        """Take out what lies in the CD drive; ``force`` although the guest holds it."""
+        from tinycloud.engine.cd import eject
+
+        eject(self._parts, self.facts, force=force)
 
     # looking
 

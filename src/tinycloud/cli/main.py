@@ -10,6 +10,7 @@ import click
 
 from tinycloud import __version__
 from tinycloud.cli import (
+    disks,
     image_care,  # noqa: F401 - adds its commands to those of images
     image_edit,
     image_import,  # noqa: F401 - adds its command to those of images
@@ -60,7 +61,7 @@ def app(uri: str | None, state: str | None, lab: str | None, verbose: bool) -> N
     SESSION.uri, SESSION.state, SESSION.lab, SESSION.verbose = uri, state, lab, verbose
 
 
-NOUNS = (images.group, volumes.group, pools.group, labs.group)
+NOUNS = (images.group, volumes.group, disks.group, disks.cd, pools.group, labs.group)
 
 for command in (*stacks.COMMANDS, *machines.COMMANDS, *image_edit.COMMANDS, *NOUNS, *system.COMMANDS):
     app.add_command(command)

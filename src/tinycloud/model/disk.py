@@ -40,9 +40,18 @@ class IoLimits:
         """Every limit in libvirt's words, also those that are 0."""
         return {word: int(getattr(self, name)) for name, word in _LIBVIRT_WORDS.items()}
 
+    @staticmethod
+    def words() -> dict[str, str]:
+        """Each limit's name and libvirt's word for it."""
+        return dict(_LIBVIRT_WORDS)
+
     def __str__(self) -> str:
-        words = [f"{name} {getattr(self, name)}{'/s' if 'bytes' in name else ''}" for name in _LIBVIRT_WORDS if getattr(self, name)]
+        words = [f"{name} {_show(name, getattr(self, name))}" for name in _LIBVIRT_WORDS if getattr(self, name)]
         return ", ".join(words) or "none"
+
+
+def _show(name: str, value: int) -> str:
+    return f"{Bytes(value)}/s" if "bytes" in name else str(int(value))
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,6 +261,15 @@ class World:
         named = ((names.find_volume_name(volume.name), volume) for volume in sorted(self.volumes, key=lambda volume: volume.name))
         return _by_stack((name.stack, (name, volume)) for name, volume in named if name)
 
+    @cached_property
+    def borrowers(self) -> dict[str, tuple[str, ...]]:
+        """File → machines that have it plugged in by hand, or as a CD."""
+        lists: dict[str, list[str]] = {}
+        for machine in self.machines:
+            for file in machine.mark.borrowed:
+                lists.setdefault(file, []).append(machine.ref)
+        return {file: tuple(refs) for file, refs in lists.items()}
+
     @property
     def stacks(self) -> tuple[str, ...]:
         return tuple(sorted({m.mark.stack for m in self.machines} | {n.stack for n in self.networks}))

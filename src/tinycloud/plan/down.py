@@ -44,6 +44,9 @@ def _remove_others(stack: str, world: World, steps: StepList, theirs: set[str], 
         label = f"{name.machine}/{name.role.removeprefix('vol-')}"
         if volume.name in theirs:
             continue
+        if others := [ref for ref in world.borrowers.get(volume.name, ()) if not ref.startswith(f"{stack}/")]:
+            changes.append(Change(Act.KEEP, "volume", label, f"{volume.capacity}, in use by {others[0]}", Price.LIVE))
+            continue
         if not may_go(name):
             changes.append(describe_kept(label, str(volume.capacity)))
             continue

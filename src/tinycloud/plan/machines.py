@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tinycloud.errors import Refused
+from tinycloud.errors import InUse, Refused
 from tinycloud.model import names
 from tinycloud.model.disk import ROOT
 from tinycloud.model.machine import LEVELS
@@ -118,10 +118,19 @@ def _found(draft: Draft, volume: str) -> str:
     return "found as it was left" if volume in draft.world.volume_by_name else ""
 
 
+def _check_borrowed(draft: Draft, new: Mark, volume: str) -> None:
+    """A volume that stayed behind may have been plugged into another machine since."""
+    others = [ref for ref in draft.world.borrowers.get(new.data_volume(volume), ()) if ref != new.ref]
+    if others:
+        hint = f"tinycloud disk list {others[0]}; tinycloud disk detach {others[0]} NAME"
+        raise InUse(f"volume {new.machine}/{volume} is plugged into {others[0]}", hint=hint)
+
+
 def _check_volumes(draft: Draft, new: Mark, present: Machine | None) -> None:
     """Data is not thrown away by making a number smaller, whatever the flags; nor when a volume is found that was left behind."""
     before = {volume.name: volume for volume in present.mark.spec.volumes} if present else {}
     for volume in new.spec.volumes:
+        _check_borrowed(draft, new, volume.name)
         file, old = draft.world.volume_by_name.get(new.data_volume(volume.name)), before.get(volume.name)
         _check_pool(f"{new.machine}/{volume.name}", volume, file)
         found = file if file and not is_fixed(draft.world, file.host, file.pool) else None

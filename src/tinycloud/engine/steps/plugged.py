@@ -16,7 +16,7 @@ from tinycloud.model.disk import DRIVE
 from tinycloud.templates.domain import count_scsi_controllers, render_disk, render_scsi_controller
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from tinycloud.drivers.host import Host
 
@@ -91,10 +91,15 @@ def _ensure_controller(host: Host, domain: str, wanted: int, *, inactive: bool) 
 _ASK_AGAIN = 5.0  # seconds: a guest that is still booting hears nothing
 
 
-def detach_disk(host: Host, domain: str, key: str, what: str, limit: float = 20.0) -> None:
-    """Take a disk out of a running machine, and wait until its guest has let go of it: only then nobody writes to the file."""
+def detach_disk(host: Host, domain: str, key: str, what: str) -> None:
+    """Take a disk out of a running machine by where its bytes are."""
+    let_go(host, domain, lambda: find_disks(host, domain).get(key), what)
+
+
+def let_go(host: Host, domain: str, find: Callable[[], PluggedDisk | None], what: str, limit: float = 30.0) -> None:
+    """Ask a running machine to let a disk go, and wait until it has: only then nobody writes to the file."""
     end, asked = time.monotonic() + limit, 0.0
-    while (disk := find_disks(host, domain).get(key)) is not None:
+    while (disk := find()) is not None:
         now = time.monotonic()
         if now > end:
             raise Failed(f"{domain} does not let {what} go", hint=f"tinycloud stop {domain}")
