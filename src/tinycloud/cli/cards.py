@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tinycloud.cli.output import format_value, print_json
 from tinycloud.cli.rows import machine_as_json
@@ -28,7 +28,7 @@ def show_stack(stack: Stack, *, as_json: bool) -> None:
 def show_machine(machine: Machine, *, as_json: bool) -> None:
     if as_json:
         addresses = [{"address": a.address, "mac": a.mac, "source": a.source} for a in machine.addresses()]
-        print_json({**machine_as_json(machine, {}), "volumes": machine.facts.mark.volumes, "addresses": addresses})
+        print_json({**machine_as_json(machine, {}), "volumes": machine.facts.mark.volumes, **_by_hand(machine), "addresses": addresses})
         return
     print(machine.ref)
     for name, value in _facts(machine):
@@ -49,11 +49,28 @@ def _facts(machine: Machine) -> list[tuple[str, str]]:
         ("seed", mark.seed_volume or "none"),
         ("login", spec.user),
         *(("volume", _volume(v)) for v in spec.volumes),
+        *(("attached", f"{disk.name}  {disk.label or 'empty'}, {disk.bus}, by hand") for disk in spec.hand.disks),
+        *([("cdrom", _cd(machine))] if spec.cdrom else []),
         *(("nic", f"{nic.network}  {nic.mac}  {mark.tap(n)}") for n, nic in enumerate(spec.nics)),
         *(("address", f"{lease.address}  ({lease.source})") for lease in machine.addresses()),
     ]
 
 
+def _by_hand(machine: Machine) -> dict[str, Any]:
+    """What was plugged in by hand, and what lies in the declared drive."""
+    attached = [{"name": disk.name, "what": disk.label, "file": disk.file, "bus": disk.bus} for disk in machine.spec.hand.disks]
+    return {"attached": attached, "cdrom": _cd(machine) if machine.spec.cdrom else None}
+
+
+def _cd(machine: Machine) -> str:
+    hand, drive = machine.spec.hand.medium, machine.spec.cdrom
+    if hand is not None:
+        return f"{hand.label or 'empty'}, by hand"
+    return f"{drive.image_name} {drive.image[:7]}" if drive and drive.image else "empty"
+
+
 def _volume(volume: VolumeSpec) -> str:
-    place = f"  /dev/disk/by-id/virtio-{make_serial(volume.name)}" if volume.bus == "virtio" else f"  on {volume.bus}"
+    place = (
+        f"  /dev/disk/by-id/virtio-{volume.tuning.serial or make_serial(volume.name)}" if volume.bus == "virtio" else f"  on {volume.bus}"
+    )
     return f"{volume.name}  {volume.size}{', keep' if volume.keep else ''}{place}"
