@@ -212,6 +212,7 @@ def test_every_format_is_written_sparse_and_holds_the_same(bench: Bench, tmp_pat
                 assert taken < (24 if format in ("vhdx", "vpc", "vdi") else 10) * MIB, format
                 assert file.stat().st_mode & 0o777 == 0o600
             assert refused(lambda: volumes.export("src", file)) == ("exists", 4)
+            assert refused(lambda: volumes.export("src", tmp_path / "absent/file")) == ("no-file", 4)
             assert volumes.export("src", file, compressed=True, force=True) < MIB
             assert refused(lambda: volumes.export("src", file, format="vdi", compressed=True, force=True)) == ("wrong-value", 2)
             for method in ("zlib", "zstd"):
@@ -296,6 +297,9 @@ def test_an_encrypted_machine_boots_with_its_passphrase_alone_and_its_disks_are_
     disk = f"{POOL}/safe.box-1.disk-1.qcow2"
     bench.run("exec", "safe", "--", "sh", "-c", "echo a-word-that-is-nowhere-else > /root/word; sync")
     assert bench.call(["grep", "-c", "a-word-that-is-nowhere-else", disk]).out == "0\n"
+    (tree,) = bench.run("image", "tree", "nano", "--json").json
+    assert [it["ref"] for it in tree["above"]] == ["safe/box-1/disk"]
+    assert [it["ref"] for it in tree["above"][0]["above"]] == ["safe/box-1"]
     for words in (("flatten", "safe/box-1/disk"), ("export", "safe/box-1/disk", str(tmp_path / "x")), ("check", "safe/box-1/disk")):
         refusal = bench.run("volume", *words, status=4).err
         assert "safe/box-1/disk is in use by safe/box-1, which runs" in refusal

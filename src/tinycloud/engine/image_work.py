@@ -60,6 +60,8 @@ class ImageWork:
         with working_on(self._parts, ref, images=True) as shelf:
             disk = find_disk(shelf, ref)
             must_be_still(shelf, disk)
+            if not target.parent.is_dir():
+                raise Refused(f"there is no folder {target.parent}", code="no-file")
             if target.exists() and not force:
                 raise Refused(f"{target} exists", code="exists", hint="--force replaces a file")
             key = find_passphrase(self._parts, disk, passphrase)

@@ -216,7 +216,9 @@ def _branch(shelf: Shelf, path: str, depth: int = 0) -> Branch:
     record = shelf.entries[path].record
     image = next((it for it in shelf.world.images if shelf.image_path(it.sha) == path), None)
     above = shelf.list_above(path) if depth < _MOST_LAYERS else []
-    machines = tuple(Branch("machine", holder.ref, "runs" if holder.running else "off") for holder in shelf.holders.get(path, ()))
+    higher = {holder for it in above for holder in shelf.holders.get(it, ())}  # a running machine's XML names all that it stands on
+    own = [holder for holder in shelf.holders.get(path, ()) if holder not in higher]
+    machines = tuple(Branch("machine", holder.ref, "runs" if holder.running else "off") for holder in own)
     text = f"{image.size if image else Bytes(record.capacity)}, {Bytes(record.allocation)} on disk"
     ref = image.label if image else make_ref(shelf, path)
     return Branch("image" if image else "disk", ref, text, (*(_branch(shelf, it, depth + 1) for it in above), *machines))
