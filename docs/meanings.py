@@ -3,6 +3,7 @@
 CODES = {
     "ambiguous": "a word means several machines or images, and one is needed",
     "busy-device": "a device that is mounted, or part of something else",
+    "cannot-trim": "a running machine has no guest agent and no ssh that would let its disks be trimmed",
     "changed-file": "the image file changed while it was read or fetched",
     "base-cycle": "a disk would stand on itself",
     "changed-image": "an image is not what its name, a sha256, says",
@@ -33,6 +34,7 @@ CODES = {
     "no-slot": "the machine has no place for another device on that bus, or none while it runs",
     "no-space": "the pool, or the folder that files are fetched to, has no room for the image",
     "not-prepared": "a guest section, or a part of it, cannot get into the machines the way that prepare: or the image says",
+    "no-space": "the pool has no room for what is asked for, or none beyond its reserve; or the folder that files are fetched to has none",
     "not-empty": "the folder holds files, which a mount would hide",
     "no-account": "a file of a recipe is to belong to somebody whom the guest does not have",
     "no-home": "keys are for a user whose account has no home",
@@ -44,6 +46,7 @@ CODES = {
     "odd-guest": "a file of the guest is no plain text file, or far too large, and is left alone",
     "obsolete-format": "a disk format of old (qcow, cow, qed, parallels …) that is not taken in",
     "pool-trouble": "the folder of the pool cannot be worked in: it is gone, read-only, or its server says no",
+    "overcommit": "the pool would promise more than its limit allows",
     "overlap": "two networks of the stack share addresses",
     "read-only": "an image is never written; what is made from it can be",
     "reference-cycle": "inputs refer to each other in a circle",

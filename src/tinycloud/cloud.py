@@ -23,6 +23,7 @@ from tinycloud.engine.wish import Wish
 from tinycloud.errors import NotFound, Refused, make_did_you_mean
 from tinycloud.nouns.images import Images
 from tinycloud.nouns.pools import Pools
+from tinycloud.nouns.space import Space
 from tinycloud.nouns.volumes import Volumes
 from tinycloud.views import Machine, Stack, make_ansible_inventory, make_ssh_config
 from tinycloud.wiring import Settings, make_parts
@@ -30,11 +31,11 @@ from tinycloud.wiring import Settings, make_parts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from tinycloud.engine.answer import Answer
     from tinycloud.engine.deploy import Deployer
     from tinycloud.engine.doctor import Finding
     from tinycloud.engine.parts import Parts
     from tinycloud.engine.recover import Recovered
-    from tinycloud.engine.why import Answer
     from tinycloud.model.plan import Plan
     from tinycloud.model.world import World
     from tinycloud.source import Loaded
@@ -61,6 +62,7 @@ class Cloud:
         self.images = Images(self.parts)
         self.volumes = Volumes(self.parts)
         self.pools = Pools(self.parts)
+        self.space = Space(self.parts)
 
     def __enter__(self) -> Self:
         return self
@@ -108,8 +110,14 @@ class Cloud:
         """
         loaded, vault = self._deployer.load(Path(file), inputs)
         wish = Wish(frozenset(replace), keep_failed=keep_failed, wait=wait, agree=agree, listener=listener)
-        self._deployer.up(loaded, vault, wish)
+        self._settle_after(self._deployer.up(loaded, vault, wish))
         return self.stack(loaded.stack.stack)
+
+    def _settle_after(self, plan: Plan) -> Plan:
+        """What took or freed space lets machines go on that waited for it."""
+        if plan.steps:
+            self.space.settle()
+        return plan
 
     def run(
         self,
@@ -145,7 +153,7 @@ class Cloud:
     ) -> Plan:
         """Take a stack (its name, or its file) away. Volumes marked keep stay unless ``volumes``."""
         wish = Wish(volumes=volumes, wait=wait, agree=agree, listener=listener)
-        return self._deployer.down(self._name_of(stack), wish)
+        return self._settle_after(self._deployer.down(self._name_of(stack), wish))
 
     def _name_of(self, stack: str | Path) -> str:
         """A stack's name; a file is opened only for the name in it, so that one with mistakes can still be taken down."""

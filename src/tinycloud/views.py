@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tinycloud.drivers.host import Host
     from tinycloud.drivers.shell import Done
     from tinycloud.engine.disk_changes import DiskRow
+    from tinycloud.engine.answer import Answer
     from tinycloud.engine.parts import Parts
-    from tinycloud.engine.why import Answer
     from tinycloud.model import world
     from tinycloud.model.disk import Attached
 
@@ -64,6 +64,11 @@ class Machine:
         """ready, running (up, but not seen ready), paused, stopped, crashed, stopping."""
         is_ready = self.facts.state == "running" and self.facts.live.level == self.spec.level
         return "ready" if is_ready else self.facts.state
+
+    @property
+    def waits_for_space(self) -> bool:
+        """True for a machine that was paused because a write found no space; it goes on when there is some."""
+        return self.facts.state == "paused" and self.facts.reason == "no space"
 
     @property
     def _host(self) -> Host:

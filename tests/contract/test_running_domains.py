@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -148,3 +149,26 @@ def test_counters_are_told_for_the_taps_of_a_running_domain(host: Host) -> None:
     host.domains.destroy("a-1")
     assert host.domains.list_nic_counters("a-1", {"tctest-0": MAC}) == []
     assert host.domains.list_nic_counters("nobody", {"tctest-0": MAC}) == []
+
+
+def test_a_disk_that_takes_its_writes_has_no_error(host: Host) -> None:
+    make_pool(host)
+    make_volume(host)
+    run(host, a_disk("data"))
+    assert host.domains.list_disk_errors("a-1") == {}
+    host.domains.destroy("a-1")
+    assert host.domains.list_disk_errors("a-1") == {}
+    assert host.domains.list_disk_errors("absent") == {}
+
+
+def test_a_guest_without_an_agent_cannot_be_asked_to_trim(host: Host) -> None:
+    run(host)
+    with pytest.raises(LibvirtFailed):
+        host.domains.trim("a-1")
+
+
+def test_whoever_listens_hears_of_a_start(host: Host) -> None:
+    heard = threading.Event()
+    host.listen(heard.set)
+    run(host)
+    assert heard.wait(0 if isinstance(host, FakeHost) else 30) != isinstance(host, FakeHost), "on a fake host nothing happens by itself"

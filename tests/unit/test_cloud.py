@@ -21,6 +21,7 @@ from tinycloud.errors import Clash, NotFound, Refused, Stale, WrongInput
 from tinycloud.model.plan import Plan
 from tinycloud.nouns.images import Images
 from tinycloud.nouns.pools import Pools
+from tinycloud.nouns.space import Space
 from tinycloud.nouns.volumes import Volumes
 from tinycloud.views import Machine, Stack
 
@@ -123,6 +124,7 @@ CALLS = {
     "volume create": "Volumes.create",
     "volume remove": "Volumes.remove",
     "volume resize": "Volumes.resize",
+    "volume compact": "Volumes.compact",
     "volume flatten": "Volumes.flatten",
     "volume rebase": "Volumes.rebase",
     "volume commit": "Volumes.commit",
@@ -137,7 +139,10 @@ CALLS = {
     "pool list": "Pools.list",
     "pool show": "Pools.show",
     "pool add": "Pools.add",
+    "pool set": "Pools.set",
     "pool remove": "Pools.remove",
+    "space": "Space.uses",
+    "watch": "Space.watch",
     "doctor": "Cloud.doctor",
     "history": "Cloud.executions",
     "recover": "Cloud.recover",
@@ -146,7 +151,7 @@ CALLS = {
 """Verb → the call that does it."""
 
 WITHOUT_A_CLOUD = {"schema", "completion"}
-KINDS = {"Cloud": Cloud, "Images": Images, "Machine": Machine, "Pools": Pools, "Stack": Stack, "Volumes": Volumes}
+KINDS = {"Cloud": Cloud, "Images": Images, "Machine": Machine, "Pools": Pools, "Space": Space, "Stack": Stack, "Volumes": Volumes}
 
 
 def test_every_verb_is_one_call_of_the_api() -> None:

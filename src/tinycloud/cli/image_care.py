@@ -12,6 +12,7 @@ import click
 from tinycloud.cli.images import group
 from tinycloud.cli.output import print_json, print_table
 from tinycloud.cli.session import complete_image, json_option, open_cloud
+from tinycloud.cli.space import say_woken
 from tinycloud.cli.volume_work import FILE_FORMATS, print_check, print_comparison, show_progress
 from tinycloud.cli.volumes import FORMATS, print_info, print_tree
 from tinycloud.errors import Failed
@@ -132,6 +133,7 @@ def gc(dry_run: bool, unused: bool, as_json: bool) -> None:
     """Remove what nobody needs: images without a name and a user, halves of what was interrupted, disks of machines that are gone."""
     with open_cloud() as cloud:
         cleared = cloud.images.gc(unused=unused, dry_run=dry_run)
+        say_woken(cloud)
     if as_json:
         print_json({"removed": cleared.removed, "stored": cleared.stored, "garbage": [asdict(it) for it in cleared.garbage]})
         return

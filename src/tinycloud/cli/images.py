@@ -10,6 +10,7 @@ import click
 from tinycloud.cli.inside import become_root
 from tinycloud.cli.output import print_json, print_table
 from tinycloud.cli.session import SESSION, complete_image, json_option, open_cloud, open_cloud_here
+from tinycloud.cli.space import say_woken
 
 if TYPE_CHECKING:
     from tinycloud.model.world import Image
@@ -108,3 +109,4 @@ def remove(name: str) -> None:
     """Remove an image that nobody stands on."""
     with open_cloud() as cloud:
         print(f"image {cloud.images.remove(name).label} is gone")
+        say_woken(cloud)

@@ -18,7 +18,7 @@ from tinycloud.model.names import find_volume_name
 if TYPE_CHECKING:
     from tinycloud.model.world import Pool
 
-_name = click.argument("name", shell_complete=complete_pool)
+name_argument = click.argument("name", shell_complete=complete_pool)
 _KINDS = ["dir", "nfs", "device", "lvm", "iscsi", "nbd", "rbd"]
 
 
@@ -27,7 +27,7 @@ def group() -> None:
     """Pools: where the host keeps disks."""
 
 
-def _as_json(pool: Pool) -> dict[str, Any]:
+def pool_as_json(pool: Pool) -> dict[str, Any]:
     return {
         "name": pool.name,
         "kind": pool.kind,
@@ -64,7 +64,7 @@ def list_(as_json: bool) -> None:
     with open_cloud() as cloud:
         pools = cloud.pools.list()
     if as_json:
-        print_json([_as_json(pool) for pool in pools])
+        print_json([pool_as_json(pool) for pool in pools])
     elif pools:
         rows = [(p.name, p.kind, str(p.source) or "-", str(p.capacity), str(p.free), str(p.allocated), _state(p)) for p in pools]
         print_table(("NAME", "KIND", "SOURCE", "CAPACITY", "FREE", "ALLOCATED", "STATE"), rows)
@@ -73,14 +73,14 @@ def list_(as_json: bool) -> None:
 
 
 @group.command()
-@_name
+@name_argument
 @json_option
 def show(name: str, as_json: bool) -> None:
     """Show one pool, its disks, and who is in it."""
     with open_cloud() as cloud:
         pool, users = cloud.pools.show(name), cloud.pools.users(name)
     if as_json:
-        print_json({**_as_json(pool), "used_by": users})
+        print_json({**pool_as_json(pool), "used_by": users})
         return
     facts = {
         "name": pool.name,
@@ -90,6 +90,8 @@ def show(name: str, as_json: bool) -> None:
         "capacity": pool.capacity,
         "free": pool.free,
         "allocated": pool.allocated,
+        "promise": f"at most {pool.overcommit:g} times its capacity",
+        "reserve": pool.reserve,
         "state": _state(pool),
         "used by": ", ".join(users) or "nobody",
     }
@@ -142,7 +144,7 @@ def add(
         xml = _read_file(xml_file) if xml_file else ""
         pool = cloud.pools.add(name, *sources, kind=kind or "", user=user, key=key, initiator=initiator, xml=xml)
     if as_json:
-        print_json(_as_json(pool))
+        print_json(pool_as_json(pool))
     else:
         print(f"pool {pool.name}  {pool.kind} {pool.source}, {pool.free} free of {pool.capacity}")
 
@@ -169,7 +171,7 @@ def _read_key(path: Path, what: str) -> bytes:
 
 
 @group.command()
-@_name
+@name_argument
 def remove(name: str) -> None:
     """Forget a pool that nobody has disks in. Its data stays."""
     with open_cloud() as cloud:

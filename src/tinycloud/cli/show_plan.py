@@ -44,7 +44,7 @@ def _sum(plan: Plan) -> str:
     line = (", ".join(words) or "nothing to do") + "."
     totals = plan.totals
     if totals.disk_most:
-        line += f" Disk: {Bytes(totals.disk_most)} at most"
+        line += f" Disk: {Bytes(totals.disk_now)} now, {Bytes(totals.disk_most)} at most"
         line += f", of {Bytes(totals.disk_free)} free." if totals.disk_free else "."
         line += f" Memory: {Bytes(totals.memory)} of {Bytes(totals.memory_free)} free."
     return line
@@ -62,6 +62,7 @@ def plan_as_json(plan: Plan) -> dict[str, Any]:
         ],
         "steps": [{"id": s.id, "kind": s.kind, "host": s.host, "subject": s.subject, "needs": list(s.needs)} for s in plan.steps],
         "totals": {
+            "disk_now": plan.totals.disk_now,
             "disk_most": plan.totals.disk_most,
             "disk_free": plan.totals.disk_free,
             "memory": plan.totals.memory,

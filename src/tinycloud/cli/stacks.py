@@ -22,6 +22,7 @@ from tinycloud.cli.session import (
     wait_option,
     yes_option,
 )
+from tinycloud.cli.space import say_filling, say_woken
 from tinycloud.errors import EXIT_CHANGES, WrongInput
 from tinycloud.model.units import Duration
 
@@ -82,6 +83,7 @@ def up(
         given = parse_sets(sets, inputs)
         stack = cloud.up(file, given, replace=replace, keep_failed=keep_failed, wait=wait, agree=asking.agree, listener=display.hear)
         display.close()
+        say_woken(cloud)
         if display.for_programs:
             print_line({"stack": stack.name, "changed": asking.changed, "seconds": asking.seconds, "machines": [m.ref for m in stack]})
         else:
@@ -122,6 +124,7 @@ def down(stack: str, volumes: bool, yes: bool, wait: float, as_json: bool, plain
         asking = Asking(display, yes=yes)
         made = cloud.down(stack, volumes=volumes, wait=wait, agree=asking.agree, listener=display.hear)
         display.close()
+        say_woken(cloud)
     if display.for_programs:
         print_line({"stack": made.stack, "removed": [f"{c.kind} {c.name}" for c in made.changes if c.act == "-"]})
         return
@@ -180,12 +183,15 @@ def ls(ref: str, as_json: bool) -> None:
     with open_cloud() as cloud:
         found = cloud.machines(ref)
         used = cloud.disk_use(found)
+        filling = cloud.space.filling()
     if as_json:
         print_json([machine_as_json(machine, used) for machine in found])
     elif found:
         print_table(HEAD, make_rows(found, used, time.time()))
     else:
         print("no machines; tinycloud up FILE makes some")
+    if not as_json:
+        say_filling(filling)
 
 
 @click.command()

@@ -10,6 +10,7 @@ import click
 
 from tinycloud.cli.output import print_json, print_table
 from tinycloud.cli.session import complete_volume, json_option, open_cloud, read_passphrase, yes_option
+from tinycloud.cli.space import say_woken
 from tinycloud.errors import Declined
 
 if TYPE_CHECKING:
@@ -146,6 +147,7 @@ def remove(volume: str, yes: bool) -> None:
             found = cloud.volumes.info(volume)
             ask(f"remove {volume}, {found.top.size}, {found.top.stored} on disk, with all that is on it?")
         row = cloud.volumes.remove(volume)
+        say_woken(cloud)
     print(f"volume {row.ref} is gone, {row.stored} free")
 
 

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Bytes of a file system. ``free`` is what anybody may have, as df shows it: not what is kept for root alone."""
+    """Bytes of a file system that anybody may have, as df counts them: ``capacity`` is used and available together.
+
+    What is kept for root alone is in neither: no machine can use it.
+    """
 
     capacity: int
     free: int
@@ -25,11 +28,11 @@ def measure_folder(shell: Shell, path: str) -> Space | None:
     libvirt does not serve: it remembers what was free when it last looked, and counts what ext4 keeps for root.
     """
     try:
-        done = shell.run(["stat", "-f", "-c", "%S %b %a", path], check=False, limit=20)
+        done = shell.run(["stat", "-f", "-c", "%S %b %f %a", path], check=False, limit=20)
     except Missing:
         return None
     words = done.text.split()
-    if done.status != 0 or len(words) != 3 or not all(word.isdecimal() for word in words):
+    if done.status != 0 or len(words) != 4 or not all(word.isdecimal() for word in words):
         return None
-    block, blocks, available = map(int, words)
-    return Space(block * blocks, block * available)
+    block, blocks, unused, available = map(int, words)
+    return Space(block * (blocks - unused + available), block * available)

@@ -15,6 +15,7 @@ from tinycloud.engine.steps.pool import PATH
 from tinycloud.errors import Missing, TinycloudError
 from tinycloud.model.names import POOL
 from tinycloud.model.units import Bytes
+from tinycloud.plan.space import LEVELS, count_percent
 from tinycloud.templates.objects import render_pool
 
 if TYPE_CHECKING:
@@ -159,10 +160,15 @@ def check_pool(parts: Parts) -> Iterator[Finding]:
         yield Finding(
             "pool", "note", f"not made yet: the first image or up makes it in {PATH}", ("tinycloud", "doctor", "--fix"), root=False
         )
-    elif pool.free < _LEAST_DISK:
-        yield Finding("pool", "problem", f"only {Bytes(pool.free)} free in {pool.path}", ("tinycloud", "image", "list"), root=False)
+        return
+    percent = count_percent(pool.capacity, pool.free)
+    text = f"{Bytes(pool.free)} free of {Bytes(pool.capacity)} in {pool.path}"
+    if pool.free < _LEAST_DISK:
+        yield Finding("pool", "problem", f"only {text}", ("tinycloud", "space"), root=False)
+    elif percent >= LEVELS[0]:
+        yield Finding("pool", "note", f"{percent} % full: {text}", ("tinycloud", "space"), root=False)
     else:
-        yield Finding("pool", "ok", f"{Bytes(pool.free)} free of {Bytes(pool.capacity)} in {pool.path}")
+        yield Finding("pool", "ok", text)
 
 
 def check_memory(parts: Parts) -> Iterator[Finding]:

@@ -11,12 +11,11 @@ from tinycloud.engine.deploy import IMAGES, IMAGES_LOCK
 from tinycloud.engine.intake import take_in, work_folder
 from tinycloud.engine.inventory import read_images, read_world
 from tinycloud.engine.lock import hold_lock
-from tinycloud.engine.room import find_pool
+from tinycloud.engine.room import must_leave_reserve
 from tinycloud.engine.steps.pool import PATH
 from tinycloud.engine.who import make_who
 from tinycloud.errors import InUse, NotFound, Refused, WrongInput, make_did_you_mean
 from tinycloud.model import names
-from tinycloud.model.units import Bytes
 from tinycloud.model.world import World
 from tinycloud.templates.objects import render_pool, render_volume
 
@@ -173,14 +172,7 @@ class Images:
             )
 
     def _check_space(self, file: str, facts: FileFacts) -> None:
-        pool = find_pool(self._host)
-        if pool is not None and facts.allocated > pool.free:
-            free = Bytes(pool.free)
-            raise Refused(
-                f"{file} needs {Bytes(facts.allocated)}, pool {pool.name} has {free} free",
-                code="no-space",
-                hint="tinycloud image list",
-            )
+        must_leave_reserve(self._host, facts.allocated, file)
 
     def _write_card(self, sha: str, facts: FileFacts, *, name: str, about: About) -> None:
         present = self._find(sha)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,8 @@ class Parts:
     """Edits disks that no machine uses."""
     config: Path | None = None
     """The person's own settings: catalogue/*.yaml."""
+    woken: list[str] = field(default_factory=list)
+    """Machines that went on in the life of this object because there was space again."""
 
     @property
     def database(self) -> Path:

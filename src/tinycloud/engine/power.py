@@ -6,8 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 from tinycloud.engine.refs import make_wake_hint
-from tinycloud.engine.room import find_pool
 from tinycloud.engine.steps.machine import note_live
+from tinycloud.engine.wake import has_room, is_starved
 from tinycloud.errors import NotReady, Refused
 from tinycloud.model.machine import Live
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 VERBS = ("start", "stop", "reboot", "reset", "pause", "resume")
 _OFF = ("stopped", "crashed")
-_LEAST_ROOM = 64 * 1024**2
-"""With less than that free a machine that was paused for want of space would be paused again at once."""
 
 
 def start(host: Host, machine: Machine) -> None:
@@ -54,17 +52,12 @@ def pause(host: Host, machine: Machine) -> None:
 
 
 def resume(host: Host, machine: Machine) -> None:
-    if machine.state == "paused" and machine.reason == "no space" and _is_full(host):
+    if is_starved(machine) and not has_room(host, machine):
         raise NotReady(f"{machine.ref} is paused because its pool is full", hint=f"tinycloud why {machine.ref}")
     if machine.state != "running":
         if machine.state != "paused":
             raise Refused(f"{machine.ref} is {machine.state}, not paused", hint=f"tinycloud start {machine.ref}")
         host.domains.resume(machine.mark.domain)
-
-
-def _is_full(host: Host) -> bool:
-    pool = find_pool(host)
-    return pool is not None and pool.free < _LEAST_ROOM
 
 
 def _must_run(machine: Machine, verb: str) -> None:

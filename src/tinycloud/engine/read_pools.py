@@ -10,6 +10,7 @@ from tinycloud.errors import LibvirtFailed
 from tinycloud.model import names, world
 from tinycloud.model.pool import FIXED, FOLDERS, Card, Source
 from tinycloud.model.units import Bytes
+from tinycloud.plan.space import make_reserve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,6 +32,11 @@ def read_pools(host: Host, main: Mapping[str, VolumeRecord]) -> tuple[world.Pool
     return _read_main(host, main.values(), card or Card()), others
 
 
+def get_reserve(card: Card, capacity: int) -> Bytes:
+    """What is kept free in a pool of that size."""
+    return make_reserve(capacity) if card.reserve is None else card.reserve
+
+
 def _read_main(host: Host, records: Iterable[VolumeRecord], card: Card) -> world.Pool | None:
     pool = find_pool(host)
     if pool is None:
@@ -42,7 +48,7 @@ def _read_main(host: Host, records: Iterable[VolumeRecord], card: Card) -> world
         free=Bytes(pool.free),
         allocated=Bytes(sum(record.allocation for record in records)),
         overcommit=card.overcommit,
-        reserve=card.reserve,
+        reserve=get_reserve(card, pool.capacity),
         source=Source("dir", pool.path),
     )
 
@@ -66,7 +72,7 @@ def _read_fixed(host: str, name: str, card: Card) -> Found:
         free=Bytes(whole - taken),
         allocated=Bytes(taken),
         overcommit=card.overcommit,
-        reserve=card.reserve,
+        reserve=card.reserve or Bytes(0),
         source=card.source,
         units=card.units,
     )
@@ -92,7 +98,7 @@ def _read_growing(host: Host, name: str, card: Card) -> Found:
         free=Bytes(record.free if record else 0),
         allocated=Bytes(sum(item.allocation for item in found)),
         overcommit=card.overcommit,
-        reserve=card.reserve,
+        reserve=get_reserve(card, record.capacity if record else 0),
         source=card.source,
         trouble=trouble,
     )

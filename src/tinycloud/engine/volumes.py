@@ -9,8 +9,9 @@ from tinycloud.drivers.qemu_img import QUICK_KEY, Node, QemuImg
 from tinycloud.engine.deploy import IMAGES, IMAGES_LOCK
 from tinycloud.engine.disks import find_disk, list_refs, make_ref, must_be_top, read_shelf, working_on
 from tinycloud.engine.lock import hold_lock
-from tinycloud.engine.new_file import NewFile, must_fit
+from tinycloud.engine.new_file import NewFile
 from tinycloud.engine.passphrase import ensure_passphrase, forget_passphrase, make_passphrase
+from tinycloud.engine.room import must_leave_reserve
 from tinycloud.engine.steps.pool import PATH
 from tinycloud.engine.who import make_who
 from tinycloud.errors import Clash, InUse, NotFound, NotYet, Refused, WrongInput, make_did_you_mean
@@ -145,7 +146,7 @@ class Volumes:
     def _make(self, shelf: Shelf, name: str, wanted: Wanted, base: Disk | None) -> None:
         file = names.free_volume_name(name, wanted.format)
         if wanted.preallocation in ("falloc", "full") and wanted.size:
-            must_fit(self._host, wanted.size, name, wanted.pool)
+            must_leave_reserve(self._host, wanted.size, name, wanted.pool)
         folder = find_place(shelf, wanted.pool)
         passphrase = keep_passphrase(self._parts, self._host, f"{folder}/{file}", wanted.passphrase) if wanted.encrypt else b""
         with NewFile(self._host, folder, file, pool=wanted.pool) as new:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tinycloud.engine.answer import Answer
 from tinycloud.engine.probe import collect_facts, find_address
 from tinycloud.engine.refs import make_wake_hint
-from tinycloud.engine.room import find_pool
-from tinycloud.model.units import Bytes
+from tinycloud.engine.starved import explain_starved, list_pool_lines
+from tinycloud.engine.wake import is_starved
 
 if TYPE_CHECKING:
     from tinycloud.drivers.host import Host
@@ -17,26 +17,17 @@ if TYPE_CHECKING:
     from tinycloud.model.world import Machine
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A headline, facts a line each, and commands that could help."""
-
-    headline: str
-    facts: tuple[str, ...]
-    hints: tuple[str, ...] = ()
-
-
 def explain(parts: Parts, host: Host, machine: Machine) -> Answer:
     """Everything known about one machine, read now."""
-    facts = [*collect_facts(host, machine.mark), *_pool(host), *_history(parts, machine)]
+    if is_starved(machine):
+        return explain_starved(parts, host, machine, _history(parts, machine))
+    facts = [*collect_facts(host, machine.mark), *list_pool_lines(host, machine), *_history(parts, machine)]
     result = _guest(parts, host, machine)
     return Answer(_headline(machine, result), (*result, *facts), tuple(_hints(machine, result)))
 
 
 def _headline(machine: Machine, guest: list[str]) -> str:
     ref, spec = machine.ref, machine.mark.spec
-    if machine.state == "paused" and machine.reason == "no space":
-        return f"{ref} is paused: its pool is full"
     if machine.state != "running":
         return f"{ref} is {machine.state}" + (f": {machine.reason}" if machine.reason else "")
     if any("ended with" in line for line in guest):
@@ -66,11 +57,6 @@ def _guest(parts: Parts, host: Host, machine: Machine) -> list[str]:
     return [f"guest    set-up ended with: {error}" for error in result.errors] + [f"log      {line}" for line in result.log]
 
 
-def _pool(host: Host) -> list[str]:
-    pool = find_pool(host)
-    return [f"pool     {pool.name}: {Bytes(pool.free)} free of {Bytes(pool.capacity)}"] if pool else []
-
-
 def _history(parts: Parts, machine: Machine) -> list[str]:
     if not parts.database.exists():
         return []
@@ -79,8 +65,6 @@ def _history(parts: Parts, machine: Machine) -> list[str]:
 
 
 def _hints(machine: Machine, guest: list[str]) -> list[str]:
-    if machine.state == "paused" and machine.reason == "no space":
-        return ["tinycloud image list", f"tinycloud resume {machine.ref}"]
     if machine.state in ("stopped", "crashed", "paused"):
         return [make_wake_hint(machine)]
     return [f"tinycloud console {machine.ref}"] if any("no ssh" in line or "failed" in line or "ended" in line for line in guest) else []

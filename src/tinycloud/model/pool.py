@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tinycloud.model.names import DEFAULT_POOL
-from tinycloud.model.units import Bytes
+from tinycloud.model.units import Bytes  # noqa: TC001 - the codec reads annotations
 
 KINDS: Final = {
     "dir": "a folder",
@@ -77,7 +77,8 @@ class Card:
 
     source: Source = Source()
     overcommit: float = OVERCOMMIT
-    reserve: Bytes = Bytes(0)  # noqa: RUF009 - frozen
+    reserve: Bytes | None = None
+    """What is kept free; None where nobody said, and the usual is."""
     units: tuple[Unit, ...] = ()
 
 

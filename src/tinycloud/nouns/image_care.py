@@ -55,5 +55,9 @@ class ImageCare:
         ``unused``: also images that have names and no users. ``dry_run`` only says.
         """
         from tinycloud.engine.garbage import clear
+        from tinycloud.engine.wake import settle
 
-        return clear(self._parts, self._parts.first_host, unused=unused, dry_run=dry_run)
+        cleared = clear(self._parts, self._parts.first_host, unused=unused, dry_run=dry_run)
+        if not dry_run:
+            settle(self._parts)
+        return cleared

@@ -171,8 +171,11 @@ class Images(ImageCare):
         return build_image(self._parts.shell, self._parts.cache, recipe)[0]
 
     def remove(self, name: str) -> world.Image:
-        """Remove an image; raises InUse with who stands on it."""
+        """Remove an image; raises InUse with who stands on it. Machines that waited for its space go on."""
+        from tinycloud.engine.wake import settle
+
         image: world.Image = self._shelf.remove(name)
+        settle(self._parts)
         return image
 
     # edited

@@ -69,6 +69,21 @@ class Pools:
         pool: world.Pool = self._engine.add(name, NewPool(source, units, key))
         return pool
 
+    def set(self, name: str, *, overcommit: float | None = None, reserve: int | str | None = None) -> world.Pool:
+        """Set how many times its size may be promised of a pool, and what is kept free: bytes, ``5 GiB``, or ``usual``.
+
+        Raises NotFound, WrongInput.
+        """
+        from tinycloud.engine.pool_limits import set_limits
+        from tinycloud.engine.wake import settle
+        from tinycloud.nouns.volumes import parse_size
+
+        usual = reserve == "usual"
+        size = None if reserve is None or usual else parse_size(reserve)
+        pool = set_limits(self._parts, self._parts.first_host, name, overcommit, size, usual=usual)
+        settle(self._parts)
+        return pool
+
     def remove(self, name: str) -> world.Pool:
         """Forget a pool; its data stays. Raises InUse with who has disks in it."""
         pool: world.Pool = self._engine.remove(name)

@@ -17,6 +17,7 @@ from tinycloud.model.units import Bytes, parse_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tinycloud.engine.compact import Compacted
     from tinycloud.engine.parts import Parts
     from tinycloud.model.disk_facts import Branch, CheckResult, Comparison, DiskInfo, DiskSnapshot, VolumeRow
     from tinycloud.model.world import Image
@@ -84,13 +85,28 @@ class Volumes:
 
     def remove(self, ref: str) -> VolumeRow:
         """Remove a volume of no stack, or one that a stack left behind; what is on it is gone. Raises InUse."""
+        from tinycloud.engine.wake import settle
+
         row: VolumeRow = self._shelf.remove(ref)
+        settle(self._parts)
         return row
 
     def resize(self, ref: str, size: int | str, *, shrink: bool = False, passphrase: bytes = b"") -> DiskInfo:
         """Grow a disk, also of a running machine; ``shrink`` allows less, when what is on it is seen to fit."""
         info: DiskInfo = self._work.resize(ref, parse_size(size), shrink=shrink, passphrase=passphrase)
         return info
+
+    def compact(self, ref: str, *, passphrase: bytes = b"", progress: Progress | None = None) -> Compacted:
+        """Give back what is not in use on a disk: its guest trims it while it runs, else the file is copied without its zeros.
+
+        Raises Refused with code no-space where there is no room for the copy.
+        """
+        from tinycloud.engine.compact import Compactor
+        from tinycloud.engine.wake import settle
+
+        compacted = Compactor(self._parts, self._parts.first_host).compact(ref, passphrase=passphrase, progress=progress)
+        settle(self._parts)
+        return compacted
 
     def rebase(self, ref: str, base: str, *, passphrase: bytes = b"") -> DiskInfo:
         """Stand a disk on another image or volume; it reads as before."""

@@ -4,35 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tinycloud.model.names import DEFAULT_POOL
 from tinycloud.model.plan import Totals
+from tinycloud.plan.admit import list_asked
 from tinycloud.plan.place import count_free
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from tinycloud.model.plan import Step
     from tinycloud.model.world import World
+    from tinycloud.plan.admit import Asked, Where
 
 
 def sum_up(steps: Iterable[Step], memory: int, world: World) -> Totals:
-    """Disk as it is when every file is full: files are thin, and take less for long."""
-    steps, sizes = tuple(steps), dict[str, int]()
-    for volume, size in (pair for step in steps for pair in _list_sizes(step)):
-        present = world.volume_by_name.get(volume)
-        sizes[volume] = max(sizes.get(volume, 0), size - (present.capacity if present else 0))
-    used = {step.args.get("pool", DEFAULT_POOL) for step in steps if step.kind.startswith("disk.")} or {DEFAULT_POOL}
+    """Disk as it is at first, and when every new file is full; free is what the pools that are touched have beyond their reserve."""
+    asked = list_asked(steps, world)
+    pools = {(host.name, pool.name): pool for host in world.hosts for pool in host.pools}
+    touched = asked.keys() or pools.keys()
     return Totals(
-        disk_most=sum(sizes.values()),
-        disk_free=sum(pool.free for host in world.hosts for pool in host.pools if pool.name in used),
+        disk_now=sum(it.now for it in asked.values()),
+        disk_most=sum(_count_growth(where, it, world) for where, it in asked.items()),
+        disk_free=sum(max(0, pool.free - pool.reserve) for where, pool in pools.items() if where in touched),
         memory=memory,
         memory_free=sum(count_free(world).values()),
     )
 
 
-def _list_sizes(step: Step) -> Iterator[tuple[str, int]]:
-    """(volume, how large the step makes it)."""
-    if step.kind in ("disk.create", "disk.copy", "disk.resize"):
-        yield step.args["volume"], step.args["size"]
-    elif step.kind == "machine.live":
-        yield from step.args["grow"].items()
+def _count_growth(where: Where, asked: Asked, world: World) -> int:
+    """How much more is promised by what is made or grows."""
+    present = {volume.name: volume.capacity for volume in world.volumes if volume.host == where[0]}
+    return sum(max(0, size - present.get(file, 0)) for file, size in asked.sizes.items())

@@ -8,6 +8,7 @@ from tinycloud.errors import NotFound, make_did_you_mean
 from tinycloud.model import names
 from tinycloud.model.machine import make_digest
 from tinycloud.model.plan import Act, Plan, Price
+from tinycloud.plan.admit import check_space
 from tinycloud.plan.desired import Designer
 from tinycloud.plan.draft import ADDED, Draft, Options
 from tinycloud.plan.leave import plan_leavings
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 def plan_up(loaded: Loaded, world: World, options: Options = Options()) -> Plan:
     """The plan for a stack.
 
-    Raises Refused when the stack cannot be had at all (a clash, no image, no host). What a flag would allow is not raised: it
+    Raises Refused when the stack cannot be had at all (a clash, no image, no host, no space). What a flag would allow is not raised: it
     stands in ``plan.refused``, and the plan then has no steps.
     """
     desired = Designer(loaded, world).design()
@@ -42,6 +43,7 @@ def plan_up(loaded: Loaded, world: World, options: Options = Options()) -> Plan:
     _plan_note(draft)
     draft.steps.gate(ADDED, draft.last)
     steps = () if draft.refused else draft.steps.finish()
+    check_space(steps, world)
     return Plan(
         stack=stack,
         kind="up",

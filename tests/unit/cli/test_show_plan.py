@@ -50,12 +50,12 @@ def test_what_is_refused_says_which_flag_would_allow_it() -> None:
 
 
 def test_the_sum_says_what_is_needed_and_what_there_is() -> None:
-    totals = Totals(disk_most=33 * 2**30, disk_free=80 * 2**30, memory=2 * 2**30, memory_free=23 * 2**30)
+    totals = Totals(disk_now=3 * 2**20, disk_most=33 * 2**30, disk_free=80 * 2**30, memory=2 * 2**30, memory_free=23 * 2**30)
     assert format_plan(a_plan(CHANGES[0], totals=totals))[-1] == (
-        "1 to add. Disk: 33 GiB at most, of 80 GiB free. Memory: 2 GiB of 23 GiB free."
+        "1 to add. Disk: 3 MiB now, 33 GiB at most, of 80 GiB free. Memory: 2 GiB of 23 GiB free."
     )
     assert format_plan(a_plan(CHANGES[0], totals=replace(totals, disk_free=0)))[-1] == (
-        "1 to add. Disk: 33 GiB at most. Memory: 2 GiB of 23 GiB free."
+        "1 to add. Disk: 3 MiB now, 33 GiB at most. Memory: 2 GiB of 23 GiB free."
     )
 
 
@@ -81,7 +81,7 @@ def test_a_new_stack_is_shown_with_addresses_and_places(plan: Plan) -> None:
     machines = [line for line in lines if line.startswith("  + machine")]
     assert [line.split()[2] for line in machines] == ["db-1", "web-1", "web-2"]
     assert "front 10.60.0.11" in machines[0]
-    assert lines[-1].startswith("4 to add. Disk: 384 MiB at most, of 500 GiB free. Memory: 384 MiB of 64 GiB free.")
+    assert lines[-1].startswith("4 to add. Disk: 1.1 MiB now, 384 MiB at most, of 500 GiB free. Memory: 384 MiB of 64 GiB free.")
 
 
 def test_programs_get_every_change_and_step(plan: Plan) -> None:

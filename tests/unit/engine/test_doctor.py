@@ -143,7 +143,7 @@ def test_a_pool_that_is_full_is_a_problem(parts: Parts, tmp_path: Path) -> None:
     host = FullHost(tmp_path)
     host.volumes.ensure_pool(render_pool(POOL, "/pool"))
     finding = find(replace(parts, hosts={"local": host}), "pool")
-    assert (finding.state, finding.text, finding.command) == ("problem", "only 4.9 KiB free in /pool", "tinycloud image list")
+    assert (finding.state, finding.text, finding.command) == ("problem", "only 4.9 KiB free of 1 TiB in /pool", "tinycloud space")
 
 
 def test_a_state_folder_that_others_may_read_is_closed(parts: Parts) -> None:
@@ -171,3 +171,11 @@ def test_a_question_that_fails_is_a_problem_and_the_others_are_asked(parts: Part
 
     monkeypatch.setattr(doctor, "CHECKS", (check_thing, doctor.check_state))
     assert examine(parts) == [Finding("thing", "problem", "cannot ask; lost"), Finding("state", "ok", str(parts.state))]
+
+
+def test_a_pool_that_fills_is_noted_before_it_is_full(tmp_path: Path, parts: Parts) -> None:
+    host = FullHost(tmp_path)
+    host.volumes.ensure_pool(render_pool(POOL, "/pool"))
+    host.full.free = 1024**4 // 10
+    finding = find(replace(parts, hosts={"local": host}), "pool")
+    assert (finding.state, finding.text) == ("note", "90 % full: 102 GiB free of 1 TiB in /pool")

@@ -89,7 +89,7 @@ def test_what_does_not_fit_is_refused_before_a_byte_is_copied(tmp_path: Path) ->
     with Cloud(parts=fake_parts(tmp_path, hosts={"local": host})) as cloud, pytest.raises(Refused) as caught:
         cloud.images.import_file(a_file(tmp_path, b"x" * 9000), "mine")
     assert caught.value.kind == "no-space"
-    assert caught.value.message == "disk.raw needs 12 KiB, pool tinycloud has 4.9 KiB free"
+    assert caught.value.message == "disk.raw needs 12 KiB, pool default has 4.9 KiB free, of which 1 GiB are its reserve"
     assert host.volumes.list_names() == []
 
 

@@ -252,3 +252,49 @@ def test_a_pool_in_libvirts_own_words_gets_our_name(cloud: Cloud) -> None:
     assert (pool.kind, str(pool.source), pool.path, pool.source.custom) == ("nfs", "nas:/e", "/mnt/e", True)
     assert make_pool_name("mine") == "tinycloud-mine"
     assert "mine" in cloud.parts.first_host.list_pools()
+
+
+# limits
+
+
+def test_limits_are_kept_on_the_pools_card_and_decide_what_is_admitted(cloud: Cloud, tmp_path: Path) -> None:
+    pool = cloud.pools.set("default", overcommit=3, reserve="5 GiB")
+    assert (pool.overcommit, pool.reserve) == (3.0, 5 * 2**30)
+    assert cloud.world().hosts[0].pool == pool
+    file = write_stack(tmp_path, STACK.replace("POOL", "default").replace("disk: 1 GiB", "disk: 2500 GiB"))
+    assert cloud.plan(file).steps
+    cloud.pools.set("default", overcommit=2)
+    with pytest.raises(Refused) as caught:
+        cloud.plan(file)
+    assert caught.value.kind == "overcommit"
+
+
+def test_a_limit_that_is_not_named_stays_and_the_usual_reserve_comes_back(cloud: Cloud) -> None:
+    cloud.pools.add("fast", "/srv/fast")
+    usual = cloud.pools.show("fast").reserve
+    cloud.pools.set("fast", reserve=0)
+    pool = cloud.pools.set("fast", overcommit=1.5)
+    assert (pool.overcommit, pool.reserve, usual) == (1.5, 0, 2**30)
+    assert cloud.pools.set("fast", reserve="usual").reserve == usual
+    assert cloud.pools.show("fast").overcommit == 1.5
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"overcommit": 0.0}, "overcommit: found 0, expected more than 0, at most 1000"),
+        ({"overcommit": float("nan")}, "overcommit: found nan, expected more than 0"),
+        ({"reserve": 2**60}, "reserve: found 1024 PiB, pool default has 1 TiB"),
+        ({"reserve": "much"}, "size: found 'much'"),
+    ],
+)
+def test_a_limit_that_makes_no_sense_is_refused(cloud: Cloud, limits: dict[str, float | str], message: str) -> None:
+    with pytest.raises(WrongInput) as caught:
+        cloud.pools.set("default", **limits)  # type: ignore[arg-type]
+    assert caught.value.kind == "wrong-value"
+    assert caught.value.message.startswith(message)
+
+
+def test_limits_of_a_pool_that_is_not_there_are_not_kept(cloud: Cloud) -> None:
+    with pytest.raises(NotFound, match='there is no pool "defalt"'):
+        cloud.pools.set("defalt", overcommit=3)

@@ -96,18 +96,20 @@ def test_a_clean_shutdown_and_a_cut_tell_themselves_apart(machine: Machine) -> N
 
 def test_a_machine_paused_for_want_of_space_waits_until_there_is_some(tmp_path: Path) -> None:
     host = FullHost(tmp_path)
+    host.full.free = 10**12
     put_image(host, "nano", SHA)
     with Cloud(parts=fake_parts(tmp_path, hosts={"local": host})) as cloud:
         machine = cloud.up(write_stack(tmp_path, "stack: shop\ngroups: {web: {image: nano}}\n"))["web-1"]
         machine.pause()
         host.domains._change("shop-web-1", reason="no space")
+        host.full.free = 5000
         with pytest.raises(NotReady) as caught:
             machine.refresh().unpause()
         assert (caught.value.message, caught.value.hint) == (
             "shop/web-1 is paused because its pool is full", "tinycloud why shop/web-1",
         )  # fmt: skip
         assert machine.refresh().state == "paused"
-        host.full.free = 10**9
+        host.full.free = 10**12
         machine.unpause()
         assert machine.refresh().state == "ready"
 

@@ -98,12 +98,12 @@ def _go_on(scene: Scene) -> None:
         ),
         (
             Scene.pause_full,
-            "shop/web-1 is paused: its pool is full",
-            "pool     tinycloud: 512 GiB free of 1 TiB",
-            ("tinycloud image list", "tinycloud resume shop/web-1"),
+            "shop/web-1 is paused: its pool was full, and has room again",
+            "full     vda, shop/web-1/disk: no space left",
+            ("tinycloud resume shop/web-1",),
         ),
     ],
-    ids=["ready", "silent", "not yet", "failed", "stopped", "paused", "full"],
+    ids=["ready", "silent", "not yet", "failed", "stopped", "paused", "full before"],
 )
 def test_the_headline_says_it_and_the_hint_helps(
     scene: Scene, spoil: Callable[[Scene], None], headline: str, fact: str, hints: tuple[str, ...]

@@ -25,6 +25,7 @@ _RUNS = ("running", "paused")
 _INVALID: Final = 8  # VIR_ERR_INVALID_ARG
 _XML: Final = 27  # VIR_ERR_XML_ERROR
 _NO_FILE: Final = 38  # VIR_ERR_SYSTEM_ERROR
+_NO_AGENT: Final = 86  # VIR_ERR_AGENT_UNRESPONSIVE
 _NO_DEVICE: Final = 99  # VIR_ERR_DEVICE_MISSING
 _UNSUPPORTED: Final = 84  # VIR_ERR_OPERATION_UNSUPPORTED
 
@@ -253,6 +254,19 @@ class FakeDomains:
 
     def get_disk_use(self, names: Iterable[str]) -> dict[str, int]:
         return {name: 0 for name in names if self._documents.find(name)}
+
+    def list_disk_errors(self, name: str) -> dict[str, str]:
+        """A domain paused for want of space met it on its first disk."""
+        it = self._documents.find(name)
+        if it is None or it["state"] != "paused" or it["reason"] not in ("no space", "disk error"):
+            return {}
+        disk = etree.fromstring(it["live"]).find("devices/disk")
+        return {target_of(disk): it["reason"].removeprefix("disk ")} if disk is not None else {}
+
+    def trim(self, name: str) -> None:
+        """No guest of a fake host has an agent."""
+        self._must_run(name)
+        raise LibvirtFailed(f"cannot trim the disks of {name}: no guest agent answers", number=_NO_AGENT)
 
     def list_addresses(self, name: str, source: str) -> list[Lease]:
         return []

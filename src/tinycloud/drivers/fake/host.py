@@ -77,6 +77,9 @@ class FakeHost:
     def make_virsh_argv(self, *words: str) -> list[str]:
         return ["virsh", "-c", self.uri, *words]
 
+    def listen(self, on_event: Callable[[], None]) -> None:
+        """Nothing happens on a fake host by itself."""
+
     def close(self) -> None:
         return
 

@@ -32,6 +32,7 @@ _PAUSED: Final = {
 }
 _STOPPED: Final = {1: "shut down", 2: "power cut", 3: "crashed", 4: "migrated", 5: "saved", 6: "failed", 7: "reverted", 8: "host went down"}
 _NO_SPACE: Final = 2
+_DISK_ERRORS: Final = {1: "error", _NO_SPACE: "no space"}
 _LIVE, _CONFIG = 1, 2
 _SECURE, _INACTIVE = 1, 2  # with passwords, or defining it again would lose them
 _METADATA_ELEMENT: Final = 2
@@ -82,7 +83,7 @@ class Domains:
 
     def _reason(self, domain: Any, state: int, reason: int) -> str:
         if state == 3 and reason == 5:
-            return "no space" if _NO_SPACE in domain.diskErrors().values() else "disk error"
+            return "no space" if _NO_SPACE in domain.diskErrors(0).values() else "disk error"
         return {3: _PAUSED, 5: _STOPPED}.get(state, {}).get(reason, "")
 
     def _find(self, name: str) -> Any:
@@ -244,6 +245,19 @@ class Domains:
                 keys = [f"block.{n}.physical" for n in range(stats.get("block.count", 0))]
                 out[domain.name()] = sum(int(stats.get(key, 0)) for key in keys)
         return out
+
+    def list_disk_errors(self, name: str) -> dict[str, str]:
+        """Disks of a domain that met an error since it was last resumed; a domain that is off has none."""
+        domain = self._find(name)
+        if domain is None or not domain.isActive():
+            return {}
+        with guarded(f"ask for the disk errors of {name}"):
+            return {target: _DISK_ERRORS.get(error, "error") for target, error in domain.diskErrors(0).items() if error}
+
+    def trim(self, name: str) -> None:
+        """Have the guest agent trim every file system that is mounted."""
+        with guarded(f"trim the disks of {name}"):
+            self._get(name).fSTrim(None, 0, 0)
 
     def list_addresses(self, name: str, source: str) -> list[Lease]:
         """IPv4 addresses of a running domain as ``source`` (lease, agent, arp) knows them; empty when it does not answer."""

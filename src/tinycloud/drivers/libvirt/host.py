@@ -19,6 +19,7 @@ from tinycloud.errors import Missing
 from tinycloud.model.names import DEFAULT_POOL, make_pool_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tinycloud.drivers.records import HostRecord
@@ -106,6 +107,15 @@ class LibvirtHost:
     def read_facts(self) -> HostRecord:
         """The host's facts, read once for the life of this object but for the free memory."""
         return replace(self._facts, memory_free=read_memory(self._conn)[1])
+
+    def listen(self, on_event: Callable[[], None]) -> None:
+        """Hear of changes and disk errors of domains; from then on a connection that is closed is not heard."""
+        from tinycloud.drivers.libvirt.events import register, start_loop
+
+        start_loop()
+        self.close()  # libvirt tells only connections that were opened after its loop began
+        with guarded(f"listen to {self.uri}"):
+            register(self._conn, on_event)
 
     def close(self) -> None:
         with self._lock:

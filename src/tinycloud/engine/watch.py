@@ -1,0 +1,110 @@
+"""Watching: machines that stop for want of space are told at once and go on when there is room; pools that fill are told.
+
+A reader changes nothing, so ``ls`` and ``why`` only say what they see. Whoever wants it done by itself lets a watch run.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tinycloud.engine.space import note_levels
+from tinycloud.engine.wake import find_starved, list_full_disks, note, wake_machines
+from tinycloud.errors import LibvirtFailed, TinycloudError
+from tinycloud.model.units import Bytes
+from tinycloud.plan.space import name_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tinycloud.drivers.host import Host
+    from tinycloud.engine.parts import Parts
+    from tinycloud.model.world import Machine
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One thing that a watch saw or did. ``kind``: no-space, goes-on, pool, trouble; ``subject`` is a machine or ``HOST/POOL``."""
+
+    time: float
+    kind: str
+    subject: str
+    text: str
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass
+class Watch:
+    """Looks when something happens and every ``interval`` seconds, until it is told to stop."""
+
+    parts: Parts
+    tell: Callable[[Seen], None]
+    interval: float = 2.0
+    _starved: set[str] = field(default_factory=set)
+    _trouble: str = ""
+    _poke: threading.Event = field(default_factory=threading.Event)
+    _stopped: bool = False
+
+    def run(self) -> None:
+        """Watch until :meth:`stop` or Ctrl-C. A host that does not answer is told of once, and asked again."""
+        for host in self.parts.hosts.values():
+            host.listen(self._poke.set)
+        while not self._stopped:
+            self._poke.clear()
+            self._try()
+            self._poke.wait(self.interval)
+
+    def stop(self) -> None:
+        self._stopped = True
+        self._poke.set()
+
+    def _try(self) -> None:
+        try:
+            self.look()
+        except TinycloudError as err:
+            if err.message != self._trouble:
+                self._say("trouble", "host", err.message)
+            self._trouble = err.message
+        else:
+            self._trouble = ""
+
+    def look(self) -> None:
+        """Look once: tell of machines that stopped since the last look, let those go on that have room, tell of pools."""
+        waiting: set[str] = set()
+        for host in self.parts.hosts.values():
+            for machine in find_starved(host):
+                waiting.add(machine.ref)
+                if machine.ref not in self._starved:
+                    self._tell_starved(host, machine)
+        for ref in sorted(self._starved - waiting):
+            self._say("goes-on", ref, f"{ref} waits no longer")
+        for ref in wake_machines(self.parts):
+            waiting.discard(ref)
+            self._say("goes-on", ref, f"{ref} goes on: there is room again")
+        self._starved = waiting
+        for filling in note_levels(self.parts):
+            self._say("pool", f"{filling.host}/{filling.pool}", filling.text)
+
+    def _tell_starved(self, host: Host, machine: Machine) -> None:
+        try:
+            disks = list_full_disks(host, machine)
+        except LibvirtFailed:
+            disks = []  # it was stopped while we looked
+        names = ", ".join(f"{name_file(disk.volume)} ({disk.target})" for disk in disks) or "a disk"
+        free = next((f": {Bytes(disk.pool.free)} free" for disk in disks if disk.pool), "")
+        text = f"no space for {names}{free}"
+        if not self._is_noted(machine):
+            note(self.parts, machine, "no-space", text)
+        self._say("no-space", machine.ref, f"{machine.ref} is paused: {text}")
+
+    def _is_noted(self, machine: Machine) -> bool:
+        """True when another watch has seen it stop, and nobody saw it go on."""
+        events = self.parts.store.list_events(machine.mark.stack, machine.mark.machine, limit=10)
+        return next((event.kind for event in events if event.kind in ("no-space", "goes-on")), "") == "no-space"
+
+    def _say(self, kind: str, subject: str, text: str) -> None:
+        self.tell(Seen(time.time(), kind, subject, text))
