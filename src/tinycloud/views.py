@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tinycloud.drivers.guest.ssh import Door
     from tinycloud.drivers.host import Host
     from tinycloud.drivers.shell import Done
-    from tinycloud.engine.disk_changes import DiskRow
     from tinycloud.engine.answer import Answer
+    from tinycloud.engine.disk_changes import DiskRow
     from tinycloud.engine.parts import Parts
     from tinycloud.model import world
     from tinycloud.model.disk import Attached
