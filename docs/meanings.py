@@ -32,7 +32,6 @@ CODES = {
     "no-file": "a file that the stack file names is not there",
     "no-system": "no file system with an /etc was found on the disk; say which partition is meant",
     "no-slot": "the machine has no place for another device on that bus, or none while it runs",
-    "no-space": "the pool, or the folder that files are fetched to, has no room for the image",
     "not-prepared": "a guest section, or a part of it, cannot get into the machines the way that prepare: or the image says",
     "no-space": "the pool has no room for what is asked for, or none beyond its reserve; or the folder that files are fetched to has none",
     "not-empty": "the folder holds files, which a mount would hide",
