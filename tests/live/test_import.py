@@ -41,16 +41,20 @@ def test_a_split_vmdk_boots_and_takes_no_more_space_than_before(bench: Bench, na
 def test_an_ova_starts_from_the_stack_file_that_came_of_it(bench: Bench, nano_file: Path, tmp_path: Path) -> None:
     body = convert(nano_file, tmp_path / "disk1.vmdk", "streamOptimized", "176M").read_bytes()
     nic = an_item(5, 10, Connection="VM Network", ResourceSubType="virtio")
-    ova = an_ova(tmp_path / "app.ova", an_ovf(CPUS, MEMORY, IDE, DISK, nic), {"disk1.vmdk": body})
+    second = an_item(6, 17, HostResource="ovf:/disk/vmdisk2", Parent=3, AddressOnParent=1)
+    subprocess.run(["qemu-img", "create", "-q", "-f", "vmdk", tmp_path / "disk2.vmdk", "8M"], check=True)
+    files = {"disk1.vmdk": body, "disk2.vmdk": (tmp_path / "disk2.vmdk").read_bytes()}
+    ova = an_ova(tmp_path / "app.ova", an_ovf(CPUS, MEMORY, IDE, DISK, second, nic, files=tuple(files)), files)
     stack = tmp_path / "app.yaml"
     done = bench.run("image", "import", str(ova), "--name", "app", "--prepare", "cloud-init", "--group", str(stack), "--json").json
-    assert [image["names"] for image in done["images"]] == [["app"]]
+    assert [image["names"] for image in done["images"]] == [["app"], ["app-disk2"]]
     assert (done["images"][0]["disk_bus"], done["stack"]["groups"]["app"]["disk_bus"]) == ("ide", "ide")
     bench.run("up", str(stack), "--yes")
-    said = bench.run("ssh", "app", "--", "cat /sys/block/sda/size; nproc").out
-    assert said.split() == [str(176 * MIB // 512), "2"]
+    said = bench.run("ssh", "app", "--", "cat /sys/block/sda/size /sys/block/sdb/size; nproc").out
+    assert said.split() == [str(176 * MIB // 512), str(8 * MIB // 512), "2"]
     bench.run("down", "app", "--yes")
     bench.run("image", "remove", "app")
+    bench.run("image", "remove", "app-disk2")
 
 
 def test_a_hostile_image_leaves_nothing_in_the_store(bench: Bench, tmp_path: Path) -> None:

@@ -67,7 +67,9 @@ def import_appliance(
             taken[image] = replace(found, ours=found.ours or mine)
         abouts = {image: _make_about(about, image, machines, make_image_names(name, machines)) for image in files}
         images = _keep_all(shelf, taken, abouts, path.name, progress)
-    return Imported(images, write_stack(path.name, name, machines, about.prepare), make_stack(name, machines, about.prepare))
+    sizes = dict(zip(files, (image.size for image in images), strict=True))
+    stack = make_stack(name, machines, about.prepare, sizes)
+    return Imported(images, write_stack(path.name, stack, machines), stack)
 
 
 def _name_images(name: str, machines: tuple[Appliance, ...], ovf: Path) -> dict[str, Path]:

@@ -46,7 +46,7 @@ def look(parts: Parts, loaded: Loaded, world: World) -> tuple[Loaded, list[Lack]
     A name that neither store nor catalogue knows is left to the planner, which says so. Raises Refused for a file that is not there.
     """
     pins, lacks = {}, []
-    for name in sorted({group.image for group in loaded.stack.groups.values() if group.image}):
+    for name in _list_names(loaded):
         use = loaded.stack.images.get(name) or ImageUse(source=name)
         found = _Search(parts, loaded, world, name, use).find()
         if isinstance(found, Lack):
@@ -54,6 +54,13 @@ def look(parts: Parts, loaded: Loaded, world: World) -> tuple[Loaded, list[Lack]
         elif found is not None:
             pins[name] = found.sha
     return replace(loaded, images=pins), lacks
+
+
+def _list_names(loaded: Loaded) -> list[str]:
+    """The images that groups and their volumes name."""
+    groups = loaded.stack.groups.values()
+    named = {group.image for group in groups} | {volume.image for group in groups for volume in group.volumes}
+    return sorted(filter(None, named))
 
 
 def plan_lacks(loaded: Loaded, world: World, lacks: Sequence[Lack]) -> Plan:

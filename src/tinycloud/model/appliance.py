@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from tinycloud.model.names import NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tinycloud.model.units import Bytes
 
 
@@ -51,35 +53,34 @@ def make_image_names(name: str, machines: tuple[Appliance, ...]) -> dict[str, st
     return {file: name if number == 1 else f"{name}-disk{number}" for number, file in enumerate(files, 1)}
 
 
-def make_stack(name: str, machines: tuple[Appliance, ...], prepare: str) -> dict[str, Any]:
-    """The keys of a stack file that has these machines: networks and groups."""
+def make_stack(name: str, machines: tuple[Appliance, ...], prepare: str, sizes: Mapping[str, Bytes]) -> dict[str, Any]:
+    """The keys of a stack file that has these machines: networks and groups. ``sizes``: those of the images, by name."""
     images = make_image_names(name, machines)
     networks = _name_networks(machines)
     groups = {
-        name if number == 1 else f"{name}-{number}": _make_group(machine, images, networks, prepare)
+        name if number == 1 else f"{name}-{number}": _make_group(machine, images, networks, prepare, sizes)
         for number, machine in enumerate(machines, 1)
     }
     return {"stack": name, "networks": {network: {} for network in networks.values()}, "groups": groups}
 
 
-def write_stack(source: str, name: str, machines: tuple[Appliance, ...], prepare: str) -> str:
-    """The same as the text of a file, with what could not be said by keys in comments. JSON is YAML, and flows on one line."""
-    stack, images = make_stack(name, machines, prepare), make_image_names(name, machines)
-    lines = [f"# Made from {_quiet(source)}.", f"stack: {name}"]
+def write_stack(source: str, stack: dict[str, Any], machines: tuple[Appliance, ...]) -> str:
+    """The same as the text of a file, with words of the appliance in comments. JSON is YAML, and flows on one line."""
+    lines = [f"# Made from {_quiet(source)}.", f"stack: {stack['stack']}"]
     if stack["networks"]:
         lines += ["networks:", *(f"  {network}: {{}}" for network in stack["networks"])]
     lines.append("groups:")
     for (group, keys), machine in zip(stack["groups"].items(), machines, strict=True):
         lines.append(f"  {group}:  # {_quiet(machine.name)}{', ' if machine.os else ''}{_quiet(machine.os)}")
         lines += [f"    {key}: {_flow(value)}" for key, value in keys.items()]
-        more = [images[disk.file] for disk in machine.disks if disk.file][1:]
-        lines += [f"    # another disk of it is image {image}" for image in more]
     return "\n".join([*lines, ""])
 
 
-def _make_group(machine: Appliance, images: dict[str, str], networks: dict[str, str], prepare: str) -> dict[str, Any]:
+def _make_group(
+    machine: Appliance, images: dict[str, str], networks: dict[str, str], prepare: str, sizes: Mapping[str, Bytes]
+) -> dict[str, Any]:
     first = next((disk for disk in machine.disks if disk.file), None)
-    empty = [disk for disk in machine.disks if not disk.file]
+    others = [disk for disk in machine.disks if disk is not first]
     keys: dict[str, Any] = {}
     if first is not None:
         keys["image"] = images[first.file]
@@ -88,13 +89,18 @@ def _make_group(machine: Appliance, images: dict[str, str], networks: dict[str, 
         keys["disk_bus"] = first.bus
     if machine.nics:
         keys["networks"] = [{"network": networks[nic.network], "model": nic.model} for nic in machine.nics]
-    if empty:
-        keys["volumes"] = [{"name": f"disk{n}", "size": _exact(d.size), "bus": d.bus} for n, d in enumerate(empty, 1)]
+    if others:
+        keys["volumes"] = [_make_volume(f"disk{n}", disk, images.get(disk.file, ""), sizes) for n, disk in enumerate(others, 2)]
     if first is not None and first.controller:
         keys["xml"] = [{"at": "devices/controller[@type='scsi']", "set": {"model": first.controller}}]
     if prepare == "none":
         keys["ready"] = "started"  # nothing is known of what answers inside
     return keys
+
+
+def _make_volume(name: str, disk: ApplianceDisk, image: str, sizes: Mapping[str, Bytes]) -> dict[str, Any]:
+    keys = {"name": name, "size": _exact(sizes[image] if image else disk.size), "bus": disk.bus}
+    return keys | ({"image": image} if image else {})
 
 
 def _name_networks(machines: tuple[Appliance, ...]) -> dict[str, str]:
@@ -110,7 +116,7 @@ def _name_networks(machines: tuple[Appliance, ...]) -> dict[str, str]:
 
 def _exact(size: Bytes) -> str:
     """A size in whole MiB, none of it lost."""
-    return f"{-(-int(size) // 1024**2)} MiB"
+    return f"{max(1, -(-int(size) // 1024**2))} MiB"
 
 
 def _quiet(text: str) -> str:

@@ -61,6 +61,9 @@ class VolumeSpec:
     pool: str = names.DEFAULT_POOL
     readonly: bool = False
     tuning: DiskTuning = DiskTuning()  # noqa: RUF009 - frozen
+    image: str = ""
+    """The sha256 of the image it was made from, empty for one that was empty. It stays: later ones of that name are not on it."""
+    image_format: str = ""
 
 
 @dataclass(frozen=True, slots=True)

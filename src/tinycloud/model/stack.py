@@ -273,6 +273,7 @@ class Volume(Part):
     discard: Discard = True
     detect_zeroes: Zeroes = "off"
     limits: DiskLimits = Limits()
+    image: StrictStr | None = Field(None, description="what is on it at first, as image: of a group; default: nothing")
 
 
 class User(Part):

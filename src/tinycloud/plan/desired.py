@@ -121,11 +121,11 @@ class Designer:
                 facts=["a rule that is not enforced is worse than none"],
                 hint="take policies: out of the group",
             )
-        image = self._get_image(name, group)
+        image = self._get_image(name, group.image)
         return [self._draft(name, group, index, image, rooms) for index in range(1, group.count + 1)]
 
-    def _get_image(self, name: str, group: Group) -> Image | None:
-        return self._find_image(name, group.image) if group.image else None
+    def _get_image(self, name: str, label: str | None) -> Image | None:
+        return self._find_image(name, label) if label else None
 
     def _find_image(self, name: str, label: str) -> Image:
         """The image that ``label`` means in this stack: one of ``images:``, or of the store."""
@@ -169,10 +169,7 @@ class Designer:
             nics=tuple(self._nics(group, machine, old)),
             disk_tuning=make_tuning(group.disk_options),
             cdrom=self._drive(name, group),
-            volumes=tuple(
-                VolumeSpec(v.name, v.size, v.keep, v.bus, v.encrypt, v.pool or pool, readonly=v.readonly, tuning=make_tuning(v))
-                for v in group.volumes
-            ),
+            volumes=tuple(self._volume(name, volume, pool, old) for volume in group.volumes),
             boot=group.boot,
             firmware=group.firmware,
             graphics=group.graphics,
@@ -194,6 +191,22 @@ class Designer:
             return None
         image = self._find_image(name, group.cdrom.image) if group.cdrom.image else None
         return Cd(image.sha, group.cdrom.image or "", image.format, group.cdrom.bus) if image else Cd(bus=group.cdrom.bus)
+
+    def _volume(self, group: str, volume: Volume, pool: str, old: MachineSpec | None) -> VolumeSpec:
+        """A volume that is there keeps what it was made from: what the name means by now is not on it."""
+        v, tuning = volume, make_tuning(volume)
+        spec = VolumeSpec(v.name, v.size, v.keep, v.bus, v.encrypt, v.pool or pool, readonly=v.readonly, tuning=tuning)
+        present = next((it for it in old.volumes if it.name == volume.name), None) if old else None
+        if present is not None:
+            return replace(spec, image=present.image, image_format=present.image_format)
+        image = self._get_image(group, volume.image)
+        if image is not None and volume.size < image.size:
+            raise Refused(
+                f'volume {volume.name} of group "{group}" is {volume.size}, its image {image.label} is {image.size}',
+                code="too-small",
+                hint=f"size: {image.size}, or more",
+            )
+        return replace(spec, image=image.sha, image_format=image.format) if image is not None else spec
 
     def _wishes(self, name: str, group: Group, machine: str, image: Image | None) -> tuple[DiskWish, ...]:
         """The disks of a new machine that are not in the main pool: what its host has to have room for."""

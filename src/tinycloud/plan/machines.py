@@ -101,6 +101,7 @@ def _add(draft: Draft, wanted: Wanted) -> None:
             f"{volume.size}{_in_pool(volume.pool)}",
             "keep" if volume.keep else "",
             "encrypted" if volume.encrypt else "",
+            f"from image {volume.image[:7]}" if volume.image else "",
             _found(draft, mark.data_volume(volume.name)),
             _on_unit(draft, wanted, mark.data_volume(volume.name)),
         ]

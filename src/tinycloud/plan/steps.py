@@ -13,7 +13,7 @@ from tinycloud.plan.order import find_users
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tinycloud.model.machine import Mark
+    from tinycloud.model.machine import Mark, VolumeSpec
     from tinycloud.model.plan import NetworkWanted, Wanted
     from tinycloud.model.world import Machine
 
@@ -72,7 +72,7 @@ class StepList:
         """
         mark, these = wanted.mark, set(volumes)
         root = [self._create_root(wanted)] if mark.disk_volume in these else []
-        data = [self._create_volume(wanted, v.name, v.size) for v in mark.spec.volumes if mark.data_volume(v.name) in these]
+        data = [self._create_volume(wanted, v) for v in mark.spec.volumes if mark.data_volume(v.name) in these]
         seed = [self._write_seed(wanted, mark.seed_volume)] if mark.seed_volume and mark.seed_volume in these else []
         ready = (
             [self._prepare(wanted, root, half_made=half_made)] if mark.prepared_volume and (root or mark.prepared_volume in these) else []
@@ -88,11 +88,12 @@ class StepList:
         args |= {"format": wanted.image_format} | ({"encrypt": True} if mark.spec.disk_encrypt else {})
         return args | ({"note": mark.prepared_volume} if mark.prepared_volume else {}) | _in_pool(mark.spec.pool)
 
-    def _create_volume(self, wanted: Wanted, name: str, size: int) -> str:
-        volume = wanted.mark.data_volume(name)
-        args: dict[str, Any] = {"volume": volume, "size": int(size), "image": None}
+    def _create_volume(self, wanted: Wanted, spec: VolumeSpec) -> str:
+        volume = wanted.mark.data_volume(spec.name)
+        args: dict[str, Any] = {"volume": volume, "size": int(spec.size), "image": spec.image or None}
+        args |= {"format": spec.image_format, "as_left": True} if spec.image else {}
         args |= {"encrypt": True} if volume in wanted.mark.encrypted else {}
-        return self._make_disk(wanted, f"vol-{name}", args)
+        return self._make_disk(wanted, f"vol-{spec.name}", args)
 
     def _write_seed(self, wanted: Wanted, volume: str) -> str:
         return self._make_file(wanted, "seed", "seed.write", {"volume": volume, "machine": wanted.mark.ref})

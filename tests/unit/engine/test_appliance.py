@@ -14,8 +14,10 @@ from tests.unit.engine.hostile import a_disk, qemu_img
 from tinycloud.cloud import Cloud
 from tinycloud.drivers.disks.ovf import parse_ovf
 from tinycloud.drivers.shell import LocalShell
-from tinycloud.errors import NotYet, Refused, WrongInput
+from tinycloud.errors import InUse, NotYet, Refused, WrongInput
 from tinycloud.model.appliance import make_stack
+from tinycloud.model.names import data_name, image_name
+from tinycloud.model.units import Bytes
 from tinycloud.source.load import parse_yaml
 
 if TYPE_CHECKING:
@@ -92,7 +94,15 @@ def test_all_disks_come_or_none(cloud: Cloud, tmp_path: Path) -> None:
     ovf = an_ovf(CPUS, MEMORY, IDE, second, DISK, files=files)
     done = cloud.images.import_appliance(an_ova(tmp_path / "box.ova", ovf, bodies), "box")
     assert [image.names for image in done.images] == [("box",), ("box-disk2",)]
-    assert "    # another disk of it is image box-disk2\n" in done.text
+    assert done.stack["groups"]["box"]["volumes"] == [{"name": "disk2", "size": "8 MiB", "bus": "ide", "image": "box-disk2"}]
+    (tmp_path / "box.yaml").write_text(done.text)
+    cloud.up(tmp_path / "box.yaml")
+    record = cloud.parts.first_host.volumes.find(data_name("box", "box-1", "disk2"))
+    assert record is not None
+    assert record.backing.endswith(image_name(done.images[1].sha))
+    with pytest.raises(InUse):
+        cloud.images.remove("box-disk2")
+    cloud.down("box")
     for image in done.images:
         cloud.images.remove(image.sha)
     qemu_img("create", "-f", "qcow2", "-u", "-F", "raw", "-b", "/etc/shadow", tmp_path / "disk2.qcow2", "8M")
@@ -110,7 +120,7 @@ def test_a_file_that_is_no_archive_is_no_appliance(cloud: Cloud, tmp_path: Path)
 
 def group(*items: str, more: str = "", **ovf: object) -> dict[str, object]:
     machines = parse_ovf(an_ovf(*items, more=more, **ovf), "box.ovf")  # type: ignore[arg-type]
-    made: dict[str, object] = make_stack("box", machines, "cloud-init")["groups"]["box"]
+    made: dict[str, object] = make_stack("box", machines, "cloud-init", {"box": Bytes(8 * MIB)})["groups"]["box"]
     return made
 
 
@@ -167,12 +177,12 @@ def test_a_disk_without_a_file_is_an_empty_volume() -> None:
     disks = '<Disk ovf:capacity="3" ovf:capacityAllocationUnits="byte * 2^30" ovf:diskId="vmdisk2"/>'
     disks += '<Disk ovf:capacity="8" ovf:diskId="vmdisk1" ovf:fileRef="file1"/>'
     made = group(CPUS, MEMORY, IDE, DISK, an_item(7, 17, HostResource="ovf:/disk/vmdisk2", Parent=3, AddressOnParent=1), disks=disks)
-    assert made["volumes"] == [{"name": "disk1", "size": "3072 MiB", "bus": "ide"}]
+    assert made["volumes"] == [{"name": "disk2", "size": "3072 MiB", "bus": "ide"}]
 
 
 def test_networks_have_names_of_ours() -> None:
     nics = [an_item(n, 10, Connection=name) for n, name in enumerate(["VM Network", "vm network", "42", "Büro", "VM Network"], 10)]
-    stack = make_stack("box", parse_ovf(an_ovf(CPUS, MEMORY, IDE, DISK, *nics), "box.ovf"), "none")
+    stack = make_stack("box", parse_ovf(an_ovf(CPUS, MEMORY, IDE, DISK, *nics), "box.ovf"), "none", {"box": Bytes(8 * MIB)})
     assert list(stack["networks"]) == ["vm-network", "vm-network-2", "lan", "b-ro"]
     assert [nic["network"] for nic in stack["groups"]["box"]["networks"]][-1] == "vm-network"
 

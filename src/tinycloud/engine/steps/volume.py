@@ -62,7 +62,7 @@ class Create(Action):
                 f"volume {name} is {'encrypted' if present.encrypted else 'not encrypted'}, the file says otherwise", code="encryption"
             )
         expected = backing[0] if backing else ""
-        if present.backing != expected:
+        if present.backing != expected and not step.args.get("as_left"):  # data that was left is kept, whatever it began with
             raise Clash(f"volume {name} stands on {present.backing or 'nothing'}, expected {expected or 'nothing'}")
         if present.capacity < size:
             volumes.resize(name, size)
