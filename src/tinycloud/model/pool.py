@@ -104,7 +104,7 @@ class Place:
 
     @property
     def key(self) -> str:
-        """Tells places apart; found again in a running machine's XML."""
+        """Tells the disks of one pool apart, in words."""
         return f"{self.protocol}:{self.path}" if self.type == "network" else self.path
 
 

@@ -9,10 +9,13 @@ import pytest
 from lxml import etree
 
 from tests.unit.templates.things import BACK, FRONT, a_mark, check, render
+from tinycloud.engine.steps.plugged import find_key
 from tinycloud.model.machine import CpuSpec, VolumeSpec
+from tinycloud.model.plan import Wanted
+from tinycloud.model.pool import Source, locate
 from tinycloud.model.stack import Group
-from tinycloud.model.units import parse_bytes
-from tinycloud.templates.domain import make_machine, render_disk, serial_log
+from tinycloud.model.units import Bytes, parse_bytes
+from tinycloud.templates.domain import make_machine, render_disk, render_domain, serial_log
 
 GIB = parse_bytes("1 GiB")
 BUSES = ("virtio", "scsi", "sata", "ide", "usb")
@@ -209,3 +212,44 @@ def test_scsi_disks_have_paravirtual_controllers_enough_for_them() -> None:
     assert attribute(many, "devices/disk/target", "dev") == ["sda", "sdb", "sdc", "sdd", "sde", "sdg", "sdh", "sdi", "sdj", "sdf"]
     assert attribute(many, "devices/controller[@type='scsi']", "index") == ["0", "1"]
     assert attribute(render(a_mark()), "devices/controller[@type='scsi']", "index") == []
+
+
+NBD = (
+    locate("far", Source("nbd"), "v", "nbd://nas/"),
+    locate("far", Source("nbd"), "v", "nbd://other:10809/"),
+    locate("far", Source("nbd"), "v", "nbd+unix:///?socket=/run/nbd.sock"),
+)
+
+
+def test_disks_of_servers_are_told_apart_in_what_runs() -> None:
+    """Exports without a name are told apart by their servers, with or without the port that everybody has."""
+    places = dict(zip(("shop.web-1.disk-1.qcow2", "shop.web-1.vol-a.qcow2", "shop.web-1.vol-b.qcow2"), NBD, strict=True))
+    mark = a_mark(volumes=(VolumeSpec("a", Bytes(1)), VolumeSpec("b", Bytes(1))))
+    disks = make_machine(mark, "x86_64", "/pool", places)["disks"]
+    keys = [find_key(disk) for disk in disks if disk["type"] == "network"]
+    assert keys == ["nbd:@nas:10809", "nbd:@other:10809", "nbd:@/run/nbd.sock"]
+    for disk, key in zip(disks, keys, strict=False):
+        assert plugged_key(render_disk(disk)) == key
+
+
+def plugged_key(xml: str) -> str:
+    from tinycloud.engine.steps.plugged import _read
+
+    return _read(etree.fromstring(xml)).key
+
+
+@pytest.mark.parametrize("kind", ["rbd", "iscsi"])
+def test_a_disk_of_a_server_says_who_asks_for_it(kind: str) -> None:
+    source = Source(
+        kind, "", "there", ("nas",), "me", "2c86f51e-b23d-5791-b0d4-900f19613ca9", "iqn.2026-01.org.example:us" if kind == "iscsi" else ""
+    )
+    place = locate("far", source, "v", "unit:0:0:7" if kind == "iscsi" else "")
+    group = Group(image="nano")
+    mark = a_mark()
+    text = render_domain(Wanted("local", mark, group, group.guest, places={mark.disk_volume: place}), "x86_64", "/pool", {})
+    check(text, "domain")
+    root = etree.fromstring(text).find("devices/disk/source")
+    assert root is not None
+    auth = root.find("auth")
+    assert auth is not None
+    assert (root.get("name"), auth.get("username")) == ("there/7" if kind == "iscsi" else "there/v", "me")

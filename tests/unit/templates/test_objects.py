@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from lxml import etree
 
 from tests.unit.templates.things import check
-from tinycloud.model.names import make_bridge, make_network_uuid
+from tinycloud.errors import NotYet, Refused, WrongInput
+from tinycloud.model.names import make_bridge, make_network_uuid, make_pool_uuid
 from tinycloud.model.plan import NetworkWanted
-from tinycloud.templates.objects import render_network, render_pool, render_volume
+from tinycloud.model.pool import Source
+from tinycloud.templates.objects import render_network, render_pool, render_secret, render_source, render_volume, split_hosts
+from tinycloud.templates.pool_xml import adopt_pool
 
 LINES = (("52:00:00:00:00:01", "10.60.0.11", "web-1"), ("52:00:00:00:00:02", "10.60.0.12", "web-2"))
 
@@ -65,6 +69,64 @@ def test_a_pool_is_a_folder_that_the_hypervisor_may_pass_through() -> None:
     root = etree.fromstring(text)
     assert (root.findtext("name"), root.findtext("target/path")) == ("tinycloud", "/var/lib/<odd> & 'old'")
     assert root.findtext("target/permissions/mode") == "0711"
+
+
+POOLS = {
+    "dir": Source("dir", "/srv/fast"),
+    "nfs": Source("nfs", "/mnt/nas", "/export", ("nas",)),
+    "lvm": Source("lvm", "/dev/vg0", "vg0"),
+    "iscsi": Source("iscsi", "", "iqn.2026-01.org.example:t", ("nas:3261",), "me", make_pool_uuid("key"), "iqn.2026-01.org.example:us"),
+    "rbd": Source("rbd", "", "vms", ("mon1", "[fd00::1]:6790"), "vms", make_pool_uuid("key")),
+}
+
+
+@pytest.mark.parametrize("kind", list(POOLS))
+def test_every_kind_of_pool_is_one_that_libvirt_knows(kind: str) -> None:
+    text = render_source("fast", POOLS[kind])
+    check(text, "storagepool")
+    root = etree.fromstring(text)
+    assert (root.findtext("name"), root.findtext("uuid")) == ("tinycloud-fast", make_pool_uuid("fast"))
+    assert root.find("target/permissions") is None, "the rights of what is there are not ours to change"
+
+
+@pytest.mark.parametrize("kind", ["rbd", "iscsi"])
+def test_a_pool_with_a_key_names_it_and_its_secret_is_described(kind: str) -> None:
+    root = etree.fromstring(render_source("fast", POOLS[kind]))
+    assert root.find("source/auth/secret").get("uuid") == make_pool_uuid("key")  # type: ignore[union-attr]
+    text = render_secret(make_pool_uuid("key"), {"rbd": "ceph", "iscsi": "iscsi"}[kind], "tinycloud-fast", "pool fast")
+    check(text, "secret")
+
+
+def test_hosts_are_told_from_their_ports() -> None:
+    assert split_hosts(("nas", "nas:3261", "[fd00::1]:6790", "fd00::1")) == [
+        {"name": "nas", "port": ""},
+        {"name": "nas", "port": "3261"},
+        {"name": "fd00::1", "port": "6790"},
+        {"name": "fd00::1", "port": ""},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "code"),
+    [
+        ("<pool type='zfs'><name>x</name></pool>", NotYet, "not-yet"),
+        ("<network/>", WrongInput, "xml"),
+        ("<pool type='dir'>", WrongInput, "xml"),
+        ("<pool type='rbd'><source><auth username='a'><secret usage='k'/></auth></source></pool>", WrongInput, "xml"),
+    ],
+)
+def test_xml_that_is_no_pool_for_us_is_refused(text: str, kind: type[Refused], code: str) -> None:
+    with pytest.raises(kind) as caught:
+        adopt_pool(text, "mine")
+    assert caught.value.kind == code
+
+
+@pytest.mark.parametrize("kind", list(POOLS))
+def test_xml_of_the_users_own_is_read_as_ours_would_be(kind: str) -> None:
+    theirs = render_source("theirs", POOLS[kind])
+    source, text = adopt_pool(theirs, "mine")
+    assert source == replace(POOLS[kind], custom=True)
+    assert etree.fromstring(text).findtext("uuid") == make_pool_uuid("mine")
 
 
 def test_an_overlay_names_its_image_and_the_format_of_it() -> None:

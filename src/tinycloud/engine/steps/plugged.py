@@ -37,6 +37,10 @@ class PluggedDisk:
     limits: Mapping[str, int] = field(default_factory=dict)
 
 
+_NBD_PORT = 10809
+"""libvirt writes it into the XML of what runs."""
+
+
 def list_disks(host: Host, domain: str, *, inactive: bool = False) -> list[PluggedDisk]:
     """Every disk and drive of a domain as it runs, or as at its next start."""
     found = etree.fromstring(host.domains.get_xml(domain, inactive=inactive)).findall("devices/disk")
@@ -50,7 +54,7 @@ def _read(disk: Any) -> PluggedDisk:
         xml=str(etree.tostring(disk, encoding="unicode")),
         bus=target.get("bus", ""),
         device=disk.get("device", "disk"),
-        key=find_key({str(word): value for word, value in source.attrib.items()}) if source is not None else "",
+        key=find_key(_read_source(source)) if source is not None else "",
         serial=disk.findtext("serial") or "",
         readonly=disk.find("readonly") is not None,
         cache=driver.get("cache", "") if driver is not None else "",
@@ -58,9 +62,25 @@ def _read(disk: Any) -> PluggedDisk:
     )
 
 
+def _read_source(source: Any) -> dict[str, Any]:
+    """Where a disk's bytes are, in the words that templates use for it."""
+    hosts = source.findall("host")
+    return {
+        **{str(word): value for word, value in source.attrib.items()},
+        "hosts": [{"name": host.get("name"), "port": host.get("port", "")} for host in hosts if host.get("name")],
+        "socket": next((host.get("socket") for host in hosts if host.get("socket")), ""),
+    }
+
+
 def find_key(disk: Mapping[str, Any]) -> str:
-    """Tells disks apart by where their bytes are: a file, a device, or what the server calls it."""
-    return str(disk.get("file") or disk.get("dev") or (f"{disk['protocol']}:{disk['name']}" if disk.get("protocol") else ""))
+    """Tells disks apart by where their bytes are: a file, a device, or what the server calls it; of exports also whose they are."""
+    if disk.get("file") or disk.get("dev") or not disk.get("protocol"):
+        return str(disk.get("file") or disk.get("dev") or "")
+    key = f"{disk['protocol']}:{disk.get('name', '')}"
+    if disk["protocol"] != "nbd":
+        return key
+    server = ",".join(f"{host['name']}:{host['port'] or _NBD_PORT}" for host in disk["hosts"])
+    return f"{key}@{disk['socket'] or server}"
 
 
 def find_disks(host: Host, domain: str) -> dict[str, PluggedDisk]:
