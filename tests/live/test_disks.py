@@ -93,7 +93,9 @@ def test_volumes_are_made_as_they_are_wished(bench: Bench, tmp_path: Path) -> No
             assert [it.ref for it in volumes.tree("nano")[0].above] == ["there", "over"]
             assert len(volumes.flatten("there").layers) == 1
             assert clear(cloud.parts, cloud.parts.first_host, minutes=-1).garbage == ()
-            for name in ("over", "tables", "thin", "whole", "there"):
+            os.unlink(f"{POOL}/volume-tables.qcow2")  # behind libvirt's back: it is not there
+            assert "tables" not in [row.ref for row in volumes.list()]
+            for name in ("over", "thin", "whole", "there"):
                 volumes.remove(name)
             assert volumes.list() == []
             cloud.pools.remove("fast")

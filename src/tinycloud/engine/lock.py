@@ -41,5 +41,5 @@ def _acquire(file: int, label: str, wait: float, how: int) -> None:
         except BlockingIOError:
             if time.monotonic() >= end:
                 holder = os.pread(file, 200, 0).decode(errors="replace") or "somebody"
-                raise Busy(f"{label} is being worked on", facts=[holder], hint="try again, or add --wait") from None
+                raise Busy(f"{label} is being worked on", facts=[holder], hint="try again, with --wait where the command has it") from None
             time.sleep(0.1)

@@ -48,7 +48,7 @@ def test_the_second_is_told_who_is_first_and_since_when(tmp_path: Path) -> None:
     assert busy.value.message == "shop is being worked on"
     (fact,) = busy.value.facts
     assert re.fullmatch(rf"up by somebody, pid {child}, since \d\d:\d\d:\d\d", fact)
-    assert busy.value.hint == "try again, or add --wait"
+    assert busy.value.hint == "try again, with --wait where the command has it"
     assert busy.value.exit == 6
 
 

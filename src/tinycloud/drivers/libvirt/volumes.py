@@ -115,13 +115,18 @@ class Volumes:
             return None  # removed between the two calls; libvirt gives several codes for it
 
     def find(self, name: str) -> VolumeRecord | None:
-        """One file, with what is below it."""
+        """One file, with what is below it; None for one that went meanwhile."""
         volume = self._find(name)
         if volume is None:
             return None
-        with guarded(f"read volume {name}"):
-            _kind, capacity, allocation = volume.info()
-            root = etree.fromstring(volume.XMLDesc(0))
+        try:
+            with guarded(f"read volume {name}"):
+                _kind, capacity, allocation = volume.info()
+                root = etree.fromstring(volume.XMLDesc(0))
+        except LibvirtFailed as err:
+            if err.number == NO_VOLUME:
+                return None
+            raise
         shape = root.find("target/format")
         backing = root.findtext("backingStore/path") or ""
         format = shape.get("type", "") if shape is not None else ""
