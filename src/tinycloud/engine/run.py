@@ -38,6 +38,8 @@ class Run:
     execution: str = ""
     locks: Path | None = None
     """Where the locks are that several programs share; None for a run that is alone."""
+    backings: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(host, sha256) of an image → its path: found once, for none goes while disks are made on it."""
     stop: threading.Event = field(default_factory=threading.Event)
     began: float = field(default_factory=time.monotonic)
 

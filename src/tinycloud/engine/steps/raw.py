@@ -38,7 +38,7 @@ class Copy(Action):
         elif host.pool(place.pool).find(volume) is None:
             taken = size if place.kind in THICK else 0
             host.pool(place.pool).create(render_volume(volume, size, format="raw", allocation=taken), volume)
-        image = find_backing(host, args["image"], args.get("format", ""))
+        image = find_backing(run, host, args["image"], args.get("format", ""))
         if image:
             copy_disk(host, image, place)
 

@@ -9,7 +9,7 @@ from tinycloud.engine.claims import release
 from tinycloud.engine.passphrase import ensure_passphrase, forget_passphrase, make_passphrase
 from tinycloud.engine.steps.action import Action, Before
 from tinycloud.engine.steps.pool import PATH
-from tinycloud.errors import Clash, NotFound
+from tinycloud.errors import Clash, LibvirtFailed, NotFound
 from tinycloud.model.names import DEFAULT_POOL, image_name
 from tinycloud.templates.objects import render_volume
 
@@ -32,13 +32,15 @@ def get_pool(run: Run, step: Step) -> Volumes:
     return run.host(step).pool(step.args.get("pool", DEFAULT_POOL))
 
 
-def find_backing(host: Host, sha: str | None, format: str) -> tuple[str, str] | None:
-    """Path and format of an image, which is in the main pool whatever pool the disk is in; raises NotFound."""
+def find_backing(run: Run, host: Host, sha: str | None, format: str) -> tuple[str, str] | None:
+    """Path and format of an image, which is in the main pool whatever pool the disk is in; raises NotFound. Asked once for a run."""
     if sha is None:
         return None
-    if host.volumes.find(image_name(sha)) is None:
-        raise NotFound(f"image {sha[:12]} is not on {host.name}", hint="tinycloud image list")
-    return f"{pool_path(host)}/{image_name(sha)}", format
+    if (host.name, sha) not in run.backings:
+        if host.volumes.find(image_name(sha)) is None:
+            raise NotFound(f"image {sha[:12]} is not on {host.name}", hint="tinycloud image list")
+        run.backings[host.name, sha] = f"{pool_path(host)}/{image_name(sha)}"
+    return run.backings[host.name, sha], format
 
 
 class Create(Action):
@@ -49,8 +51,10 @@ class Create(Action):
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         host, volumes, name, size = run.host(step), get_pool(run, step), step.args["volume"], step.args["size"]
+        backing = find_backing(run, host, step.args["image"], step.args.get("format", ""))
+        if not before.get("existed", True) and self._create_plain(step, volumes, backing):
+            return
         present = volumes.find(name)
-        backing = find_backing(host, step.args["image"], step.args.get("format", ""))
         encrypt = bool(step.args.get("encrypt"))
         if present is None:
             if note := step.args.get("note"):
@@ -66,6 +70,19 @@ class Create(Action):
             raise Clash(f"volume {name} stands on {present.backing or 'nothing'}, expected {expected or 'nothing'}")
         if present.capacity < size:
             volumes.resize(name, size)
+
+    def _create_plain(self, step: Step, volumes: Volumes, backing: tuple[str, str] | None) -> bool:
+        """Most disks are new, and asking costs half as much as making one. False for those of which there is more to say."""
+        name = step.args["volume"]
+        if step.args.get("note") or step.args.get("encrypt"):
+            return False
+        try:
+            volumes.create(render_volume(name, step.args["size"], format="qcow2", backing=backing), name)
+        except (LibvirtFailed, Clash):
+            if volumes.find(name) is None:
+                raise
+            return False  # made by an earlier try of this step
+        return True
 
     def _create(self, run: Run, step: Step, volumes: Volumes, backing: tuple[str, str] | None) -> None:
         name, size = step.args["volume"], step.args["size"]
