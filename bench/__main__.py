@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import images, machines, overlays, plan_scale, sparse, thousand
+from bench import images, machines, overlays, plan_scale, prepare, sparse, thousand
 from bench.lab import TINYCLOUD, Place, a_place
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -39,6 +39,7 @@ def measure_all() -> tuple[str, list[Figure]]:
         stored = images.measure_import(place, folder)
         kept = sparse.measure(place, folder)
         overlaid = overlays.measure(place)
+        prepared = prepare.measure(place, folder)
         many = thousand.measure(Place(), folder)
     help_ = Place().best([*TINYCLOUD, "--help"])
     plans = {count: plan_scale.measure_apart("new", count) for count in (1_000, 10_000)}
@@ -65,7 +66,10 @@ def measure_all() -> tuple[str, list[Figure]]:
         ),
         Figure(f"memory of the process during `up` of {count} machines", ten.mib, 120, "MiB"),
         Figure("`lab up`, one host", opened, 5),
-        *(Figure(*row) for row in (*images.list_rows(stored), *sparse.list_rows(kept), *overlays.list_rows(overlaid))),
+        *(
+            Figure(*row)
+            for row in (*images.list_rows(stored), *sparse.list_rows(kept), *overlays.list_rows(overlaid), *prepare.list_rows(prepared))
+        ),
     ]
 
 

@@ -41,7 +41,7 @@ _DID = {
     "network.update": "reservations changed",
     "network.remove": "removed",
     "pool.create": "made",
-    "disk.prepare": "disks prepared",
+    "disk.prepare": "prepared",
     "machine.live": "changed live",
     "machine.undefine": "removed",
     "machine.resume": "running",

@@ -57,7 +57,8 @@ def describe(mark: Mark) -> str:
     image = f"{spec.image_name} {spec.image[:7]}" if spec.image else "no image"
     nics = [f"{nic.network} {nic.address or '(its own address)'}" for nic in spec.nics]
     disk = f"disk {spec.disk}{' encrypted' if spec.disk_encrypt else ''}{_in_pool(spec.pool)}"
-    return ", ".join([str(spec.cpus), str(spec.memory), image, disk, *nics])
+    prepared = ["prepared offline"] if mark.prepared_volume else []
+    return ", ".join([str(spec.cpus), str(spec.memory), image, disk, *nics, *prepared])
 
 
 def _in_pool(pool: str) -> str:
