@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from tinycloud.errors import Refused
 from tinycloud.model.machine import make_digest
+from tinycloud.model.show import show
 from tinycloud.plan.resolve import canonical
 
 if TYPE_CHECKING:
@@ -41,12 +44,26 @@ def check_way(name: str, group: Group, guest: Guest, way: str) -> None:
             code="not-prepared",
             hint="say it with users, files, packages and run",
         )
+    if way == "offline":
+        _check_words(name, guest)
     if way == "offline" and group.disk_encrypt:
         raise Refused(
             f'group "{name}" has disk_encrypt, and this version edits plain disks only',
             code="not-prepared",
             hint="prepare: cloud-init, or without disk_encrypt",
         )
+
+
+def _check_words(name: str, guest: Guest) -> None:
+    """What cloud-init would judge in the guest is judged here: nothing of it reaches a shell that it was not meant for."""
+    from tinycloud.model.recipe import Recipe  # 10 ms, for those alone who prepare offline
+
+    try:
+        Recipe(packages=guest.packages, timezone=guest.timezone, locale=guest.locale, proxy=guest.proxy)
+    except ValidationError as err:
+        first = err.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        raise Refused(f'group "{name}": guest.{key} {show(first["input"])} cannot be prepared offline', code="not-prepared") from err
 
 
 def check_place(mark: Mark, place: Place | None) -> None:

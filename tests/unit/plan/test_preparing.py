@@ -143,6 +143,8 @@ def test_a_disk_that_was_begun_and_not_finished_is_made_anew() -> None:
     [
         ({"prepare": "none", "guest": "{run: [date]}"}, 'group "web" has a guest section, and prepare: none'),
         ({"guest": "{user_data: {byobu_by_default: x}}"}, "which only cloud-init understands"),
+        ({"guest": "{packages: [nginx, '--now; rm']}"}, "guest.packages.1 '--now; rm' cannot be prepared offline"),
+        ({"guest": "{timezone: Europe//Berlin}"}, "guest.timezone 'Europe//Berlin' cannot be prepared offline"),
         ({"disk_encrypt": "true"}, "edits plain disks only"),
     ],
 )
