@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tinycloud.drivers.host import Host
     from tinycloud.engine.disks import Shelf
     from tinycloud.engine.parts import Parts
+    from tinycloud.model.machine import Mark
 
 YOUNG = 60
 """Minutes in which somebody may still be at work on a file."""
@@ -78,10 +79,16 @@ def make_stock(parts: Parts, shelf: Shelf, minutes: int = YOUNG) -> Stock:
         files=files,
         names={image.sha: image.names for image in world.images},
         sources=frozenset({*shelf.holders, *_list_below(host, folders)}),
-        volumes=frozenset(volume for machine in world.machines for volume in machine.mark.volumes),
-        images=frozenset(machine.mark.spec.image for machine in world.machines if machine.mark.spec.image),
+        volumes=frozenset(file for machine in world.machines for file in (*machine.mark.volumes, *machine.mark.borrowed)),
+        images=frozenset(sha for machine in world.machines for sha in _list_images(machine.mark)),
         unfinished=frozenset(stack for stack in stacks if has_unfinished(parts.database, stack)),
     )
+
+
+def _list_images(mark: Mark) -> set[str]:
+    """The images that a machine was declared on, or has as a disk or CD, whatever its files stand on now."""
+    declared = {mark.spec.image or "", *(volume.image for volume in mark.spec.volumes)}
+    return {*declared, *(names.find_image_sha(file) or "" for file in mark.borrowed)} - {""}
 
 
 def _list_old(host: Host, folder: str, minutes: int) -> set[str]:

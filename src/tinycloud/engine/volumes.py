@@ -168,8 +168,9 @@ class Volumes:
             row = self._row(shelf, disk.ref, disk.path)
             if disk.machine is not None:
                 raise InUse(f"{ref} is a disk of machine {disk.machine.ref}", hint="take it out of the stack file, then tinycloud up")
-            if shelf.holders.get(disk.path):
-                raise InUse(f"{ref} is in use by {shelf.holders[disk.path][0].ref}", hint=f"tinycloud volume info {ref}")
+            users = [*(holder.ref for holder in shelf.holders.get(disk.path, ())), *shelf.world.borrowers.get(disk.name, ())]
+            if users:
+                raise InUse(f"{ref} is in use by {users[0]}", hint=f"tinycloud volume info {ref}")
             must_be_top(shelf, disk)
             forget_passphrase(self._host, disk.name)
             disk.volumes.remove(disk.name)

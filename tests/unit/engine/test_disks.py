@@ -155,3 +155,14 @@ def test_sources_of_a_domain_are_files_devices_and_what_they_stand_on() -> None:
       <disk type='file' device='cdrom'/>
     </devices></domain>"""
     assert list_sources(xml) == ["/top", "/below", "/dev/sdb"]
+
+
+def test_gc_leaves_an_image_that_a_machine_counts_on_though_nothing_stands_on_it(cloud: Cloud) -> None:
+    """A disk that was flattened is declared on its image all the same: one made anew needs that."""
+    volumes = cloud.parts.first_host.volumes
+    disk = names.disk_name("shop", "web-1", 1)
+    for machine in cloud.machines("shop"):
+        machine.stop(force=True)
+    volumes.remove(disk)
+    volumes.create(render_volume(disk, 128 * MIB, format="qcow2"), disk)
+    assert cloud.images.gc(unused=True).garbage == ()
