@@ -57,6 +57,7 @@ class Redirects(request.HTTPRedirectHandler):
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         old, new = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
         if new not in ("http", "https") or (old, new) == ("https", "http"):
+            fp.close()
             raise Stop(
                 f"{req.full_url} leads from {old} to {newurl}", code="unsafe-redirect", hint="pull the other address, if you trust it"
             )
