@@ -24,6 +24,7 @@ from tinycloud.model.names import make_mac
 from tinycloud.model.recipe import Recipe
 from tinycloud.templates.guestfiles.insight import Insight, make_insight
 
+pytestmark = pytest.mark.timeout(900)  # the appliance starts three times, a foreign system once; all by emulation
 MIB = 1024 * 1024
 PASSWD = b"root:x:0:0:root:/root:/bin/bash\n# by hand: do not touch\nbin:x:1:1::/bin:/usr/sbin/nologin\ndev:x:1000:1000:D\xe9v,,,:/home/dev:/bin/sh"
 SHADOW = b"root:*:19000:0:99999:7:::\nbin:!:19000::::::\ndev:$6$a$b:19000:1:90:7:30:20000:\n"
@@ -80,7 +81,7 @@ def _layouts() -> list[Made]:
         Made("xfs", 400 * MIB, "label: dos\nstart=2048\n", (("mkfs", "xfs", f"{xfs}1"), ("mount", f"{xfs}1", "/")), f"{xfs}1", 0),
         Made(
             "btrfs with the system in a subvolume",
-            240 * MIB,
+            320 * MIB,
             "label: dos\nstart=2048, size=327680\n",
             (
                 *(("mkfs", "btrfs", f"{btrfs}1"), ("mount", f"{btrfs}1", "/"), ("btrfs-subvolume-create", "/@home")),

@@ -8,6 +8,7 @@ from tinycloud.drivers.guestfs.appliance import Appliance
 from tinycloud.drivers.guestfs.disk import FishDisk
 from tinycloud.drivers.guestfs.grow import get_size, grow_file_system, grow_partition
 from tinycloud.drivers.guestfs.roots import find_root
+from tinycloud.errors import ToolFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +63,9 @@ class GuestfsDisks:
             return FishDisk(fish, root, disk)
         why = grow_partition(fish, root, disk)
         made = FishDisk(fish, root, disk)
-        self._grows[key] = grow_file_system(fish, root)
+        try:
+            self._grows[key] = grow_file_system(fish, root)
+        except ToolFailed as err:  # btrfs below 256 MiB; the rest of the recipe can be done all the same
+            why = err.message
         made.notes += [f"the root file system stays as large as it is: {why}"] if why else []
         return made

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tinycloud.drivers.guestfs.roots import Root
 
 _SECTOR: Final = 512
+_GRAIN: Final = 2048
 _SLACK: Final = 2 * 1024 * 1024
 """What is not worth a change: alignment, and the copy of a partition table at the end."""
 _GPT_TAIL: Final = 33
@@ -56,7 +57,8 @@ def _grow_one(fish: Fish, part: str, disk: str) -> str | None:
         fish.ask("part-expand-gpt", disk)
     elif fish.ask("part-get-mbr-part-type", disk, str(number)).decode().strip() != "primary":
         return f"{part} is no primary partition"
-    last = size // _SECTOR - 1 - (_GPT_TAIL if kind == "gpt" else 0)
+    # To a whole MiB: tables of sfdisk promise no more than that.
+    last = (size // _SECTOR - (_GPT_TAIL if kind == "gpt" else 0)) // _GRAIN * _GRAIN - 1
     fish.ask("part-resize", disk, str(number), str(last if kind == "gpt" else min(last, 2**32 - 1)))
     return None
 
