@@ -50,14 +50,14 @@ class Fish:
         self._talk = shell.open(argv, root=root)
         self._line = 0
 
-    def ask(self, *words: str | bytes, limit: float = 120.0) -> bytes:
+    def ask(self, *words: str | bytes, limit: float = 300.0) -> bytes:
         """The answer of one command; raises ToolFailed with its complaint."""
         answer = self.try_all([words], limit=limit)[0]
         if answer.error:
             raise ToolFailed(f"guestfish {_show(words[0])}: {answer.error}")
         return answer.body
 
-    def ask_all(self, commands: Iterable[Sequence[str | bytes]], *, limit: float = 120.0) -> list[Answer]:
+    def ask_all(self, commands: Iterable[Sequence[str | bytes]], *, limit: float = 300.0) -> list[Answer]:
         """The answers of several commands, asked at once; raises ToolFailed with the first complaint."""
         told = list(commands)
         answers = self.try_all(told, limit=limit)
@@ -66,7 +66,7 @@ class Fish:
                 raise ToolFailed(f"guestfish {_show(words[0])}: {answer.error}", facts=[_show(word) for word in words[1:2]])
         return answers
 
-    def try_all(self, commands: Iterable[Sequence[str | bytes]], *, limit: float = 120.0) -> list[Answer]:
+    def try_all(self, commands: Iterable[Sequence[str | bytes]], *, limit: float = 300.0) -> list[Answer]:
         """The answer or complaint of each command. One that fails does not keep the next ones from being tried."""
         mark = f"mark-{secrets.token_hex(12)}"
         lines: list[bytes] = []
