@@ -49,8 +49,8 @@ class WrittenTalk:
         return
 
 
-def a_fish(**talk: dict[str, bytes]) -> tuple[Fish, WrittenTalk]:
-    made = WrittenTalk(**talk)
+def a_fish(answers: dict[str, bytes] | None = None, complaints: dict[str, bytes] | None = None) -> tuple[Fish, WrittenTalk]:
+    made = WrittenTalk(answers or {}, complaints or {})
     return Fish(cast("Shell", made), ["guestfish"], root=False), made
 
 
