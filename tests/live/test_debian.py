@@ -126,3 +126,22 @@ def test_the_password_stands_nowhere_in_clear(srv: Bench) -> None:
         ("world",),
     ):
         assert password not in srv.run(*words).out
+
+
+def test_a_cd_put_in_is_seen_by_the_guest_changed_and_taken_out(srv: Bench, tmp_path: Path) -> None:
+    """On scsi, which a running machine without a drive gets; and a disk beside it."""
+    note = "grep -a -o -m1 'note [a-z]*' /dev/sr0"
+    for word in ("one", "two"):
+        (tmp_path / f"{word}.iso").write_bytes(make_iso({"note": f"note {word}\n".encode()}, word.upper()))
+        srv.run("cd", "insert", "deb/srv-1", str(tmp_path / f"{word}.iso"))
+        assert srv.wait_for(lambda: "note" in (said := srv.run("ssh", "deb", "--", f"sudo {note}; true").out) and said) == f"note {word}\n"
+    assert "in-use" in srv.run("image", "remove", "two", status=4).err
+    srv.run("cd", "eject", "deb/srv-1")
+    assert srv.run("ssh", "deb", "--", f"sudo {note}; true").out == ""
+    srv.run("disk", "attach", "deb/srv-1", "one", "--bus", "scsi")
+    disks = srv.wait_for(lambda: "one" in (said := srv.run("ssh", "deb", "--", "lsblk -no SERIAL,RO").out) and said)
+    assert ["one", "1"] in [line.split() for line in disks.splitlines()]
+    for name in ("one", "cdrom"):
+        srv.run("disk", "detach", "deb/srv-1", name)
+    for name in ("one", "two"):
+        srv.run("image", "remove", name)

@@ -182,7 +182,7 @@ def plug_by_hand(held: Held, disk: Attached) -> None:
 def explain(ref: str, bus: str, err: LibvirtFailed) -> Exception:
     """libvirt's refusal in words that say what to do, where it is one that people meet."""
     if any("No more available PCI slots" in fact for fact in err.facts):
-        hint = f"--bus scsi, or tinycloud stop {ref} and attach it then" if bus == "virtio" else f"tinycloud stop {ref} and attach it then"
+        hint = f"tinycloud disk detach {ref} ANOTHER, or tinycloud stop {ref} and attach it then"
         return Refused(f"{ref} has no free place for another {bus} disk while it runs", code="no-slot", hint=hint)
     return err
 

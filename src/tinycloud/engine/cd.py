@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING
 from tinycloud.engine.attach import plug_by_hand
 from tinycloud.engine.hands import Held, Own, find_plugged, holding, list_own
 from tinycloud.engine.images import About, Images
+from tinycloud.engine.steps.plugged import let_go, plug_in
 from tinycloud.errors import InUse, LibvirtFailed, NotFound, Refused
 from tinycloud.model import names
 from tinycloud.model.disk import DRIVE, Attached, DiskTuning, Medium
+from tinycloud.templates.domain import make_plugged, make_target
 
 if TYPE_CHECKING:
     from tinycloud.engine.parts import Parts
@@ -51,28 +54,63 @@ def _find_drive(held: Held) -> Own | None:
 
 def _change(held: Held, drive: Own, medium: Medium, *, force: bool) -> None:
     source = (f"{held.folder}/{medium.file}", medium.format) if medium.file else None
+    hand, changed = held.mark.spec.hand, None
+    if drive.attached is not None:
+        changed = replace(drive.attached, file=medium.file, label=medium.label, format=medium.format)
     for inactive in (False, True) if held.runs else (True,):
         plugged = find_plugged(held, drive, inactive=inactive)
-        if plugged is None:
+        if plugged is None and changed is None:
             raise Refused(f"{held.machine.ref} has no CD drive while it runs", code="no-slot", hint=f"tinycloud stop {held.machine.ref}")
-        if plugged.key != (source[0] if source else ""):
-            _put(held, plugged.target, source, live=not inactive, force=force)
-    hand = held.mark.spec.hand
-    if drive.attached is None:
+        if plugged is None and changed is not None:
+            _plug(held, changed, inactive=inactive)
+        elif (
+            plugged is not None and plugged.key != (source[0] if source else "") and not _put(held, plugged.target, source, inactive, force)
+        ):
+            _replug(held, drive, changed)
+    if changed is None:
         held.note(replace(hand, medium=medium))
-        return
-    changed = replace(drive.attached, file=medium.file, label=medium.label, format=medium.format)
-    held.note(replace(hand, disks=tuple(changed if disk == drive.attached else disk for disk in hand.disks)))
+    else:
+        held.note(replace(hand, disks=tuple(changed if disk == drive.attached else disk for disk in hand.disks)))
 
 
-def _put(held: Held, target: str, source: tuple[str, str] | None, *, live: bool, force: bool) -> None:
-    try:
-        held.host.domains.set_medium(held.domain, target, source, live=live, force=force)
-    except LibvirtFailed as err:
-        if force or not live:
-            raise
-        hint = f"umount it in the guest, or tinycloud cd {'insert' if source else 'eject'} --force"
-        raise InUse(f"the guest of {held.machine.ref} holds its CD", facts=err.facts, hint=hint) from err
+_TRAY = 12.0  # seconds: QEMU asks the guest to open its tray, and the guest looks every other second
+
+
+def _put(held: Held, target: str, source: tuple[str, str] | None, inactive: bool, force: bool) -> bool:
+    """Change the medium, waiting for a guest that holds its tray shut; False for a drive whose tray libvirt does not open.
+
+    libvirt 9 forgets to ask QEMU about the tray of a drive that was plugged in while the machine ran.
+    """
+    end = time.monotonic() + _TRAY
+    while True:
+        try:
+            held.host.domains.set_medium(held.domain, target, source, live=not inactive, force=force)
+        except LibvirtFailed as err:
+            said = " ".join(err.facts)
+            if "is not open" in said and not inactive:
+                return False
+            if force or inactive or "is locked" not in said:
+                raise
+            if time.monotonic() > end:
+                hint = f"umount it in the guest, or tinycloud cd {'insert' if source else 'eject'} --force"
+                raise InUse(f"the guest of {held.machine.ref} holds its CD", facts=err.facts, hint=hint) from err
+        else:
+            return True
+        time.sleep(1)
+
+
+def _replug(held: Held, drive: Own, changed: Attached | None) -> None:
+    """The whole drive goes from the running machine, and comes back with its new medium, if there is one."""
+    let_go(held.host, held.domain, lambda: find_plugged(held, drive, inactive=False), "its CD drive")
+    if changed is not None:
+        _plug(held, changed, inactive=False)
+
+
+def _plug(held: Held, drive: Attached, *, inactive: bool) -> None:
+    """Plug a drive in; an empty one only into the definition: libvirt plugs none into a running machine."""
+    if drive.file or inactive:
+        taken = {disk.target for disk in held.disks(inactive=inactive)}
+        plug_in(held.host, held.domain, make_plugged(drive, held.folder, make_target(drive.bus, taken)), live=not inactive, config=inactive)
 
 
 def _add_drive(held: Held, image: Image) -> None:

@@ -192,7 +192,7 @@ def test_declared_disks_are_not_taken_out_by_hand(cloud: Cloud) -> None:
 def test_no_free_port_is_said_in_words_that_help() -> None:
     said = explain("a/b-1", "virtio", LibvirtFailed("cannot attach", facts=["internal error: No more available PCI slots"]))
     assert isinstance(said, Refused)
-    assert (said.kind, said.hint) == ("no-slot", "--bus scsi, or tinycloud stop a/b-1 and attach it then")
+    assert (said.kind, said.hint) == ("no-slot", "tinycloud disk detach a/b-1 ANOTHER, or tinycloud stop a/b-1 and attach it then")
     other = LibvirtFailed("cannot attach", facts=["something else"])
     assert explain("a/b-1", "virtio", other) is other
 

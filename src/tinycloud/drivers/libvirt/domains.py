@@ -226,8 +226,8 @@ class Domains:
         domain = self._get(name)
         try:
             with guarded(f"read disk {target} of {name}"):
-                capacity, _written, physical = domain.blockInfo(target)
-                return BlockRecord(target, capacity, physical)
+                capacity, allocation, _length = domain.blockInfo(target)
+                return BlockRecord(target, capacity, allocation)
         except LibvirtFailed:
             return None
 
