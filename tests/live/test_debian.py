@@ -8,10 +8,12 @@ import re
 import select
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.live.conftest import CACHE, Bench
+from tinycloud.drivers.guest.iso import make_iso
 from tinycloud.drivers.shell import LocalShell
 from tinycloud.engine.build import build_image
 

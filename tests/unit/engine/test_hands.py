@@ -325,3 +325,11 @@ def test_an_attach_that_was_killed_before_its_note_is_finished_by_another(cloud:
         cloud.machine("hello/web-2").attach("scratch")
     web.attach("scratch")
     assert names_of(web)["scratch"] == "now"
+
+
+def test_an_up_does_not_cut_off_what_was_grown_without_a_note(cloud: Cloud, tmp_path: Path) -> None:
+    """Whoever grows a disk past us, with virsh or as a file, leaves no note in the mark."""
+    host = cloud.parts.first_host
+    host.domains.resize_disk("hello-db-1", "vdb", 4 * 1024**3)
+    up(cloud, tmp_path, TEXT.replace("{name: data, size: 1 GiB", "{name: data, size: 2 GiB"))
+    assert {row.name: str(row.size) for row in cloud.machine("hello/db-1").disks()}["data"] == "4 GiB"

@@ -220,8 +220,11 @@ class ChangeLive(Action):
         if args["cpus"]:
             host.domains.set_cpus(domain, args["cpus"][1])
         declared = _make_disks(run, step)
+        sizes = {block.target: block.capacity for block in host.domains.list_blocks(domain)} if args["grow"] else {}
         for volume, size in args["grow"].items():
-            grow_live(host, domain, find_disks(host, domain)[find_key(declared[volume])].target, size, wanted.places.get(volume))
+            target = find_disks(host, domain)[find_key(declared[volume])].target
+            if sizes.get(target, 0) < size:  # a person may have made it larger than the file says; it would be cut off
+                grow_live(host, domain, target, size, wanted.places.get(volume))
         for volume in args["attach"]:
             disk, present = declared[volume], find_disks(host, domain)
             if find_key(disk) not in present:
