@@ -196,6 +196,12 @@ def test_importing_the_package_is_quick_and_light() -> None:
     assert done.stdout == "\n"
 
 
+def test_listing_pays_for_no_planner() -> None:
+    code = "import sys, tinycloud.cloud, tinycloud.engine.space; print(*[n for n in ('pydantic', 'sqlalchemy') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "\n"
+
+
 def test_a_name_that_is_not_there_is_no_attribute() -> None:
     assert tinycloud.Cloud is Cloud
     with pytest.raises(AttributeError):

@@ -6,12 +6,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tinycloud.engine.disks import read_shelf
-from tinycloud.engine.garbage import make_stock
 from tinycloud.engine.room import list_pools
 from tinycloud.model.units import Bytes
 from tinycloud.model.world import Pool
-from tinycloud.plan.garbage import find_garbage
 from tinycloud.plan.space import PoolUse, count_uses, list_reliefs
 
 if TYPE_CHECKING:
@@ -51,6 +48,10 @@ def find_reliefs(parts: Parts, host: Host, pools: Collection[str] | None = None)
 
 def _read_uses(parts: Parts, host: Host) -> tuple[tuple[PoolUse, ...], tuple[Garbage, ...]]:
     """The pools of one host, and what nobody needs there: who stands on what is known by looking at each file alone."""
+    from tinycloud.engine.disks import read_shelf  # the planner and pydantic: ls does without
+    from tinycloud.engine.garbage import make_stock
+    from tinycloud.plan.garbage import find_garbage
+
     shelf = read_shelf(host)
     stock = make_stock(parts, shelf)
     unused = frozenset(item.path.rpartition("/")[2] for item in find_garbage(stock, unused=True))
