@@ -12,19 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinycloud.engine.events import Event, Listener
-from tinycloud.engine.images import About, Images
-from tinycloud.engine.pull import Order, Puller, find_fetched, make_image_name, make_order, make_source
 from tinycloud.errors import Refused, TinycloudError
+from tinycloud.model.fetched import find_fetched, make_source
 from tinycloud.model.plan import Act, Change, Plan, Price
 from tinycloud.model.stack import ImageUse
 from tinycloud.plan.up import fingerprint
-from tinycloud.source.catalogue import find_entry, list_files, load_catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tinycloud.engine.parts import Parts
-    from tinycloud.engine.pull import Told
+    from tinycloud.engine.pull import Order, Told
     from tinycloud.model.world import Image, World
     from tinycloud.source import Loaded
 
@@ -124,6 +122,9 @@ class _Search:
             return present
         if wanted and (proved := find_fetched(self.world.images, "sha256", wanted)):
             return proved
+        from tinycloud.engine.pull import make_order  # with what it imports 50 ms, which an up with nothing to bring need not pay
+        from tinycloud.source.catalogue import find_entry, list_files, load_catalogue
+
         found = find_entry(load_catalogue(list_files(self.parts.config / "catalogue") if self.parts.config else ()), source)
         if found is None and present is not None:
             what = f'image "{source}" is not the one with sha256 {wanted[:12]}…'
@@ -134,10 +135,16 @@ class _Search:
         url, wanted = self.use.source, self.use.sha256
         if not wanted:
             raise Refused(f'image "{url}" has no sha256', code="no-sum", hint="name it in images:, with source and sha256")
-        order = Order(url, make_cover_name(url, wanted), About(user=self.use.user or "root"), "sha256", wanted)
-        return find_fetched(self.world.images, "sha256", wanted) or self._pull(order)
+        if (present := find_fetched(self.world.images, "sha256", wanted)) is not None:
+            return present
+        from tinycloud.engine.images import About
+        from tinycloud.engine.pull import Order
+
+        return self._pull(Order(url, make_cover_name(url, wanted), About(user=self.use.user or "root"), "sha256", wanted))
 
     def _pull(self, order: Order) -> Lack:
+        from tinycloud.engine.pull import Puller
+
         puller = Puller(self.parts, self.parts.first_host)
         return Lack(self.name, f"pulled from {order.url}", partial(puller.pull, order))
 
@@ -149,6 +156,8 @@ class _Search:
         return find_fetched(self.world.images, "sha256", digits) or self._import(path, digits)
 
     def _import(self, path: Path, digits: str) -> Lack:
+        from tinycloud.engine.images import About, Images
+
         about = About(user=self.use.user or "root", source=make_source(path.name, "sha256", digits))
         name, shelf = make_cover_name(path.name, digits), Images(self.parts, self.parts.first_host)
 
@@ -169,6 +178,8 @@ def replace_sum(order: Order, wanted: str) -> Order:
 
 def make_cover_name(source: str, digits: str) -> str:
     """The name in the store of an image that a stack finds by its sum: two stacks may call different ones the same."""
+    from tinycloud.engine.pull import make_image_name
+
     return f"{make_image_name(source)[:22].strip('-')}-{digits[:8]}"
 
 

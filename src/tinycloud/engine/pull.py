@@ -18,12 +18,13 @@ from tinycloud.engine.lock import hold_lock
 from tinycloud.engine.who import make_who
 from tinycloud.errors import Busy, Refused, WrongInput
 from tinycloud.model import names
+from tinycloud.model.fetched import find_fetched, list_known, make_source
 from tinycloud.model.stack import IMAGE_ENDINGS
 from tinycloud.model.units import Bytes
 from tinycloud.source.catalogue import get_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from tinycloud.drivers.host import Host
     from tinycloud.engine.parts import Parts
@@ -132,28 +133,6 @@ def make_image_name(url: str) -> str:
     name = "-".join(words)[:31].strip("-")
     name = name if name[:1].isalpha() else f"image-{name}"[:31].strip("-")
     return names.check_name(name)
-
-
-def make_source(source: str, algorithm: str, digits: str) -> str:
-    """How a card says what an image was made from: an address or a file's name, and the sum of that file."""
-    return f"{source}#{algorithm}={digits}"
-
-
-def find_fetched(images: Iterable[Image], algorithm: str, digits: str) -> Image | None:
-    """The image that a file with this sum is, or was made from."""
-    if not digits:
-        return None
-    end = f"#{algorithm}={digits.lower()}"
-    found = [image for image in images if image.source.endswith(end) or (algorithm == "sha256" and image.sha == digits.lower())]
-    return min(found, key=lambda image: image.sha, default=None)
-
-
-def list_known(images: Iterable[Image]) -> set[str]:
-    """ALGORITHM=SUM of every file that is in the store, or that an image in it was made from."""
-    found = set()
-    for image in images:
-        found |= {f"sha256={image.sha}", *filter(None, [image.source.rpartition("#")[2] if "#sha" in image.source else ""])}
-    return found
 
 
 def _check(order: Order) -> None:
