@@ -33,7 +33,7 @@ def web(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
     bench.run("up", str(path), "--yes")
     bench.run("volume", "create", "scratch", "--size", "20 MiB")
     yield bench, str(path)
-    bench.run("down", "att", "--yes")
+    bench.run("down", "att", "--volumes", "--yes")
     assert [row["ref"] for row in bench.run("volume", "list", "--json").json] == ["scratch"], "down leaves what was plugged in by hand"
     bench.run("volume", "remove", "scratch", "--yes")
     assert bench.snapshot() == before
@@ -74,16 +74,16 @@ from tinycloud.errors import InUse, Refused
 with Cloud() as cloud:
     web = cloud.machine("att/web-1")
     try:
-        web.attach("nano", name="far", bus="scsi")
+        web.attach("nano", name="far", bus="scsi", copy=True)
         for number in range(16):
-            web.attach("nano", name=f"n{number}")
+            web.attach("nano", name=f"n{number}", copy=True)
     except Refused as refused:
         print(number, refused.kind)
     try:
         cloud.images.remove("nano")
     except InUse as refused:
         print(refused.kind)
-    web.attach("nano", name="near", bus="scsi")
+    web.attach("nano", name="near", bus="scsi", copy=True)
     for name in ("far", "near", *(f"n{n}" for n in range(number))):
         web.detach(name)
     print(*sorted(row.name for row in web.disks()))

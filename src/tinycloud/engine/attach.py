@@ -11,7 +11,7 @@ from tinycloud.engine.passphrase import ensure_passphrase, make_passphrase
 from tinycloud.engine.steps.plugged import let_go, plug_in
 from tinycloud.errors import Clash, InUse, LibvirtFailed, Refused, WrongInput
 from tinycloud.model import names
-from tinycloud.model.disk import DRIVE, ROOT, Attached, DiskTuning
+from tinycloud.model.disk import DRIVE, MOST_DISKS, ROOT, Attached, DiskTuning
 from tinycloud.model.pool import Place
 from tinycloud.templates.domain import make_plugged, make_target
 from tinycloud.templates.objects import render_volume
@@ -115,6 +115,12 @@ def _refuse_other(held: Held, present: Attached, wanted: Attached) -> None:
 
 
 def _check_name(held: Held, wanted: Attached) -> None:
+    other = next((it for it in held.mark.spec.hand.disks if it.file == wanted.file and it.name != wanted.name), None)
+    if other is not None:
+        hint = f"tinycloud disk detach {held.machine.ref} {other.name}"
+        raise Clash(f'{held.machine.ref} has {wanted.label} already, as "{other.name}"', hint=hint)
+    if len(list_own(held)) >= MOST_DISKS and wanted.name not in [it.name for it in held.mark.spec.hand.disks]:
+        raise Refused(f"{held.machine.ref} has {MOST_DISKS} disks, and no more fit", code="no-slot", hint="tinycloud disk list")
     serial = wanted.tuning.serial or names.make_serial(wanted.name)
     for own in list_own(held):
         if own.attached is not None and own.attached.name == wanted.name:

@@ -13,6 +13,9 @@ ROOT = "disk"
 DRIVE = "cdrom"
 """What a machine's CD drive is called among its disks."""
 
+MOST_DISKS = 24
+"""How many disks a machine has at most, counting those that are plugged in by hand: each needs a letter."""
+
 _LIBVIRT_WORDS = {
     "iops": "total_iops_sec",
     "read_iops": "read_iops_sec",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tinycloud.errors import Clash
-from tinycloud.model.disk import ROOT, Hand
+from tinycloud.errors import Clash, Refused
+from tinycloud.model.disk import MOST_DISKS, ROOT, Hand
 from tinycloud.model.units import Bytes
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def carry_hand(machine: str, old: MachineSpec | None, new: MachineSpec) -> Machi
     if old is None or old.hand == Hand():
         return new
     _check_names(machine, old, new)
+    _check_room(machine, old, new)
     hand = Hand(
         disks=old.hand.disks,
         limits=tuple(item for item in old.hand.limits if _declared(old, item.disk) == _declared(new, item.disk) is not None),
@@ -40,6 +41,16 @@ def _check_names(machine: str, old: MachineSpec, new: MachineSpec) -> None:
             f'the file gives {machine} a volume "{taken[0]}", and a disk of that name was plugged in by hand',
             facts=[f"it is {plugged[taken[0]].label}"],
             hint=f"tinycloud disk detach {machine} {taken[0]}, or another name in the file",
+        )
+
+
+def _check_room(machine: str, old: MachineSpec, new: MachineSpec) -> None:
+    many = 2 + len(new.volumes) + len(old.hand.disks) + (new.cdrom is not None)
+    if many > MOST_DISKS and old.hand.disks:
+        raise Refused(
+            f"{machine} would have {many} disks, and {MOST_DISKS} fit",
+            facts=[f"{len(old.hand.disks)} of them were plugged in by hand"],
+            hint=f"tinycloud disk list {machine}",
         )
 
 

@@ -171,6 +171,18 @@ def test_a_name_that_is_plugged_in_already_is_refused_for_something_else(cloud: 
         web.attach("scratch", readonly=True)
 
 
+def test_one_thing_is_plugged_in_once_and_no_more_than_fit(cloud: Cloud) -> None:
+    web = cloud.machine("hello/web-1")
+    web.attach("tools")
+    with pytest.raises(Clash, match='already, as "tools"'):
+        web.attach("tools", name="other")
+    for number in range(21):
+        web.attach("tools", name=f"n{number}", copy=True)
+    with pytest.raises(Refused, match="has 24 disks, and no more fit"):
+        web.attach("scratch")
+    assert len(web.disks()) == 24
+
+
 def test_a_scsi_disk_brings_the_controller_that_it_needs(cloud: Cloud) -> None:
     web = cloud.machine("hello/web-1")
     web.attach("scratch", bus="scsi")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.builders import a_world, load, settle
-from tinycloud.errors import Clash
+from tinycloud.errors import Clash, Refused
 from tinycloud.model.disk import Attached, Hand, HandLimits, HandSize, IoLimits, Medium
 from tinycloud.model.machine import MachineSpec
 from tinycloud.model.plan import Plan
@@ -97,3 +97,10 @@ def test_a_machine_without_it_has_the_spec_that_it_had_before_there_were_hands()
     spec = spec_of(plan_up(load("stack: shop\ngroups: {db: {image: nano, volumes: [{name: data, size: 1 GiB}]}}\n"), a_world()))
     assert not {"hand", "cdrom", "disk_tuning"} & spec.as_dict().keys()
     assert MachineSpec.from_dict(replace(spec, hand=HAND).as_dict()).hand == HAND
+
+
+def test_more_disks_than_there_are_letters_are_refused() -> None:
+    volumes = ", ".join(f"{{name: v{n}, size: 1 GiB}}" for n in range(22))
+    with pytest.raises(Refused) as caught:
+        up(text(f"disk: 1 GiB, volumes: [{volumes}]"))
+    assert caught.value.message == "shop/db-1 would have 25 disks, and 24 fit"
