@@ -55,9 +55,12 @@ def _may_pass(host: Host, folder: str, user: int, group: int) -> bool:
 
 
 def read_devices(host: Host, paths: Sequence[str]) -> tuple[Unit, ...]:
-    """Block devices with their sizes; ``used`` is true for one that carries something. Raises Refused for one that is in use."""
+    """Block devices with their sizes, by names that last; ``used`` is true for one that carries something.
+
+    Raises Refused for one that is in use.
+    """
     found = run_script(host.shell, "look_at_disks", {"paths": list(paths)}, root=True, limit=_LIMIT)
-    return tuple(Unit(it["path"], Bytes(it["size"]), used=bool(it["carries"])) for it in found["disks"])
+    return tuple(Unit(it.get("stable") or it["path"], Bytes(it["size"]), used=bool(it["carries"])) for it in found["disks"])
 
 
 def read_exports(host: Host, uris: Sequence[str]) -> tuple[Unit, ...]:

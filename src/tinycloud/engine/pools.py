@@ -158,7 +158,9 @@ class Pools:
         host, source = self._host, new.source
         if source.kind in _WITHOUT_LIBVIRT:
             self._check_units(name, new.units)
-            return read_devices(host, new.units) if source.kind == "device" else read_exports(host, new.units)
+            units = read_devices(host, new.units) if source.kind == "device" else read_exports(host, new.units)
+            self._check_units(name, tuple(unit.name for unit in units))  # a device has several names
+            return units
         if new.key is not None:
             what = SECRET_TYPES[source.kind]
             host.secrets.ensure(render_secret(source.secret, what, names.make_pool_name(name), f"pool {name} of tinycloud"), new.key)

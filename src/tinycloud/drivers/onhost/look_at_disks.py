@@ -22,7 +22,18 @@ def look(path: str) -> dict[str, Any]:
         refuse("no-device", f"there is no device {path}", [str(err.strerror)], "lsblk")
     if not stat.S_ISBLK(mode):
         refuse("no-device", f"{path} is no block device", hint="lsblk")
-    return {"path": path, "size": open_alone(path), "carries": find_content(path)}
+    return {"path": path, "stable": find_stable(path), "size": open_alone(path), "carries": find_content(path)}
+
+
+def find_stable(path: str, folder: str = "/dev/disk/by-id") -> str:
+    """The name of a device that it has after a reboot too, empty where nobody gave it one: sdb may be another disk then."""
+    if path.startswith("/dev/disk/"):
+        return path
+    try:
+        links = sorted(os.path.join(folder, name) for name in os.listdir(folder))
+    except OSError:
+        return ""
+    return next((link for link in links if os.path.realpath(link) == os.path.realpath(path)), "")
 
 
 def open_alone(path: str) -> int:
@@ -60,5 +71,10 @@ def find_content(path: str) -> str:
     return found.get("TYPE") or found.get("PTTYPE") or ""
 
 
-args = json.loads(sys.argv[1])
-print(json.dumps({"done": {"disks": [look(path) for path in args["paths"]]}}))
+def main() -> None:
+    args = json.loads(sys.argv[1])
+    print(json.dumps({"done": {"disks": [look(path) for path in args["paths"]]}}))
+
+
+if __name__ == "__main__":
+    main()
