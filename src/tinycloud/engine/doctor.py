@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from tinycloud.engine.room import find_pool
 from tinycloud.engine.steps.pool import PATH
 from tinycloud.errors import Missing, TinycloudError
-from tinycloud.model.names import POOL
+from tinycloud.model.names import DEFAULT_POOL, POOL, make_pool_name
 from tinycloud.model.units import Bytes
 from tinycloud.plan.space import LEVELS, count_percent
 from tinycloud.templates.objects import render_pool
@@ -171,6 +171,24 @@ def check_pool(parts: Parts) -> Iterator[Finding]:
         yield Finding("pool", "ok", text)
 
 
+def check_pools(parts: Parts) -> Iterator[Finding]:
+    """The pools that people added: one that libvirt has stopped, or lost, is no place for disks."""
+    from tinycloud.engine.pools import Pools
+    from tinycloud.engine.read_pools import STOPPED
+
+    host = parts.first_host
+    for pool in Pools(parts, host).find_all():
+        if pool.name == DEFAULT_POOL:
+            continue
+        if not pool.trouble:
+            yield Finding(f"pool {pool.name}", "ok", f"{pool.kind}, {pool.free} free of {pool.capacity}")
+        elif pool.trouble == STOPPED:
+            fix = tuple(host.make_virsh_argv("pool-start", make_pool_name(pool.name)))
+            yield Finding(f"pool {pool.name}", "problem", pool.trouble, fix, root=False)
+        else:
+            yield Finding(f"pool {pool.name}", "problem", pool.trouble)
+
+
 def check_memory(parts: Parts) -> Iterator[Finding]:
     facts = parts.first_host.read_facts()
     free, total = Bytes(facts.memory_free), Bytes(facts.memory)
@@ -214,6 +232,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_kvm,
     check_rights,
     check_pool,
+    check_pools,
     check_memory,
     check_bridge_filter,
     check_state,

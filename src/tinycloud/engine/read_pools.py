@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tinycloud.drivers.host import Host
     from tinycloud.drivers.records import VolumeRecord
 
+STOPPED = "libvirt has stopped it"
+_LOST = "libvirt does not know it any more: add it again"
 Found = tuple[world.Pool, list[world.Volume]]
 
 
@@ -88,7 +90,9 @@ def _read_growing(host: Host, name: str, card: Card) -> Found:
         if record and record.active and card.source.kind in FOLDERS:
             record = measure_pool(host, record)
         found = driver.list_all() if record and record.active else []
-        trouble = "" if record and record.active else "libvirt has stopped it" if record else "libvirt does not know it any more"
+        trouble = (
+            "" if record and record.active else "libvirt has stopped it" if record else "libvirt does not know it any more: add it again"
+        )
     except LibvirtFailed as err:
         record, found, trouble = None, [], err.message
     pool = world.Pool(

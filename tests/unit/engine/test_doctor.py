@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import fake_parts
+from tests.builders import fake_parts, put_pools
 from tests.unit.engine.full import FullHost
 from tinycloud.drivers.fake import FakeHost
 from tinycloud.drivers.records import HostRecord
@@ -67,7 +67,7 @@ def find(parts: Parts, topic: str, *, fix: bool = False) -> Finding:
 
 def test_every_question_is_answered_once(parts: Parts) -> None:
     findings = examine(parts)
-    assert len(findings) == len(CHECKS)
+    assert len(findings) == len(CHECKS) - 1, "there are no pools but the main one"
     assert {finding.state for finding in findings} <= {"ok", "note", "problem"}
     assert not [finding for finding in findings if finding.state == "problem"]
 
@@ -179,3 +179,16 @@ def test_a_pool_that_fills_is_noted_before_it_is_full(tmp_path: Path, parts: Par
     host.full.free = 1024**4 // 10
     finding = find(replace(parts, hosts={"local": host}), "pool")
     assert (finding.state, finding.text) == ("note", "90 % full: 102 GiB free of 1 TiB in /pool")
+
+
+def test_a_pool_that_people_added_and_that_is_well_says_what_it_has(parts: Parts) -> None:
+    put_pools(parts.first_host)
+    assert find(parts, "pool fast").state == "ok"
+    assert find(parts, "pool san").text == "iscsi, 5 GiB free of 5 GiB"
+
+
+def test_a_pool_that_libvirt_has_lost_is_a_problem(parts: Parts) -> None:
+    put_pools(parts.first_host)
+    parts.first_host.pool("fast").remove_pool()
+    finding = find(parts, "pool fast")
+    assert (finding.state, finding.text) == ("problem", "libvirt does not know it any more: add it again")
