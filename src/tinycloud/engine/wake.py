@@ -18,7 +18,7 @@ from tinycloud.model.names import DEFAULT_POOL
 from tinycloud.plan.space import make_margin
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from tinycloud.drivers.host import Host
     from tinycloud.drivers.records import PoolRecord
@@ -92,9 +92,12 @@ def has_room(host: Host, machine: Machine) -> bool:
     return all(pool is None or pool.free >= make_margin(pool.capacity) for pool in pools)
 
 
-def wake_machines(parts: Parts) -> list[str]:
-    """Let every machine go on that was paused for want of space and has room again. Returns them by ref."""
-    woken = [machine.ref for host in parts.hosts.values() for machine in _wake(parts, host, find_starved(host))]
+def wake_machines(parts: Parts, spared: Collection[str] = ()) -> list[str]:
+    """Let every machine go on that was paused for want of space and has room again, but for those ``spared``. Returns them by ref."""
+    woken = []
+    for host in parts.hosts.values():
+        starved = [machine for machine in find_starved(host) if machine.ref not in spared]
+        woken += [machine.ref for machine in _wake(parts, host, starved)]
     parts.woken += woken
     return woken
 

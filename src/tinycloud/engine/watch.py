@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from tinycloud.model.world import Machine
 
 
+_BREATH = 10.0
+"""Seconds before a machine that went on, and stopped again, goes on once more: its disk may be full in a way that we do not see."""
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One thing that a watch saw or did. ``kind``: no-space, goes-on, pool, trouble; ``subject`` is a machine or ``HOST/POOL``."""
@@ -45,6 +49,7 @@ class Watch:
     tell: Callable[[Seen], None]
     interval: float = 2.0
     _starved: set[str] = field(default_factory=set)
+    _woken: dict[str, float] = field(default_factory=dict)
     _trouble: str = ""
     _poke: threading.Event = field(default_factory=threading.Event)
     _stopped: bool = False
@@ -82,8 +87,10 @@ class Watch:
                     self._tell_starved(host, machine)
         for ref in sorted(self._starved - waiting):
             self._say("goes-on", ref, f"{ref} waits no longer")
-        for ref in wake_machines(self.parts):
+        now = time.monotonic()
+        for ref in wake_machines(self.parts, [ref for ref, when in self._woken.items() if now - when < _BREATH]):
             waiting.discard(ref)
+            self._woken[ref] = now
             self._say("goes-on", ref, f"{ref} goes on: there is room again")
         self._starved = waiting
         for filling in note_levels(self.parts):

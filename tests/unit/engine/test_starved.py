@@ -177,6 +177,18 @@ def test_a_watch_tells_when_somebody_else_made_room(scene: Scene) -> None:
     assert scene.seen[-1].text == "shop/web-1 waits no longer"
 
 
+def test_a_machine_that_stops_again_at_once_is_not_woken_in_a_circle(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.starve(free=PLENTY)
+    scene.watch.look()
+    assert scene.state() == "running"
+    scene.starve(free=PLENTY)
+    scene.watch.look()
+    assert scene.state() == "paused"
+    monkeypatch.setattr("tinycloud.engine.watch._BREATH", 0.0)
+    scene.watch.look()
+    assert scene.state() == "running"
+
+
 def test_two_watches_note_it_once(scene: Scene) -> None:
     scene.starve()
     scene.watch.look()
