@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -60,18 +60,20 @@ def pool(bench: Bench, tmp_path: Path) -> Iterator[SmallPool]:
     made.close()
 
 
-@pytest.fixture
-def watch(bench: Bench) -> Iterator[subprocess.Popen[str]]:
-    """A watch that runs until the test ends."""
+@contextmanager
+def watching(bench: Bench) -> Iterator[None]:
+    """A watch that runs until the block ends."""
     child = bench.start("watch", "--interval", "0.5")
-    yield child
-    bench.call(["pkill", "-INT", "-f", "tinycloud watch"])
-    child.communicate(timeout=60)
+    try:
+        yield
+    finally:
+        bench.call(["pkill", "-INT", "-f", "tinycloud watch"])
+        child.communicate(timeout=60)
     assert child.returncode == 0
 
 
 def test_a_full_pool_refuses_pauses_and_lets_go_on_without_losing_a_write(
-    bench: Bench, pool: SmallPool, watch: subprocess.Popen[str], nano_file: Path, tmp_path: Path
+    bench: Bench, pool: SmallPool, nano_file: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "full.yaml"
     file.write_text(STACK)
@@ -86,8 +88,8 @@ def test_a_full_pool_refuses_pauses_and_lets_go_on_without_losing_a_write(
     bench.run("up", str(file), "--yes")
 
     writer = bench.start("exec", "full", "--", "sh", "-c", WRITE)
-    bench.wait_for(lambda: bench.ls()["full/box-1"]["reason"] == "no space")
-    assert "100 % full" in bench.run("ls").err
+    bench.wait_for(lambda: bench.ls()["full/box-1"]["reason"] == "no space", limit=240)
+    assert " % full: " in bench.run("ls").err
     said = bench.run("why", "full").out
     assert 'full/box-1 is paused: its disk is on pool "default" of local, which has ' in said
     assert "vda, full/box-1/disk: no space left; the last write that succeeded was at" in said
@@ -96,9 +98,11 @@ def test_a_full_pool_refuses_pauses_and_lets_go_on_without_losing_a_write(
     assert bench.run("space", "--json").json["waiting"] == ["full/box-1"]
 
     assert "full/box-1 goes on" in bench.run("image", "remove", "spare").err, "what frees space lets it go on"
-    bench.wait_for(lambda: bench.ls()["full/box-1"]["reason"] == "no space")
-    pool.leave(40)
-    written = writer.communicate(timeout=240)[0].split()
+    bench.wait_for(lambda: bench.ls()["full/box-1"]["reason"] == "no space", limit=240)
+    with watching(bench):
+        bench.wait_for(lambda: "no-space no space for full/box-1/disk (vda)" in bench.run("why", "full").out, limit=240)
+        pool.leave(40)
+        written = writer.communicate(timeout=240)[0].split()
     assert bench.run("exec", "full", "--", "sh", "-c", READ).out.split() == written
     assert bench.ls()["full/box-1"]["state"] == "ready"
     events = bench.run("why", "full").out
