@@ -31,9 +31,11 @@ def test_a_passphrase_is_kept_once_and_forgotten_once(host: Host) -> None:
     for value in (b"one", b"one", b"another"):
         assert ensure_passphrase(host, NAME, PATH, value) == make_secret_uuid(NAME)
     assert host.secrets.list_all() == [make_secret_uuid(NAME)]
+    assert host.secrets.list_volumes() == {make_secret_uuid(NAME): PATH}
     forget_passphrase(host, NAME)
     forget_passphrase(host, NAME)
     assert host.secrets.list_all() == []
+    assert host.secrets.list_volumes() == {}
 
 
 def test_a_volume_says_that_it_is_encrypted(host: Host) -> None:

@@ -55,9 +55,10 @@ def look(parts: Parts, loaded: Loaded, world: World) -> tuple[Loaded, list[Lack]
 
 
 def _list_names(loaded: Loaded) -> list[str]:
-    """The images that groups and their volumes name."""
+    """The images that groups, their volumes and their CD drives name."""
     groups = loaded.stack.groups.values()
     named = {group.image for group in groups} | {volume.image for group in groups for volume in group.volumes}
+    named |= {group.cdrom.image for group in groups if group.cdrom}
     return sorted(filter(None, named))
 
 

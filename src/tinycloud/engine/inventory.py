@@ -16,7 +16,7 @@ from tinycloud.model.units import Bytes
 from tinycloud.templates.xml import read_live, read_mark
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from tinycloud.drivers.host import Host
     from tinycloud.drivers.records import DomainRecord, NetworkRecord, VolumeRecord
@@ -60,7 +60,15 @@ def _read_host(host: Host) -> world.World:
         images=tuple(_read_images(host, records)),
         foreign=(foreign,),
         broken=domains.broken,
+        orphans=tuple(_list_orphans(host, {volume.name for volume in volumes})),
     )
+
+
+def _list_orphans(host: Host, present: set[str]) -> Iterator[world.Orphan]:
+    for uuid, path in sorted(host.secrets.list_volumes().items()):
+        name = path.rpartition("/")[2]
+        if names.make_secret_uuid(name) == uuid and name not in present:
+            yield world.Orphan(host.name, name)
 
 
 def _read_domains(host: Host) -> world.World:

@@ -198,6 +198,14 @@ class Foreign:
     """(subnet, whose): addresses of interfaces, routes, other networks."""
 
 
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """The passphrase of an encrypted volume that is not there: somebody was killed between the two."""
+
+    host: str
+    volume: str
+
+
 @dataclass(frozen=True)
 class World:
     """Everything that exists. The derived mappings are made once, on first use."""
@@ -210,6 +218,7 @@ class World:
     foreign: tuple[Foreign, ...] = ()
     broken: tuple[str, ...] = field(default=())
     """What carries our mark but cannot be read, in words."""
+    orphans: tuple[Orphan, ...] = ()
 
     @cached_property
     def machine_by_ref(self) -> dict[str, Machine]:
@@ -250,6 +259,11 @@ class World:
     def stack_volumes(self, stack: str) -> tuple[tuple[names.VolumeName, Volume], ...]:
         """The files that carry a stack's name, whether a machine uses them or not, by name."""
         return self._volumes_by_stack.get(stack, ())
+
+    def stack_orphans(self, stack: str) -> list[tuple[names.VolumeName, Orphan]]:
+        """The passphrases that a stack's volumes left behind, by name."""
+        named = ((names.find_volume_name(orphan.volume), orphan) for orphan in self.orphans)
+        return sorted(((name, orphan) for name, orphan in named if name and name.stack == stack), key=lambda pair: pair[1].volume)
 
     @cached_property
     def _machines_by_stack(self) -> dict[str, tuple[Machine, ...]]:
@@ -293,4 +307,5 @@ def merge_worlds(worlds: Iterable[World]) -> World:
         images=tuple(x for w in parts for x in w.images),
         foreign=tuple(x for w in parts for x in w.foreign),
         broken=tuple(x for w in parts for x in w.broken),
+        orphans=tuple(x for w in parts for x in w.orphans),
     )

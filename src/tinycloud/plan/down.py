@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tinycloud.model.plan import Act, Change, Plan, Price
-from tinycloud.plan.leave import describe_fate, describe_kept, describe_machine, describe_network
+from tinycloud.plan.leave import describe_fate, describe_kept, describe_machine, describe_network, forget_orphans
 from tinycloud.plan.steps import StepList
 from tinycloud.plan.up import fingerprint
 
@@ -33,6 +33,7 @@ def plan_down(stack: str, world: World, declared: Stack | None = None, *, volume
         changes.append(describe_network(network))
     theirs = {volume for machine in machines for volume in (*machine.mark.volumes, *machine.mark.leaving)}
     changes += _remove_others(stack, world, steps, theirs, lambda name: not name.is_data or volumes or _is_disposable(name, declared))
+    changes += forget_orphans(stack, world, steps, "off")
     hosts = {step.host for step in steps.steps if step.kind != "gate"}
     return Plan(stack, "down", tuple(changes), steps.finish(), hosts=tuple(sorted(hosts)), parent=fingerprint(world, stack))
 

@@ -9,10 +9,11 @@ from tinycloud.plan.draft import ADDED
 from tinycloud.plan.pools import is_fixed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from tinycloud.model.world import Machine, Network, World
     from tinycloud.plan.draft import Draft
+    from tinycloud.plan.steps import StepList
 
 
 def plan_leavings(draft: Draft) -> None:
@@ -25,6 +26,16 @@ def plan_leavings(draft: Draft) -> None:
             draft.steps.remove_network(draft.stack, network.name, network.host, ADDED, *gone)
             draft.changes.append(describe_network(network))
     _leave_volumes(draft)
+
+
+def forget_orphans(stack: str, world: World, steps: StepList, after: str, used: Container[str] = ()) -> list[Change]:
+    """Passphrases whose volume is not there, nor about to be made."""
+    changes = []
+    for name, orphan in world.stack_orphans(stack):
+        if orphan.volume not in used:
+            steps.remove_volume(orphan.host, orphan.volume, name.machine, after)
+            changes.append(Change(Act.REMOVE, "volume", f"{name.machine}/{name.role}", "its passphrase, left over", Price.REMOVE))
+    return changes
 
 
 def describe_network(network: Network) -> Change:
@@ -74,3 +85,4 @@ def _leave_volumes(draft: Draft) -> None:
             continue
         draft.steps.remove_volume(volume.host, volume.name, name.machine, ADDED, pool=volume.pool)
         draft.say(Act.REMOVE, "volume", f"{name.machine}/{name.role}", f"left over, {volume.allocation}", Price.REMOVE)
+    draft.changes.extend(forget_orphans(draft.stack, draft.world, draft.steps, ADDED, used))

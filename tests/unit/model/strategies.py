@@ -80,4 +80,5 @@ worlds = st.builds(
     images=st.lists(images, max_size=2).map(tuple),
     foreign=st.lists(foreign, max_size=2).map(tuple),
     broken=st.lists(words, max_size=2).map(tuple),
+    orphans=st.lists(st.builds(world.Orphan, names, words), max_size=1).map(tuple),
 )

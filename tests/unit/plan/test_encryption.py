@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.builders import a_world, load, settle
 from tinycloud.errors import Refused
-from tinycloud.plan import Options, plan_up
+from tinycloud.model.world import Orphan
+from tinycloud.plan import Options, plan_down, plan_up
 
 DB = "stack: shop\ngroups: {db: {image: nano, disk_encrypt: ROOT, volumes: [{name: data, size: 1 GiB, encrypt: DATA}]}}\n"
 
@@ -35,3 +38,18 @@ def test_a_machine_names_its_encrypted_files_and_their_steps_say_so() -> None:
     mark = plan.machines["shop/db-1"].mark
     assert mark.encrypted == ("shop.db-1.disk-1.qcow2", "shop.db-1.vol-data.qcow2")
     assert {step.args["volume"] for step in plan.steps if step.args.get("encrypt")} == set(mark.encrypted)
+
+
+def test_a_passphrase_without_its_volume_goes_with_the_next_up_or_down_but_not_one_that_is_needed() -> None:
+    left = (
+        Orphan("local", "shop.db-1.disk-2.qcow2"),
+        Orphan("local", "shop.db-1.disk-1.qcow2"),
+        Orphan("local", "other.db-1.disk-1.qcow2"),
+    )
+    loaded = load(text("true", "true"))
+    world = replace(settle(plan_up(loaded, a_world()), a_world()), orphans=left)
+    gone = [step.args["volume"] for step in plan_up(loaded, world).steps if step.kind == "volume.remove"]
+    assert gone == ["shop.db-1.disk-2.qcow2"]
+    down = plan_down("shop", world)
+    assert "shop.db-1.disk-2.qcow2" in [step.args["volume"] for step in down.steps if step.kind == "volume.remove"]
+    assert not any("other" in str(step.args) for step in down.steps)

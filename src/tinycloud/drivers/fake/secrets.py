@@ -25,10 +25,16 @@ class FakeSecrets:
     def list_all(self) -> list[str]:
         return self._documents.names()
 
+    def list_volumes(self) -> dict[str, str]:
+        return {uuid: it["path"] for uuid in self.list_all() if (it := self._documents.find(uuid)) and it.get("path")}
+
     def ensure(self, xml: str, value: bytes) -> None:
         root = etree.fromstring(xml)
         private = root.get("private") == "yes"
-        self._documents.put(str(root.findtext("uuid")), {"private": private, "value": base64.b64encode(value).decode()})
+        self._documents.put(
+            str(root.findtext("uuid")),
+            {"private": private, "path": root.findtext("usage/volume"), "value": base64.b64encode(value).decode()},
+        )
 
     def has(self, uuid: str) -> bool:
         return self._documents.find(uuid) is not None

@@ -96,9 +96,7 @@ class FakeVolumes:
         return pool is not None and pool.path == folder
 
     def create_encrypted(self, name: str, size: int, passphrase: bytes, backing: tuple[str, str] | None = None) -> None:
-        with self._documents.lock:
-            self.create(render_volume(name, size, format="qcow2", backing=backing), name)
-            self._documents.put(name, {**self._get(name), "encrypted": True})
+        self._create(render_volume(name, size, format="qcow2", backing=backing), name, encrypted=True)
 
     def must_know(self, secret: str, what: str) -> None:
         """Raises LibvirtFailed for a passphrase that the host does not keep."""
@@ -106,6 +104,9 @@ class FakeVolumes:
             raise LibvirtFailed(f"{what}: there is no secret {secret}", number=NO_SECRET)
 
     def create(self, xml: str, name: str) -> None:
+        self._create(xml, name, encrypted=False)
+
+    def _create(self, xml: str, name: str, *, encrypted: bool) -> None:
         self._get_pool()
         root = etree.fromstring(xml)
         shape = root.find("target/format")
@@ -118,7 +119,7 @@ class FakeVolumes:
             format = shape.get("type", "raw") if shape is not None else "raw"
             size = int(root.findtext("capacity") or 0)
             capacity = size if format == "raw" else -(-size // 512) * 512
-            facts = {"capacity": capacity, "allocation": 0, "backing": backing, "format": format, "encrypted": False, "body": ""}
+            facts = {"capacity": capacity, "allocation": 0, "backing": backing, "format": format, "encrypted": encrypted, "body": ""}
             self._documents.put(name, facts)
 
     def remove(self, name: str) -> None:

@@ -8,6 +8,7 @@ from tinycloud.drivers.libvirt.errors import guarded
 from tinycloud.errors import LibvirtFailed
 
 NO_SECRET: Final = 66  # VIR_ERR_NO_SECRET
+_FOR_VOLUME: Final = 1  # VIR_SECRET_USAGE_TYPE_VOLUME
 
 
 class Secrets:
@@ -20,6 +21,12 @@ class Secrets:
         """The UUIDs of all, whoever's they are."""
         with guarded("list the secrets"):
             return [str(uuid) for uuid in self._conn.listSecrets()]
+
+    def list_volumes(self) -> dict[str, str]:
+        """UUID → path of the volume, of every secret that is for a volume."""
+        with guarded("list the secrets"):
+            found = [(secret.UUIDString(), secret.usageType(), secret.usageID()) for secret in self._conn.listAllSecrets(0)]
+        return {str(uuid): str(path) for uuid, usage, path in found if usage == _FOR_VOLUME}
 
     def ensure(self, xml: str, value: bytes) -> None:
         """Define a secret and give it its value; one that is there gets the new one."""

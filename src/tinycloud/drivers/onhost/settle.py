@@ -4,11 +4,29 @@ Arguments: ``part`` (the file as it was made), ``target`` (where it belongs), ``
 its owner are taken over), ``caller`` (it goes to whoever called, who may have become root by sudo).
 """
 
+import fcntl
 import json
 import os
 import stat
 import sys
 from typing import Any
+
+WRITERS = 101
+"""The byte that QEMU locks while it may write to a file (100, and the number of that right: raw_apply_lock_bytes of its file driver)."""
+
+
+def hold(path: str) -> int | None:
+    """Keep QEMU from opening a disk that is about to be exchanged: it would go on writing to a file without a name.
+
+    Returns what is to be closed afterwards; None when somebody writes to it already.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, WRITERS)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
 
 
 def main(part: str, target: str, replace: bool, caller: bool) -> dict[str, Any]:
@@ -29,7 +47,12 @@ def main(part: str, target: str, replace: bool, caller: bool) -> dict[str, Any]:
         size = os.fstat(handle)
     finally:
         os.close(handle)
+    held = hold(target) if old is not None and not caller else -1
+    if held is None:
+        return {"refused": {"code": "in-use", "message": f"somebody has opened {target} to write to it", "hint": "tinycloud space"}}
     os.rename(part, target)
+    if held >= 0:
+        os.close(held)
     folder = os.open(os.path.dirname(target), os.O_RDONLY)
     try:
         os.fsync(folder)

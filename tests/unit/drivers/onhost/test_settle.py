@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
@@ -48,3 +51,17 @@ def test_what_is_no_plain_file_is_never_replaced(tmp_path: Path) -> None:
 def test_an_export_goes_to_the_caller(tmp_path: Path) -> None:
     settle(tmp_path, caller=True)
     assert (tmp_path / "disk").stat().st_uid == int(os.environ.get("SUDO_UID", os.getuid()))
+
+
+def test_a_file_that_qemu_may_write_to_is_not_exchanged(tmp_path: Path) -> None:
+    (tmp_path / "disk").write_bytes(b"old")
+    lock = "import fcntl, sys; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, fcntl.LOCK_SH, 1, 101); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", lock, str(tmp_path / "disk")], stdin=PIPE, stdout=PIPE) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        with pytest.raises(Refused) as caught:
+            settle(tmp_path, replace=True)
+        assert (caught.value.kind, (tmp_path / "disk").read_bytes()) == ("in-use", b"old")
+        writer.communicate()
+    settle(tmp_path, replace=True)
+    assert (tmp_path / "disk").read_bytes() == b"new"
