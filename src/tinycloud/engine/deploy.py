@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.engine.inventory import read_world
-from tinycloud.engine.lock import hold_lock
+from tinycloud.engine.lock import IMAGES, IMAGES_LOCK, hold_lock
 from tinycloud.engine.vault import StackVault
 from tinycloud.errors import Declined, Failed, Interrupted, NeedsReplace, NotFound, Refused, Stale, TinycloudError, Unfinished, WrongInput
 from tinycloud.model.plan import Act, Plan
@@ -28,11 +28,6 @@ if TYPE_CHECKING:
     from tinycloud.model.stack import Stack
     from tinycloud.model.world import World
     from tinycloud.source import Loaded
-
-IMAGES_LOCK = ".images"
-"""Held, shared, while disks are made on images; alone by whoever imports or removes one."""
-
-IMAGES = "the image store"
 
 
 class Deployer:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from lxml import etree
 
 from tinycloud.drivers.qemu_img import Node, QemuImg
-from tinycloud.engine.deploy import IMAGES, IMAGES_LOCK
 from tinycloud.engine.disks import read_shelf
-from tinycloud.engine.lock import hold_lock
+from tinycloud.engine.lock import IMAGES, IMAGES_LOCK, hold_lock
 from tinycloud.engine.passphrase import forget_passphrase
 from tinycloud.engine.who import make_who
 from tinycloud.errors import Refused, ToolFailed

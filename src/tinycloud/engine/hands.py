@@ -6,9 +6,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tinycloud.engine.deploy import IMAGES, IMAGES_LOCK
 from tinycloud.engine.inventory import read_machine
-from tinycloud.engine.lock import hold_lock
+from tinycloud.engine.lock import IMAGES, IMAGES_LOCK, hold_lock
 from tinycloud.engine.steps.plugged import PluggedDisk, list_disks
 from tinycloud.engine.steps.volume import pool_path
 from tinycloud.engine.who import make_who

@@ -7,10 +7,9 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tinycloud.engine.deploy import IMAGES, IMAGES_LOCK
 from tinycloud.engine.intake import take_in, work_folder
 from tinycloud.engine.inventory import read_images, read_world
-from tinycloud.engine.lock import hold_lock
+from tinycloud.engine.lock import IMAGES, IMAGES_LOCK, hold_lock
 from tinycloud.engine.room import must_leave_reserve
 from tinycloud.engine.steps.pool import PATH
 from tinycloud.engine.who import make_who

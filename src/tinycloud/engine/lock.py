@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+IMAGES_LOCK = ".images"
+"""Held, shared, while disks are made on images; alone by whoever imports or removes one."""
+
+IMAGES = "the image store"
+
+
 @contextmanager
 def hold_lock(folder: Path, name: str, holder: str, *, wait: float = 0.0, shared: bool = False, label: str = "") -> Iterator[None]:
     """Hold the lock called ``name``: one holder, or any number of ``shared`` ones.

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tinycloud.drivers.qemu_img import QUICK_KEY, Node, QemuImg
-from tinycloud.engine.deploy import IMAGES, IMAGES_LOCK
 from tinycloud.engine.disks import find_disk, list_refs, make_ref, must_be_top, read_shelf, working_on
-from tinycloud.engine.lock import hold_lock
+from tinycloud.engine.lock import IMAGES, IMAGES_LOCK, hold_lock
 from tinycloud.engine.new_file import NewFile
 from tinycloud.engine.passphrase import ensure_passphrase, forget_passphrase, make_passphrase
 from tinycloud.engine.room import must_leave_reserve
