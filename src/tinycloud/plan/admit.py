@@ -91,7 +91,7 @@ def _place(step: Step, volume: str, world: World) -> Where:
 
 def _check_limit(use: PoolUse, asked: Asked) -> None:
     present = {item.file: item.promised for item in use.items}
-    more = {file: size - present.get(file, 0) for file, size in asked.sizes.items() if size > present.get(file, 0)}
+    more = _list_more(use, asked)
     less = sum(present.get(file, 0) for file in asked.gone - asked.sizes.keys())
     after = use.promised + sum(more.values()) - less
     if after <= max(use.limit, use.promised):
@@ -103,6 +103,12 @@ def _check_limit(use: PoolUse, asked: Asked) -> None:
         facts=[*_tell_more(more), *_tell_promised(use)],
         hint=f"declare smaller disks, or: tinycloud pool set {use.pool.name} --overcommit {_find_factor(after, use.pool.capacity)}",
     )
+
+
+def _list_more(use: PoolUse, asked: Asked) -> dict[str, int]:
+    """Volume → by how much it grows, or how large it is made."""
+    present = {item.file: item.promised for item in use.items}
+    return {file: size - present.get(file, 0) for file, size in asked.sizes.items() if size > present.get(file, 0)}
 
 
 def _tell_more(more: dict[str, int]) -> list[str]:
@@ -125,7 +131,7 @@ def _find_factor(promised: int, capacity: int) -> str:
 
 
 def _check_reserve(use: PoolUse, asked: Asked) -> None:
-    need = asked.now + (sum(asked.sizes.values()) if use.pool.is_thick else 0)
+    need = sum(_list_more(use, asked).values()) if use.pool.is_thick else asked.now
     free = use.pool.free - use.pool.reserve
     if need <= free:
         return

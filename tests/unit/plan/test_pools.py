@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from tests.builders import a_host, a_world, load, settle, some_pools
+from tests.builders import a_host, a_world, an_image, load, settle, some_pools
 from tinycloud.errors import NoHost, NotFound, NotYet, Refused
 from tinycloud.model import world
 from tinycloud.model.plan import Plan
+from tinycloud.model.units import Bytes
 from tinycloud.plan import Options, plan_down, plan_up
 
 HERE = a_world(a_host(more_pools=some_pools()))
@@ -74,6 +75,13 @@ def test_a_host_whose_pool_is_full_is_refused_with_the_reason(group: str, reason
     with pytest.raises(NoHost) as caught:
         plan(group)
     assert caught.value.facts == (reason,)
+
+
+def test_a_copied_disk_needs_its_room_once_not_once_more_for_its_image() -> None:
+    large = a_world(a_host(more_pools=some_pools()), images=(replace(an_image(), size=Bytes(2 * 1024**3)),))
+    assert plan("image: nano, pool: thick, disk: 2 GiB", large).steps
+    now = settle(plan("image: nano, pool: thick, disk: 2 GiB", large), large)
+    assert plan("image: nano, pool: thick, disk: 2300 MiB", now).steps, "and a larger one only what it grows by"
 
 
 def test_a_machine_goes_to_the_host_that_has_its_pool() -> None:
