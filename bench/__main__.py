@@ -1,9 +1,13 @@
-"""``make bench``: measures, prints, and writes bench/RESULTS.md. Nothing here is a test: a busy machine makes other figures."""
+"""``make bench``: measures, prints, and writes bench/RESULTS.md; ``python -m bench disks``: one part of it.
+
+Nothing here is a test: a busy machine makes other figures.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
+import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -31,26 +35,35 @@ class Figure:
         return f"| {self.what} | {self.seen:.3g} {self.unit} | {self.most:g} {self.unit} | {verdict} | {self.note} |"
 
 
-def measure_all() -> tuple[str, list[Figure]]:
-    """The hypervisor, and all figures."""
+def measure_disks() -> list[Figure]:
+    """What images and disks cost."""
+    with tempfile.TemporaryDirectory(prefix="tc-bench-") as name, a_place() as (place, _):
+        folder = Path(name)
+        rows = [
+            *images.list_rows(images.measure_import(place, folder)),
+            *sparse.list_rows(sparse.measure(place, folder)),
+            *overlays.list_rows(overlays.measure(place)),
+            *prepare.list_rows(prepare.measure(place, folder)),
+        ]
+    return [Figure(*row) for row in rows]
+
+
+def measure_machines() -> list[Figure]:
+    """What stacks of machines cost."""
     with tempfile.TemporaryDirectory(prefix="tc-bench-") as name, a_place() as (place, opened):
         folder = Path(name)
         ten = machines.measure(place, folder)
-        stored = images.measure_import(place, folder)
-        kept = sparse.measure(place, folder)
-        overlaid = overlays.measure(place)
-        prepared = prepare.measure(place, folder)
         many = thousand.measure(Place(), folder)
     help_ = Place().best([*TINYCLOUD, "--help"])
     plans = {count: plan_scale.measure_apart("new", count) for count in (1_000, 10_000)}
     count = machines.COUNT
-    return ten.hypervisor, [
+    return [
         Figure(
             f"`up` of {count} machines until ssh answers, against a script of qemu-img and virsh",
             ten.up / ten.by_hand,
             1.15,
             "x",
-            f"{ten.up:.2f} s against {ten.by_hand:.2f} s, medians of {machines.ROUNDS}",
+            f"{ten.up:.2f} s against {ten.by_hand:.2f} s, medians of {machines.ROUNDS}; run by {ten.hypervisor}",
         ),
         Figure(f"`up` with nothing to do, {count} machines run", ten.unchanged, 0.5),
         Figure("plan of 1,000 new machines", plans[1_000]["seconds"], 1, note=f"{plans[1_000]['mib']:.0f} MiB"),
@@ -66,26 +79,35 @@ def measure_all() -> tuple[str, list[Figure]]:
         ),
         Figure(f"memory of the process during `up` of {count} machines", ten.mib, 120, "MiB"),
         Figure("`lab up`, one host", opened, 5),
-        *(
-            Figure(*row)
-            for row in (*images.list_rows(stored), *sparse.list_rows(kept), *overlays.list_rows(overlaid), *prepare.list_rows(prepared))
-        ),
     ]
 
 
-def write(hypervisor: str, figures: list[Figure]) -> str:
+PARTS = {"machines": measure_machines, "disks": measure_disks}
+
+
+def write(part: str, figures: list[Figure]) -> str:
+    """One part of the page."""
     system = f"{platform.system()} {platform.release().split('-')[0]}, Python {platform.python_version()}"
-    machine = f"{os.cpu_count()} CPUs, machines run by {hypervisor}, {system}"
     head = ["| what | seen | at most | met | |", "|---|---|---|---|---|"]
-    intro = f"Written by `make bench` on {time.strftime('%Y-%m-%d')}: {machine}. Every ratio is of one run."
-    return "\n".join(["# Results", "", intro, "", *head, *(figure.row for figure in figures), ""])
+    intro = f"On {time.strftime('%Y-%m-%d')}: {os.cpu_count()} CPUs, {system}. Every ratio is of one run."
+    return "\n".join([f"## {part.capitalize()}", "", intro, "", *head, *(figure.row for figure in figures), ""])
 
 
-def main() -> None:
-    text = write(*measure_all())
-    RESULTS.write_text(text)
-    print(text)
+def read_parts() -> dict[str, str]:
+    """The parts that the page has, by name."""
+    found = RESULTS.read_text().split("\n## ")[1:] if RESULTS.exists() else []
+    return {text.split("\n", 1)[0].lower(): f"## {text.strip()}\n" for text in found}
+
+
+def main(words: list[str]) -> None:
+    """Measure the parts that are named, or all, and leave the others as they stand on the page."""
+    for part in words or PARTS:
+        text = write(part, PARTS[part]())
+        print(text)
+        parts = {**read_parts(), part: text}
+        page = [parts[name] for name in PARTS if name in parts]
+        RESULTS.write_text("\n".join(["# Results", "", "Written by `make bench`.", "", *page]))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
