@@ -19,7 +19,7 @@ class OpenDisk(Guest, Protocol):
     """What was passed over, in words for people."""
 
     def prefetch(self) -> None:
-        """Ask once for what every edit looks at. Forgets what was known before."""
+        """Ask once for what every edit looks at, as far as it is not known."""
         ...
 
     def apply(self, changes: Sequence[Change]) -> None:
@@ -38,10 +38,11 @@ class OpenDisk(Guest, Protocol):
 class Disks(Protocol):
     """Several disks, open at once; a context manager."""
 
-    def open(self, number: int, *, name: str, like: int | None = None, grow: bool = False) -> OpenDisk:
+    def open(self, number: int, *, name: str, like: int | None = None, same: bool = False, grow: bool = False) -> OpenDisk:
         """Find and mount the root file system of the disk with that number, from 0; one at a time.
 
-        ``like`` is the number of a disk with the same layout, opened before: no need to search again. ``grow``: the file system
+        ``like`` is the number of a disk with the same layout, opened before: no need to search again; ``same`` when nobody has
+        written to either before this: no need to read again. ``grow``: the file system
         takes the room behind it. Raises Refused for a disk without a system.
         """
         ...

@@ -35,7 +35,8 @@ class Editor(Protocol):
 class Job:
     """A disk to edit: its file on the host, its format, what to do, and what people call it.
 
-    ``layout`` is the same text for disks that are copies of one image: the root of the second need not be searched.
+    ``layout`` is the same text for disks that are copies of one image: the root of the second need not be searched. ``pristine``
+    when nobody has written to this copy: what the image holds need not be read again.
     """
 
     path: str
@@ -43,6 +44,7 @@ class Job:
     recipe: Recipe
     name: str
     layout: str = ""
+    pristine: bool = False
 
 
 def edit_disks(shell: Shell, jobs: Sequence[Job], *, hear: Callable[[str, str], None] = lambda _name, _text: None) -> dict[str, list[str]]:
@@ -61,7 +63,8 @@ def edit_disks(shell: Shell, jobs: Sequence[Job], *, hear: Callable[[str, str], 
         for number, job in enumerate(jobs):
             hear(job.name, "editing")
             like = first.setdefault(job.layout, number) if job.layout else number
-            disk = disks.open(number, name=job.name, like=None if like == number else like, grow=job.recipe.grow)
+            same = job.pristine and jobs[like].pristine
+            disk = disks.open(number, name=job.name, like=None if like == number else like, same=same, grow=job.recipe.grow)
             try:
                 cook(disk, job.recipe, lambda text, name=job.name: hear(name, text))  # type: ignore[misc]
             except TinycloudError as err:

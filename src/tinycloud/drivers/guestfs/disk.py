@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -21,16 +22,27 @@ _MOST_NAMES: Final = 20_000
 _BATCH: Final = 200
 _MOST_WIPED: Final = 64 * 1024
 Command = tuple[str | bytes, ...]
+Place = tuple[str, tuple[int, int, int] | None]
+"""Where a file really stands, and mode, uid and gid of what is there."""
+
+
+@dataclass
+class Memory:
+    """What was read of a disk to which nothing was written yet; true of every other copy of the same image too."""
+
+    bodies: dict[str, bytes | None] = field(default_factory=dict)
+    present: dict[str, bool] = field(default_factory=dict)
+    names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
 
 
 class FishDisk:
     """A mounted root. What was read is remembered until something is changed."""
 
-    def __init__(self, fish: Fish, root: Root, disk: str, *, readonly: bool = False) -> None:
+    def __init__(self, fish: Fish, root: Root, disk: str, memory: Memory, *, readonly: bool = False) -> None:
         self._fish = fish
         self.root = root
-        self._bodies: dict[str, bytes | None] = {}
-        self._present: dict[str, bool] = {}
+        self._memory = memory
         options = ",".join(filter(None, ["ro" if readonly else "", root.options]))
         fish.ask("mount-options", options, root.device, "/")
         self.notes = [f"not mounted: {what}" for what in mount_others(fish, root, disk, self.read("/etc/fstab") or b"")]
@@ -38,13 +50,16 @@ class FishDisk:
     # reading
 
     def prefetch(self) -> None:
-        self._bodies.clear()
-        self._present.clear()
-        names = [*READ, *KNOW]
+        present, bodies = self._memory.present, self._memory.bodies
+        names = [name for name in (*READ, *KNOW) if name not in present]
         answers = self._fish.try_all([("exists", name) for name in names])
-        self._present.update({name: answer.text.strip() == "true" for name, answer in zip(names, answers, strict=True)})
-        self._fetch([name for name in READ if self._present[name]])
-        self._bodies.update({name: None for name in READ if not self._present[name]})
+        present.update({name: answer.text.strip() == "true" for name, answer in zip(names, answers, strict=True)})
+        self._fetch([name for name in READ if present[name] and name not in bodies])
+        bodies.update({name: None for name in READ if not present[name]})
+
+    def _forget(self) -> None:
+        """Something is changed: what was known is no longer true, of this disk alone."""
+        self._memory = Memory()
 
     def _fetch(self, names: Sequence[str]) -> None:
         """Read plain files, links followed; of a pipe or a device not a byte: reading it might never end."""
@@ -56,22 +71,27 @@ class FishDisk:
         for name, answer in zip(names, answers, strict=True):
             if len(answer.body) > MOST:
                 raise Refused(f"{name} in the guest is larger than {MOST // 1024**2} MiB", code="odd-guest")
-            self._bodies[name] = answer.body
+            self._memory.bodies[name] = answer.body
 
     def read(self, path: str) -> bytes | None:
-        if path not in self._bodies:
+        if path not in self._memory.bodies:
             if self.exists(path):
                 self._fetch([path])
             else:
-                self._bodies[path] = None
-        return self._bodies[path]
+                self._memory.bodies[path] = None
+        return self._memory.bodies[path]
 
     def exists(self, path: str) -> bool:
-        if path not in self._present:
-            self._present[path] = self._fish.ask("exists", path).strip() == b"true"
-        return self._present[path]
+        if path not in self._memory.present:
+            self._memory.present[path] = self._fish.ask("exists", path).strip() == b"true"
+        return self._memory.present[path]
 
     def list_names(self, folder: str) -> tuple[str, ...]:
+        if folder not in self._memory.names:
+            self._memory.names[folder] = self._list_names(folder)
+        return self._memory.names[folder]
+
+    def _list_names(self, folder: str) -> tuple[str, ...]:
         if self._fish.ask("is-dir", folder, "followsymlinks:true").strip() != b"true":
             return ()
         names = self._fish.ask("ls", folder).decode(errors="surrogateescape").splitlines()
@@ -82,6 +102,7 @@ class FishDisk:
     def apply(self, wanted: Sequence[changes.Change]) -> None:
         files = [change for change in wanted if isinstance(change, changes.WriteFile)]
         before = self._look(files)
+        self._forget()
         batch: list[Command] = []
         for change in wanted:
             if isinstance(change, changes.WriteFile):
@@ -91,18 +112,15 @@ class FishDisk:
                 batch = []
                 self._send(self._make_commands(change))
         self._send(batch)
-        self._bodies.clear()
-        self._present.clear()
 
     def _send(self, commands: list[Command]) -> None:
         for n in range(0, len(commands), _BATCH):
             self._fish.ask_all(commands[n : n + _BATCH], limit=600)
 
-    def _look(self, files: Iterable[changes.WriteFile]) -> dict[str, tuple[str, tuple[int, int, int] | None]]:
-        """For each file: where it really stands, and mode, uid and gid of what is there."""
-        names = list(dict.fromkeys(file.path for file in files))
+    def _look(self, files: Iterable[changes.WriteFile]) -> dict[str, Place]:
+        out = self._memory.places
+        names = [name for name in dict.fromkeys(file.path for file in files) if name not in out]
         answers = self._fish.try_all([question for name in names for question in (("realpath", name), ("stat", name))])
-        out: dict[str, tuple[str, tuple[int, int, int] | None]] = {}
         for n, name in enumerate(names):
             real, stat = answers[2 * n], answers[2 * n + 1]
             out[name] = (real.text.strip() if not real.error else name, parse_stat(stat.text) if not stat.error else None)
@@ -171,9 +189,8 @@ class FishDisk:
         whole = f"exec 1>&2\nexport HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n{script}"
         if len(whole.encode()) > PIECE:
             raise Refused(f"a command of {len(whole)} letters is too long", code="wrong-value", hint="write it as a file, and run that")
+        self._forget()
         answer = self._fish.try_all([("sh", whole)], limit=limit)[0]
-        self._bodies.clear()
-        self._present.clear()
         if answer.error:
             said = answer.error.removeprefix("sh: ").splitlines()
             raise GuestFailed("a command failed inside the disk", facts=said[-8:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tinycloud.drivers.guestfs.appliance import Appliance
-from tinycloud.drivers.guestfs.disk import FishDisk
+from tinycloud.drivers.guestfs.disk import FishDisk, Memory
 from tinycloud.drivers.guestfs.grow import get_size, grow_file_system, grow_partition
 from tinycloud.drivers.guestfs.roots import find_root
 from tinycloud.errors import ToolFailed
@@ -29,6 +29,7 @@ class GuestfsDisks:
         self._drives = drives
         self._roots: dict[int, Root] = {}
         self._grows: dict[tuple[int, int], bool] = {}
+        self._memories: dict[int, Memory] = {}
 
     @property
     def fish(self) -> Fish:
@@ -42,12 +43,14 @@ class GuestfsDisks:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._appliance.__exit__(kind, error, trace)
 
-    def open(self, number: int, *, name: str, like: int | None = None, grow: bool = False) -> FishDisk:
+    def open(self, number: int, *, name: str, like: int | None = None, same: bool = False, grow: bool = False) -> FishDisk:
+        known = self._memories.get(like) if like is not None and same else None
+        memory = self._memories[number] = known or Memory()
         disk, readonly = self._appliance.get_device(number), self._drives[number].readonly
         root = self._roots[number] = self._find_root(number, name, like)
         if readonly or not grow:
-            return FishDisk(self._appliance.fish, root, disk, readonly=readonly)
-        return self._open_grown(root, disk, number if like is None else like)
+            return FishDisk(self._appliance.fish, root, disk, memory, readonly=readonly)
+        return self._open_grown(root, disk, memory, number if like is None else like)
 
     def _find_root(self, number: int, name: str, like: int | None) -> Root:
         known = self._roots.get(like) if like is not None else None
@@ -55,14 +58,14 @@ class GuestfsDisks:
             return known.on(self._appliance.get_device(like), self._appliance.get_device(number))
         return find_root(self._appliance.fish, self._appliance.get_device(number), name=name)
 
-    def _open_grown(self, root: Root, disk: str, like: int) -> FishDisk:
+    def _open_grown(self, root: Root, disk: str, memory: Memory, like: int) -> FishDisk:
         """Copies of one image that are equally large are asked once whether there is room behind the root."""
         fish = self._appliance.fish
         key = (like, get_size(fish, disk))
         if self._grows.get(key) is False:
-            return FishDisk(fish, root, disk)
+            return FishDisk(fish, root, disk, memory)
         why = grow_partition(fish, root, disk)
-        made = FishDisk(fish, root, disk)
+        made = FishDisk(fish, root, disk, memory)
         try:
             self._grows[key] = grow_file_system(fish, root)
         except ToolFailed as err:  # btrfs below 256 MiB; the rest of the recipe can be done all the same

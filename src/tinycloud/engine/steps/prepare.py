@@ -59,7 +59,8 @@ class Prepare(Action):
                 raise Interrupted("stopped while disks were prepared")
             run.tell("part", step, f"{name.rpartition('/')[2]} {text}")
 
-        run.edit(host, [self._make_job(run, ref, path) for ref, path in paths.items()], hear)
+        used = {it["machine"] for it in machines if it["used"]}
+        run.edit(host, [self._make_job(run, ref, path, pristine=ref not in used) for ref, path in paths.items()], hear)
         for it in machines:
             if it["used"]:
                 _forget(host.shell, paths[it["machine"]])
@@ -67,9 +68,9 @@ class Prepare(Action):
         for it in machines:
             self._write_note(host, it)
 
-    def _make_job(self, run: Run, ref: str, path: str) -> Job:
+    def _make_job(self, run: Run, ref: str, path: str, *, pristine: bool) -> Job:
         wanted = run.plan.machines[ref]
-        return Job(path, "qcow2", make_recipe(wanted, run.plan.networks, run.keys), ref, wanted.mark.spec.image or "")
+        return Job(path, "qcow2", make_recipe(wanted, run.plan.networks, run.keys), ref, wanted.mark.spec.image or "", pristine)
 
     def _write_note(self, host: Host, it: dict[str, Any]) -> None:
         """Its name says all, so that there is nothing to write into it and nothing to be killed between."""

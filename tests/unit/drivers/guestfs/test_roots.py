@@ -8,10 +8,11 @@ from typing import Any, cast
 
 import pytest
 
-from tinycloud.drivers.guestfs.disk import FishDisk
+from tinycloud.drivers.guestfs.disk import FishDisk, Memory
 from tinycloud.drivers.guestfs.fish import Answer, Fish, quote
 from tinycloud.drivers.guestfs.roots import Root, find_root, list_mounts
 from tinycloud.errors import NotYet, Refused, ToolFailed
+from tinycloud.templates.guestfiles import changes
 
 LINUX = {"/etc", "/etc/passwd", "/etc/os-release", "/etc/fstab", "/usr", "/bin"}
 
@@ -57,6 +58,10 @@ class TankFish:
                 return Answer(b"false" if words[0] in self.odd else b"true")
             case "pread":
                 return Answer(b"x" * (int(words[1]) if words[0] == "/huge" else 1))
+            case "realpath":
+                return Answer(words[0].encode())
+            case "stat":
+                return Answer(b"mode: 33188\nuid: 0\ngid: 0")
             case "btrfs-subvolume-list":
                 subvolumes = [name.split(":")[1] for name in self.tank if ":" in name]
                 return Answer("".join(f"[0] = {{\n  btrfssubvolume_path: {name}\n}}\n" for name in subvolumes).encode())
@@ -143,11 +148,26 @@ tmpfs /tmp tmpfs nosuid 0 0
 @pytest.mark.parametrize("path", ["/pipe", "/huge"])
 def test_a_pipe_is_not_read_and_neither_is_what_is_far_too_large(path: str) -> None:
     fish = TankFish({"/dev/sda": ("ext4", {*LINUX, "/pipe", "/huge"})}, odd={"/pipe"})
-    disk = FishDisk(cast("Fish", fish), Root("/dev/sda", "ext4"), "/dev/sda")
+    disk = FishDisk(cast("Fish", fish), Root("/dev/sda", "ext4"), "/dev/sda", Memory())
     with pytest.raises(Refused) as caught:
         disk.read(path)
     assert caught.value.kind == "odd-guest"
     assert ("pread", "/pipe") not in [heard[:2] for heard in fish.heard]
+
+
+def test_copies_of_one_image_are_read_once_until_something_is_written_to_one() -> None:
+    fish = TankFish({"/dev/sda": ("ext4", {*LINUX}), "/dev/sdb": ("ext4", {*LINUX})})
+    memory = Memory()
+    first = FishDisk(cast("Fish", fish), Root("/dev/sda", "ext4"), "/dev/sda", memory)
+    first.prefetch()
+    first.apply([changes.WriteFile("/etc/passwd", b"first")])
+    fish.heard.clear()
+    second = FishDisk(cast("Fish", fish), Root("/dev/sdb", "ext4"), "/dev/sdb", memory)
+    second.prefetch()
+    assert second.read("/etc/passwd") == b"x"
+    assert [words[0] for words in fish.heard] == ["mount-options"]
+    first.read("/etc/passwd")
+    assert ("pread", "/etc/passwd") in [words[:2] for words in fish.heard], "what was written to is read again"
 
 
 def test_no_word_means_anything_but_itself() -> None:
