@@ -40,6 +40,8 @@ class Run:
     """Where the locks are that several programs share; None for a run that is alone."""
     backings: dict[tuple[str, str], str] = field(default_factory=dict)
     """(host, sha256) of an image → its path: found once, for none goes while disks are made on it."""
+    listed: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)
+    """(host, pool) → the volumes that were there when the first of this run's steps asked."""
     stop: threading.Event = field(default_factory=threading.Event)
     began: float = field(default_factory=time.monotonic)
 

@@ -47,7 +47,7 @@ class Create(Action):
     """An overlay on an image, or an empty disk. One that exists is kept, and grown if it is too small."""
 
     def look(self, run: Run, step: Step) -> Before:
-        return {"existed": get_pool(run, step).find(step.args["volume"]) is not None}
+        return {"existed": step.args["volume"] in _list_before(run, step)}
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         host, volumes, name, size = run.host(step), get_pool(run, step), step.args["volume"], step.args["size"]
@@ -96,6 +96,14 @@ class Create(Action):
     def undo(self, run: Run, step: Step, before: Before) -> None:
         if not before["existed"]:
             _remove(run, step, step.args["volume"], encrypted=bool(step.args.get("encrypt")))
+
+
+def _list_before(run: Run, step: Step) -> frozenset[str]:
+    """What the pool held before this run made anything there. Asked once: only we make volumes of our names, under the stack's lock."""
+    key = step.host, step.args.get("pool", DEFAULT_POOL)
+    if key not in run.listed:
+        run.listed[key] = frozenset(get_pool(run, step).list_names())
+    return run.listed[key]
 
 
 def make_path(host: Host, args: Mapping[str, Any], volume: str) -> str:
