@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import pty
 import re
-import select
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.live.conftest import ROOT, Bench
+from tests.live.console import talk
 
 STACK = """
 stack: use
@@ -144,27 +143,14 @@ def test_the_console_logs_a_person_in_and_ctrl_bracket_leaves_it(box: Bench) -> 
         argv = box.host.make_argv([str(ROOT / ".venv/bin/tinycloud"), "console", "use/box-1"], folder="/")
         os.execvp(argv[0], argv)
     try:
-        _talk(terminal, "\r", "login:")
-        _talk(terminal, "guest\r", "Password:")
-        _talk(terminal, "secret-of-the-guest\r", "$")
-        assert "guest" in _talk(terminal, "id -un\r", "guest\r\n")
+        talk(terminal, "\r", "login:")
+        talk(terminal, "guest\r", "Password:")
+        talk(terminal, "secret-of-the-guest\r", "$")
+        assert "guest" in talk(terminal, "id -un\r", "guest\r\n")
         os.write(terminal, b"\x1d")
         assert os.waitpid(pid, 0)[1] == 0
     finally:
         os.close(terminal)
-
-
-def _talk(terminal: int, say: str, until: str, limit: float = 60.0) -> str:
-    """Type, and read until a word comes; a guest that still boots is asked again."""
-    heard, end = "", time.monotonic() + limit
-    os.write(terminal, say.encode())
-    while until not in heard:
-        assert time.monotonic() < end, f"waited for {until!r}, heard {heard!r}"
-        if select.select([terminal], [], [], 3)[0]:
-            heard += os.read(terminal, 4096).decode(errors="replace")
-        elif say == "\r":
-            os.write(terminal, b"\r")
-    return heard
 
 
 def test_a_machine_runs_without_a_file_and_goes_again(box: Bench) -> None:
