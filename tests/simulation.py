@@ -176,7 +176,9 @@ class Simulation:
         self._must_be_free(args["network"], args["name"])
         rows = tuple(world.Reservation(*row) for row in wanted.reservations)
         old = self.networks.get(args["network"])
-        made = world.Network(step.host, wanted.stack, wanted.name, wanted.subnet, wanted.access, wanted.bridge, wanted.mtu, True, rows)
+        made = world.Network(
+            step.host, wanted.stack, wanted.name, wanted.subnet, wanted.access, wanted.bridge, wanted.mtu, True, rows, wanted.custom
+        )
         assert old is None or replace(old, active=True, reservations=rows) == made, f"{step.id}: the old network is still there"
         for other in self.networks.values():
             assert other.ref == made.ref or not made.subnet or not other.subnet or not _overlap(made.subnet, other.subnet)

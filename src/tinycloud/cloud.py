@@ -213,6 +213,12 @@ class Cloud:
         """The one machine that ``ref`` means; raises NotFound."""
         return Machine(self.parts, get_machine(read_machines(self.parts.hosts.values()), ref))
 
+    def xml(self, ref: str) -> str:
+        """Libvirt's XML of a machine, of a network (``shop/front``) or of a machine's disk (``shop/web-1/data``); raises NotFound."""
+        from tinycloud.engine.show_xml import get_xml
+
+        return get_xml(self.parts.hosts, ref)
+
     def disk_use(self, machines: Iterable[Machine]) -> dict[str, int]:
         """Bytes on disk of each running machine, by ref."""
         by_domain = {m.facts.mark.domain: m.ref for m in machines if m.facts.state in ("running", "paused")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from lxml import etree
 
 from tests.contract.things import OTHER_PATH, POOL_PATH, make_other_pool, make_pool, make_volume
 from tinycloud.drivers.libvirt.errors import NO_POOL, NO_VOLUME
@@ -46,6 +47,15 @@ def test_a_pool_is_made_once_with_its_folder_and_its_free_space(host: Host) -> N
     assert (pool.name, pool.path) == (POOL, POOL_PATH)
     assert 0 < pool.free <= pool.capacity
     assert host.volumes.list_names() == ["data"]
+
+
+def test_a_file_is_shown_as_xml_under_its_name(host: Host) -> None:
+    make_pool(host)
+    make_volume(host)
+    xml = etree.fromstring(host.volumes.get_xml("data"))
+    assert (xml.tag, xml.findtext("name"), xml.findtext("capacity")) == ("volume", "data", str(MIB))
+    with pytest.raises(LibvirtFailed):
+        host.volumes.get_xml("nothing")
 
 
 def test_a_pool_is_forgotten_and_files_in_it_stay(host: Host) -> None:

@@ -63,7 +63,26 @@ def test_a_template_of_ones_own_with_values_and_patches(bench: Bench, tmp_path: 
     patches = '{at: "devices/rng", remove: true}, {at: ".", add: "<description>by hand</description>"}'
     patches += ', {at: "devices/interface/model", set: {type: e1000e}}'
     more = f"    template: mine.xml.j2\n    values: {{dog: i6300esb}}\n    xml: [{patches}]\n"
-    up(bench, tmp_path, more, ready="started")  # its kernel has no driver for that NIC
+    more += "    disk_template: disk.xml.j2\n    volumes: [{name: data, size: 8 MiB, template: disk.xml.j2}]\n"
+    (tmp_path / "disk.xml.j2").write_text(
+        '{% extends "volume.xml.j2" %}{% block permissions %}<mode>0640</mode>{% endblock %}'
+        "{% block target %}<features><lazy_refcounts/></features>{% endblock %}"
+    )
+    (tmp_path / "net.xml.j2").write_text(
+        '{% extends "network.xml.j2" %}{% block dhcp %}<bootp file="{{ values.boot }}"/>{% endblock %}'
+        "{% block more %}<dns><host ip='10.68.0.9'><hostname>printer</hostname></host></dns>{% endblock %}"
+    )
+    lan = "lan: {subnet: 10.68.0.0/24, template: net.xml.j2, values: {boot: pxelinux.0}}"
+    up(bench, tmp_path, more, networks=lan, ready="started")  # its kernel has no driver for that NIC
+    network = bench.run("show", "var/lan", "--xml").out
+    assert "<bootp file='pxelinux.0'/>" in network
+    assert "<hostname>printer</hostname>" in network
+    for disk in ("disk", "data"):
+        volume = bench.run("show", f"var/box-1/{disk}", "--xml").out
+        assert "<lazy_refcounts/>" in volume
+        assert "<mode>0640</mode>" in volume
+    (tmp_path / "net.xml.j2").write_text('{% extends "network.xml.j2" %}')
+    assert "! network lan: template or values" in bench.run("plan", str(tmp_path / "var.yaml"), status=3).out.replace("  ", " ")
     xml = bench.run("show", "var", "--xml").out
     assert "<watchdog model='i6300esb' action='reset'>" in xml
     assert "<description>by hand</description>" in xml

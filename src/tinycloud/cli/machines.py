@@ -22,7 +22,7 @@ _user = click.option("--user", "-u", default="", help="Who logs in [the image's 
 
 @click.command()
 @click.argument("ref", metavar="STACK|MACHINE", shell_complete=complete_machine)
-@click.option("--xml", is_flag=True, help="Libvirt's XML of the machine.")
+@click.option("--xml", is_flag=True, help="Libvirt's XML of the machine, network (shop/front) or disk (shop/web-1/data).")
 @click.option("--command", is_flag=True, help="The QEMU command line that runs the machine.")
 @json_option
 def show(ref: str, xml: bool, command: bool, as_json: bool) -> None:
@@ -31,7 +31,7 @@ def show(ref: str, xml: bool, command: bool, as_json: bool) -> None:
 
     with open_cloud() as cloud:
         if xml:
-            print(cloud.machine(ref).xml().rstrip())
+            print(cloud.xml(ref).rstrip())
         elif command:
             print(cloud.machine(ref).command_line().rstrip())
         elif "/" not in ref and ref in cloud.list_stacks():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lxml import etree
 
@@ -13,6 +13,7 @@ from tinycloud.engine.read_pools import read_pools
 from tinycloud.errors import LibvirtFailed, ToolFailed
 from tinycloud.model import names, world
 from tinycloud.model.units import Bytes
+from tinycloud.templates.own import read_network
 from tinycloud.templates.xml import read_live, read_mark
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def read_machine(host: str, record: DomainRecord) -> world.Machine | None:
 def _split_networks(host: Host, records: list[NetworkRecord]) -> tuple[list[world.Network], list[NetworkRecord]]:
     ours, foreign = [], []
     for record in records:
-        owner = _find_owner(record)
+        owner = find_owner(record)
         if owner:
             ours.append(_read_network(host.name, *owner, record))
         else:
@@ -109,7 +110,7 @@ def _split_networks(host: Host, records: list[NetworkRecord]) -> tuple[list[worl
     return ours, foreign
 
 
-def _find_owner(record: NetworkRecord) -> tuple[str, str] | None:
+def find_owner(record: NetworkRecord) -> tuple[str, str] | None:
     """(stack, network) when the UUID is the one derived from the name; a name may split in several places."""
     words = record.name.split("-")
     for n in range(1, len(words)):
@@ -121,13 +122,6 @@ def _find_owner(record: NetworkRecord) -> tuple[str, str] | None:
 
 def _read_network(host: str, stack: str, name: str, record: NetworkRecord) -> world.Network:
     root = etree.fromstring(record.xml)
-    mode = root.find("forward")
-    bridge = root.find("bridge")
-    bridge_name = str(bridge.get("name", "")) if bridge is not None else ""
-    access = {"nat": "nat", "route": "routed", "bridge": f"bridge:{bridge_name}", None: "isolated"}.get(
-        mode.get("mode", "nat") if mode is not None else None, "foreign"
-    )
-    mtu = root.find("mtu")
     lines = tuple(
         world.Reservation(str(item.get("mac")).lower(), str(item.get("ip")), str(item.get("name"))) for item in root.findall("ip/dhcp/host")
     )
@@ -135,21 +129,10 @@ def _read_network(host: str, stack: str, name: str, record: NetworkRecord) -> wo
         host=host,
         stack=stack,
         name=name,
-        subnet=_subnet_of(root.find("ip")),
-        access=access,
-        bridge=bridge_name,
-        mtu=int(mtu.get("size", "0")) if mtu is not None else None,
+        **read_network(root),
         active=record.active,
         reservations=lines,
     )
-
-
-def _subnet_of(ip: Any) -> str:
-    from ipaddress import ip_interface
-
-    if ip is None:
-        return ""
-    return str(ip_interface(f"{ip.get('address')}/{ip.get('prefix') or ip.get('netmask')}").network)
 
 
 def _list_volumes(host: Host, records: dict[str, VolumeRecord]) -> list[world.Volume]:

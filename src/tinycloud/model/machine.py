@@ -64,6 +64,8 @@ class VolumeSpec:
     image: str = ""
     """The sha256 of the image it was made from, empty for one that was empty. It stays: later ones of that name are not on it."""
     image_format: str = ""
+    custom: str = ""
+    """Digest of the volume's own template; empty for the shipped one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ class MachineSpec:
     disk_generation: int = 1
     pool: str = names.DEFAULT_POOL
     """Where the root disk is."""
+    disk_custom: str = ""
+    """Digest of the root disk's own template; empty for the shipped one."""
     disk_tuning: DiskTuning = DiskTuning()  # noqa: RUF009 - frozen
     cdrom: Cd | None = None
     leaving: tuple[str, ...] = ()
@@ -185,6 +189,12 @@ class Mark:
         """Those of its volumes whose files are encrypted."""
         root = (self.disk_volume,) if self.spec.disk_encrypt else ()
         return (*root, *(self.data_volume(volume.name) for volume in self.spec.volumes if volume.encrypt))
+
+    @property
+    def templated(self) -> tuple[str, ...]:
+        """Those of its volumes that templates of the user's own describe."""
+        root = (self.disk_volume,) if self.spec.disk_custom else ()
+        return (*root, *(self.data_volume(volume.name) for volume in self.spec.volumes if volume.custom))
 
     def pool_of(self, volume: str) -> str:
         """The pool of one of its volumes; seeds are in the main one."""

@@ -75,7 +75,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class NetworkWanted:
-    """A network as the plan wants it. ``reservations`` are (mac, address, name)."""
+    """A network as the plan wants it. ``reservations`` are (mac, address, name), ``custom`` the digest of its own template and values."""
 
     host: str
     stack: str
@@ -85,6 +85,9 @@ class NetworkWanted:
     bridge: str
     mtu: int | None
     reservations: tuple[tuple[str, str, str], ...]
+    template: str = ""
+    values: dict[str, Any] = field(default_factory=dict)
+    custom: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,8 @@ class Network(Part):
         description="nat: out through the host; isolated: nowhere; routed: the site knows the way; {bridge: NAME}: a bridge of the host",
     )
     mtu: StrictInt | None = Field(None, ge=576, le=65521, description="largest packet, in bytes; default: the kernel's, 1500")
+    template: StrictStr | None = Field(None, description="a libvirt XML template (Jinja2) of the network instead of the shipped one")
+    values: dict[StrictStr, Any] = Field({}, description="handed to the template as values.NAME")
 
     @property
     def bridge(self) -> str | None:
@@ -274,6 +276,9 @@ class Volume(Part):
     detect_zeroes: Zeroes = "off"
     limits: DiskLimits = Limits()
     image: StrictStr | None = Field(None, description="what is on it at first, as image: of a group; default: nothing")
+    template: StrictStr | None = Field(
+        None, description="a libvirt XML template (Jinja2) of the volume instead of the shipped one, with the group's values"
+    )
 
 
 class User(Part):
@@ -357,6 +362,9 @@ class Group(Part):
     disk: Size | None = Field(None, description="size of the root disk; default: the image's own")
     disk_bus: Bus = Field("virtio", description="of the root disk and of the seed")
     disk_encrypt: StrictBool = Field(False, description="what the machine writes to its root disk is LUKS; the image below it is not")
+    disk_template: StrictStr | None = Field(
+        None, description="a libvirt XML template (Jinja2) of the root disk's volume instead of the shipped one"
+    )
     pool: Name | None = Field(
         None, description='where the host keeps the root disk, and volumes that name no pool of their own; default: the pool "default"'
     )
@@ -376,7 +384,7 @@ class Group(Part):
     serial: StrictBool = Field(True, description="a serial line, for console and for the log that why reads")
     hypervisor: Literal["auto", "kvm", "qemu"] = Field("auto", description="auto: kvm where the processor can, else qemu's emulation")
     template: StrictStr | None = Field(None, description="a libvirt XML template (Jinja2) instead of the shipped one")
-    values: dict[StrictStr, Any] = Field({}, description="handed to the template as values.NAME")
+    values: dict[StrictStr, Any] = Field({}, description="handed to the templates as values.NAME")
     xml: tuple[Patch, ...] = Field((), description="changes to the rendered libvirt XML")
     prepare: Literal["auto", "cloud-init", "offline", "none"] = Field(
         "auto",

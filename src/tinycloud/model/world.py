@@ -132,6 +132,8 @@ class Network:
     mtu: int | None = None
     active: bool = True
     reservations: tuple[Reservation, ...] = ()
+    custom: str = ""
+    """Digest of the template of its own that it was made from, with its values."""
 
     @property
     def ref(self) -> str:

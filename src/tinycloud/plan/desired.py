@@ -82,7 +82,7 @@ class Designer:
         known = self._known(drafts)
         machines = {draft.mark.ref: self._finish(draft, known) for draft in drafts}
         outputs = {name: known.tree(value, None) for name, value in self.stack.outputs.items()}
-        return Desired(machines, self._networks(machines), outputs, rooms.taken, rooms.book)
+        return Desired(machines, self._networks(machines, known), outputs, rooms.taken, rooms.book)
 
     # networks
 
@@ -98,12 +98,20 @@ class Designer:
                 if book and nic.address and book.keep(nic.address, leaving=leaving):
                     self._kept[nic.mac] = nic.address
 
-    def _networks(self, machines: dict[str, Wanted]) -> dict[str, NetworkWanted]:
+    def _networks(self, machines: dict[str, Wanted], known: Known) -> dict[str, NetworkWanted]:
         lines: dict[str, list[tuple[str, str, str]]] = {name: [] for name in sorted(self.stack.networks)}
         for wanted in machines.values():
             for network, row in _reserve(wanted.mark):
                 lines[network].append(row)
-        return {name: self._network(name, tuple(sorted(rows))) for name, rows in lines.items()}
+        return {name: self._own_template(self._network(name, tuple(sorted(rows))), known) for name, rows in lines.items()}
+
+    def _own_template(self, wanted: NetworkWanted, known: Known) -> NetworkWanted:
+        declared = self.stack.networks[wanted.name]
+        if not declared.template:
+            return wanted
+        values = known.tree(declared.values, None)
+        custom = make_digest([self.loaded.templates[declared.template], canonical(values)])[:24]
+        return replace(wanted, template=declared.template, values=values, custom=custom)
 
     def _network(self, name: str, rows: tuple[tuple[str, str, str], ...]) -> NetworkWanted:
         declared = self.stack.networks[name]
@@ -255,7 +263,9 @@ class Designer:
         way = find_way(draft.group, draft.image)
         check_way(draft.mark.group, group, guest, way)
         digest = "" if way == "none" else make_guest_digest(guest, draft.mark.spec)
-        spec = replace(draft.mark.spec, guest=digest, custom=self._custom(group))
+        spec = replace(draft.mark.spec, guest=digest, custom=self._custom(group), disk_custom=self._disk_custom(group, group.disk_template))
+        volumes = (replace(v, custom=self._disk_custom(group, d.template)) for v, d in zip(spec.volumes, group.volumes, strict=True))
+        spec = replace(spec, volumes=tuple(volumes))
         image_format = draft.image.format if draft.image else ""
         return Wanted(draft.host.name, replace(draft.mark, spec=spec), group, guest, draft.why, image_format)
 
@@ -264,6 +274,11 @@ class Designer:
             return ""
         text = self.loaded.templates.get(group.template or "", "")
         return make_digest([text, canonical(group.values), canonical(group.xml)])[:24]
+
+    def _disk_custom(self, group: Group, template: str | None) -> str:
+        """Digest of a disk's own template, and of the values where it uses any: the other templates of the group have them too."""
+        text = self.loaded.templates.get(template or "", "")
+        return make_digest([text, *([canonical(group.values)] if "values" in text else [])])[:24] if template else ""
 
 
 def make_tuning(options: DiskOptions | Volume) -> DiskTuning:

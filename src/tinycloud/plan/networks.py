@@ -32,7 +32,8 @@ def describe(wanted: NetworkWanted) -> str:
 
 def _compare(wanted: NetworkWanted, present: Network) -> list[str]:
     pairs = (("subnet", present.subnet, wanted.subnet), ("access", present.access, wanted.access), ("mtu", present.mtu, wanted.mtu))
-    return [f"{word} {old or 'none'} → {new or 'none'}" for word, old, new in pairs if old != new]
+    found = [f"{word} {old or 'none'} → {new or 'none'}" for word, old, new in pairs if old != new]
+    return found if present.custom == wanted.custom else [*found, "template or values"]
 
 
 def _make_way(draft: Draft, wanted: NetworkWanted) -> list[str]:

@@ -115,6 +115,9 @@ class Book:
             if not pool.is_folder and wish.volume in mark.encrypted:
                 message = f"disk {wish.volume} is to be encrypted, and the disks of pool {pool.name} are no files"
                 raise NotYet(message, hint="a pool that is a folder")
+            if not pool.is_folder and wish.volume in mark.templated:
+                message = f"disk {wish.volume} has a template of its own, and the disks of pool {pool.name} are no files"
+                raise NotYet(message, hint="a pool that is a folder, or without the template")
             if not pool.is_folder and mark.prepared_volume and wish.volume == mark.disk_volume:
                 message = f"{mark.ref} is prepared offline, and the disks of pool {pool.name} are no files"
                 raise NotYet(message, hint="a pool that is a folder, or prepare: cloud-init")

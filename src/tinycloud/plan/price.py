@@ -155,6 +155,7 @@ def _volume(name: str, old: VolumeSpec | None, new: VolumeSpec | None) -> str:
         ("readonly ", old.readonly, new.readonly),
     )
     texts = [f"{word}{_show(was)} → {_show(will)}" for word, was, will in pairs if was != will]
+    texts += ["template (it stays as it was made)"] if old.custom != new.custom else []
     return f"volume {name} " + ", ".join([*texts, *_tunings(old.tuning, new.tuning)])
 
 
@@ -198,6 +199,10 @@ def _custom(old: MachineSpec, new: MachineSpec) -> Field:
     return Field("custom", "template, values or xml", Price.RESTART)
 
 
+def _disk_custom(old: MachineSpec, new: MachineSpec) -> Field:
+    return Field("disk_custom", "template of its disk", Price.REPLACE, "its disk is made anew by it")
+
+
 def _stop_limit(old: MachineSpec, new: MachineSpec) -> Field:
     return Field("stop_limit", f"stop timeout {Duration(old.stop_limit)} → {Duration(new.stop_limit)}", Price.LIVE)
 
@@ -233,6 +238,7 @@ _RULES: dict[str, Callable[[MachineSpec, MachineSpec], Field | None]] = {
     "needs": _plain("needs", "needs", Price.LIVE),
     "image_name": _silent,
     "disk_generation": _silent,
+    "disk_custom": _disk_custom,
     "disk_tuning": _disk_tuning,
     "cdrom": _cdrom,
     "hand": _silent,

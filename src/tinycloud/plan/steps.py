@@ -86,6 +86,7 @@ class StepList:
         mark = wanted.mark
         args: dict[str, Any] = {"volume": mark.disk_volume, "size": int(mark.spec.disk), "image": mark.spec.image}
         args |= {"format": wanted.image_format} | ({"encrypt": True} if mark.spec.disk_encrypt else {})
+        args |= _own(mark, wanted.group.disk_template)
         return args | ({"note": mark.prepared_volume} if mark.prepared_volume else {}) | _in_pool(mark.spec.pool)
 
     def _create_volume(self, wanted: Wanted, spec: VolumeSpec) -> str:
@@ -93,6 +94,7 @@ class StepList:
         args: dict[str, Any] = {"volume": volume, "size": int(spec.size), "image": spec.image or None}
         args |= {"format": spec.image_format, "as_left": True} if spec.image else {}
         args |= {"encrypt": True} if volume in wanted.mark.encrypted else {}
+        args |= _own(wanted.mark, next((it.template for it in wanted.group.volumes if it.name == spec.name), None))
         return self._make_disk(wanted, f"vol-{spec.name}", args)
 
     def _write_seed(self, wanted: Wanted, volume: str) -> str:
@@ -183,6 +185,11 @@ def _describe(wanted: Wanted, again: dict[str, Any] | None, *, used: bool) -> di
     mark = wanted.mark
     it = {"machine": mark.ref, "volume": mark.disk_volume, "note": mark.prepared_volume, "again": again, "used": used}
     return it | _in_pool(mark.spec.pool)
+
+
+def _own(mark: Mark, template: str | None) -> dict[str, str]:
+    """What a step's arguments say of a disk's own template, and of the machine whose values it is given."""
+    return {"template": template, "machine": mark.ref} if template else {}
 
 
 def _in_pool(pool: str) -> dict[str, str]:

@@ -150,8 +150,9 @@ class _Check:
             yield self.complain(
                 "unknown-reference", f"unknown reference ${{{ref}}}", path, f"known words: {', '.join(attributes)}", hint=hint
             )
-        elif words[0] == "machine" and path[0] == "outputs":
-            yield self.complain("unknown-reference", f"${{{ref}}} means one machine; an output belongs to the stack", path)
+        elif words[0] == "machine" and path[0] != "groups":
+            what = "an output" if path[0] == "outputs" else "a network"
+            yield self.complain("unknown-reference", f"${{{ref}}} means one machine; {what} belongs to the stack", path)
 
 
 def _find_circle(graph: Mapping[str, Iterable[str]]) -> list[str]:
@@ -166,6 +167,8 @@ def _find_circle(graph: Mapping[str, Iterable[str]]) -> list[str]:
 
 
 def _late_refs(stack: Stack) -> Iterator[tuple[KeyPath, Ref]]:
+    for name, network in stack.networks.items():
+        yield from _refs_in(network.values, ("networks", name, "values"))
     for name, group in stack.groups.items():
         base: KeyPath = ("groups", name)
         for n, file in enumerate(group.guest.files):

@@ -99,8 +99,20 @@ def _disks(name: str, group: Group, complain: Complain) -> Iterator[Complaint]:
             yield complain("duplicate-name", f'{called} of group "{name}" has the serial number {serial}, as has {other}', path)
         taken[serial] = (called, bool(disk.serial))
         yield from _options(name, disk, path, complain)
+    yield from _templates(name, group, complain)
     if "cdrom" in group.boot and not (group.cdrom or group.template or group.xml):
         yield complain("missing-key", f'group "{name}" boots from cdrom and has none', (*base, "boot"), hint="cdrom: IMAGE")
+
+
+def _templates(name: str, group: Group, complain: Complain) -> Iterator[Complaint]:
+    """Encrypted disks are made by qemu-img, which reads no XML."""
+    base: KeyPath = ("groups", name)
+    if group.disk_template and group.disk_encrypt:
+        yield complain("wrong-value", f'group "{name}" has disk_template and disk_encrypt, expected one of them', (*base, "disk_template"))
+    for n, volume in enumerate(group.volumes):
+        if volume.template and volume.encrypt:
+            message = f'volume "{volume.name}" of group "{name}" has template and encrypt, expected one of them'
+            yield complain("wrong-value", message, (*base, "volumes", n, "template"))
 
 
 def _options(name: str, disk: DiskOptions | Volume, path: KeyPath, complain: Complain) -> Iterator[Complaint]:

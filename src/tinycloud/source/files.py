@@ -11,7 +11,7 @@ from tinycloud.model.show import show
 from tinycloud.source.complaints import Complaint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from tinycloud.model.stack import Group, Guest, GuestFile, Stack, User
     from tinycloud.source.inputs import Vault
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 
 _KEY_WORDS = ("ssh-", "ecdsa-", "sk-ssh-", "sk-ecdsa-")
 _MOST = 1024 * 1024
+
+
+def _list_templates(stack: Stack) -> Iterator[tuple[KeyPath, str]]:
+    """Where a template of the user's own is named, and its name."""
+    places: list[tuple[KeyPath, str | None]] = [(("networks", name, "template"), it.template) for name, it in stack.networks.items()]
+    for name, group in stack.groups.items():
+        base: KeyPath = ("groups", name)
+        places += [((*base, "template"), group.template), ((*base, "disk_template"), group.disk_template)]
+        places += [((*base, "volumes", n, "template"), volume.template) for n, volume in enumerate(group.volumes)]
+    return ((path, name) for path, name in places if name)
 
 
 @dataclass
@@ -32,12 +42,13 @@ class FileReader:
     templates: dict[str, str] = field(default_factory=dict)
 
     def read(self, stack: Stack) -> Stack:
+        for path, name in _list_templates(stack):
+            if name not in self.templates:
+                self.templates[name] = self._text(name, path) or ""
         groups = {name: self._group(group, ("groups", name)) for name, group in stack.groups.items()}
         return stack.model_copy(update={"groups": groups})
 
     def _group(self, group: Group, path: KeyPath) -> Group:
-        if group.template and group.template not in self.templates:
-            self.templates[group.template] = self._text(group.template, (*path, "template")) or ""
         return group.model_copy(update={"guest": self.read_guest(group.guest, (*path, "guest"))})
 
     def read_guest(self, guest: Guest, path: KeyPath = ()) -> Guest:

@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 
 
 def render_network(wanted: NetworkWanted) -> str:
-    """A libvirt network: the gateway is the first address of the subnet, the DNS domain is the stack's name."""
+    """A libvirt network, by the shipped template."""
+    return render("network.xml.j2", {"network": make_network(wanted)})
+
+
+def make_network(wanted: NetworkWanted) -> dict[str, Any]:
+    """What a template may use as ``network.NAME``: the gateway is the subnet's first address, the DNS domain the stack's name."""
     outer = wanted.access.removeprefix("bridge:") if wanted.access.startswith("bridge:") else None
     subnet = ip_network(wanted.subnet) if wanted.subnet else None
-    values = {
+    return {
         "name": names.make_network_name(wanted.stack, wanted.name),
         "uuid": names.make_network_uuid(wanted.stack, wanted.name),
         "access": wanted.access,
@@ -31,7 +36,6 @@ def render_network(wanted: NetworkWanted) -> str:
         "reservations": wanted.reservations,
         "lease_seconds": LEASE_SECONDS,
     }
-    return render("network.xml.j2", {"network": values})
 
 
 def render_pool(name: str, path: str) -> str:
@@ -69,16 +73,20 @@ def render_secret(uuid: str, type: str, name: str, description: str) -> str:
     return render("secret.xml.j2", {"secret": {"uuid": uuid, "type": type, "name": name, "description": description}})
 
 
-def render_volume(
+def render_volume(name: str, size: int, *, format: str, **more: Any) -> str:
+    """A disk, by the shipped template; ``more`` as of :func:`make_volume`."""
+    return render("volume.xml.j2", {"volume": make_volume(name, size, format=format, **more)})
+
+
+def make_volume(
     name: str, size: int, *, format: str, mode: str = "0600", backing: tuple[str, str] | None = None, allocation: int = 0
-) -> str:
-    """A disk of ``size`` bytes as the guest sees it, of which ``allocation`` are taken at once.
+) -> dict[str, Any]:
+    """What a template may use as ``volume.NAME``: ``size`` bytes as the guest sees them, of which ``allocation`` are taken at once.
 
     ``backing`` is (path, format) of the image below.
     """
     values = {"name": name, "size": size, "format": format, "mode": mode, "allocation": allocation}
-    values |= {"backing": backing[0], "backing_format": backing[1]} if backing else {"backing": None, "backing_format": None}
-    return render("volume.xml.j2", {"volume": values})
+    return values | {"backing": backing[0] if backing else None, "backing_format": backing[1] if backing else None}
 
 
 def render_passphrase(volume: str, path: str) -> str:

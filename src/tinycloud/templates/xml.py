@@ -95,18 +95,7 @@ def _fragments(text: str, where: str) -> list[Any]:
 
 def stamp(root: Any, mark: Mark, what: str) -> None:
     """Put our name, uuid and mark on a domain. Raises WrongInput when the XML claims to be another."""
-    if root.tag != "domain":
-        raise WrongInput(f"{what} renders <{root.tag}>, expected <domain>", code="template")
-    for position, (tag, value) in enumerate((("name", mark.domain), ("uuid", mark.uuid))):
-        found = root.find(tag)
-        if found is None:
-            found = etree.Element(tag)
-            root.insert(position, found)
-            found.text = value
-        elif (found.text or "").strip() != value:
-            raise WrongInput(
-                f"{what} sets <{tag}> to {found.text!r}, expected {value!r}", code="template", hint=f"write {{{{ machine.{tag} }}}}"
-            )
+    check_stamp(root, "domain", (mark.domain, mark.uuid), what)
     metadata = root.find("metadata")
     if metadata is None:
         metadata = etree.Element("metadata")
@@ -114,6 +103,25 @@ def stamp(root: Any, mark: Mark, what: str) -> None:
     for old in metadata.findall(f"{{{NAMESPACE}}}machine"):
         metadata.remove(old)
     metadata.append(make_mark(mark))
+
+
+def check_stamp(root: Any, tag: str, owner: tuple[str, str | None], what: str) -> None:
+    """Put a name and a uuid on an element that has none. Raises WrongInput for another element, and for one that claims to be another."""
+    if root.tag != tag:
+        raise WrongInput(f"{what} renders <{root.tag}>, expected <{tag}>", code="template")
+    word = "machine" if tag == "domain" else tag
+    for position, (key, value) in enumerate(zip(("name", "uuid"), owner, strict=True)):
+        if value is None:
+            continue
+        present = root.findall(key)
+        if not present:
+            present = [etree.Element(key)]
+            present[0].text = value
+            root.insert(position, present[0])
+        for found in present:
+            if (found.text or "").strip() != value:
+                hint = f"write {{{{ {word}.{key} }}}}"
+                raise WrongInput(f"{what} sets <{key}> to {found.text!r}, expected {value!r}", code="template", hint=hint)
 
 
 def make_mark(mark: Mark) -> Any:

@@ -57,7 +57,7 @@ def guest(key: str, body: str, message: str) -> object:
             group("volumes: [{name: d, size: 1 GiB, ►sise: 2 GiB}]"),
             "unknown-key",
             'unknown key "sise" in volumes[0] of group "web"',
-            "known here: name, size, keep, bus, encrypt, pool, readonly, serial, cache, io, discard, detect_zeroes, limits, image",
+            "known here: name, size, keep, bus, encrypt, pool, readonly, serial, cache, io, discard, detect_zeroes, limits, image, template",
             hint='did you mean "size"?',
         ),
         wrong(
@@ -84,7 +84,7 @@ def guest(key: str, body: str, message: str) -> object:
             "stack: a\nnetworks:\n  n: {►subnett: auto}\n",
             "unknown-key",
             'unknown key "subnett" in network "n"',
-            "known here: subnet, access, mtu",
+            "known here: subnet, access, mtu, template, values",
             hint='did you mean "subnet"?',
         ),
         wrong(

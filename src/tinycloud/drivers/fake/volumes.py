@@ -72,6 +72,9 @@ class FakeVolumes:
         it = self._documents.find(name) if self.find_pool() else None
         return VolumeRecord(name, it["capacity"], it["allocation"], it["backing"], it["format"], bool(it.get("encrypted"))) if it else None
 
+    def get_xml(self, name: str) -> str:
+        return str(self._get(name).get("xml", ""))
+
     def _get(self, name: str) -> dict[str, Any]:
         self._get_pool()
         it = self._documents.find(name)
@@ -119,7 +122,15 @@ class FakeVolumes:
             format = shape.get("type", "raw") if shape is not None else "raw"
             size = int(root.findtext("capacity") or 0)
             capacity = size if format == "raw" else -(-size // 512) * 512
-            facts = {"capacity": capacity, "allocation": 0, "backing": backing, "format": format, "encrypted": encrypted, "body": ""}
+            facts = {
+                "capacity": capacity,
+                "allocation": 0,
+                "backing": backing,
+                "format": format,
+                "encrypted": encrypted,
+                "body": "",
+                "xml": xml,
+            }
             self._documents.put(name, facts)
 
     def remove(self, name: str) -> None:

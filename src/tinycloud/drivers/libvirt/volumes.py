@@ -132,6 +132,10 @@ class Volumes:
         format = shape.get("type", "") if shape is not None else ""
         return VolumeRecord(name, capacity, allocation, backing, format, root.find("target/encryption") is not None)
 
+    def get_xml(self, name: str) -> str:
+        with guarded(f"read volume {name}"):
+            return str(self._get(name).XMLDesc(0))
+
     def _find(self, name: str) -> Any:
         pool = self._find_pool()
         if pool is None:

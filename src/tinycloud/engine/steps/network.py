@@ -8,7 +8,7 @@ from lxml import etree
 
 from tinycloud.engine.steps.action import Action, Before
 from tinycloud.model.world import Reservation
-from tinycloud.templates.objects import render_network
+from tinycloud.templates.own import render_own_network
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +46,7 @@ class Create(Action):
     def do(self, run: Run, step: Step, before: Before) -> None:
         networks, wanted = run.host(step).networks, run.network(step)
         if networks.find(step.args["name"]) is None:
-            networks.define(render_network(wanted))
+            networks.define(render_own_network(wanted, run.templates))
         networks.start(step.args["name"])
         if wanted.subnet:
             set_reservations(run.host(step), step.args["name"], [Reservation(*row) for row in wanted.reservations])

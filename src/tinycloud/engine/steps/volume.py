@@ -12,6 +12,7 @@ from tinycloud.engine.steps.pool import PATH
 from tinycloud.errors import Clash, LibvirtFailed, NotFound
 from tinycloud.model.names import DEFAULT_POOL, image_name
 from tinycloud.templates.objects import render_volume
+from tinycloud.templates.own import render_own_volume
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,7 +53,7 @@ class Create(Action):
     def do(self, run: Run, step: Step, before: Before) -> None:
         host, volumes, name, size = run.host(step), get_pool(run, step), step.args["volume"], step.args["size"]
         backing = find_backing(run, host, step.args["image"], step.args.get("format", ""))
-        if not before.get("existed", True) and self._create_plain(step, volumes, backing):
+        if not before.get("existed", True) and self._create_plain(run, step, volumes, backing):
             return
         present = volumes.find(name)
         encrypt = bool(step.args.get("encrypt"))
@@ -71,13 +72,13 @@ class Create(Action):
         if present.capacity < size:
             volumes.resize(name, size)
 
-    def _create_plain(self, step: Step, volumes: Volumes, backing: tuple[str, str] | None) -> bool:
+    def _create_plain(self, run: Run, step: Step, volumes: Volumes, backing: tuple[str, str] | None) -> bool:
         """Most disks are new, and asking costs half as much as making one. False for those of which there is more to say."""
         name = step.args["volume"]
         if step.args.get("note") or step.args.get("encrypt"):
             return False
         try:
-            volumes.create(render_volume(name, step.args["size"], format="qcow2", backing=backing), name)
+            volumes.create(_render(run, step, backing), name)
         except (LibvirtFailed, Clash):
             if volumes.find(name) is None:
                 raise
@@ -87,7 +88,7 @@ class Create(Action):
     def _create(self, run: Run, step: Step, volumes: Volumes, backing: tuple[str, str] | None) -> None:
         name, size = step.args["volume"], step.args["size"]
         if not step.args.get("encrypt"):
-            volumes.create(render_volume(name, size, format="qcow2", backing=backing), name)
+            volumes.create(_render(run, step, backing), name)
             return
         host, passphrase = run.host(step), make_passphrase(run.keys, name)
         ensure_passphrase(host, name, make_path(host, step.args, name), passphrase)
@@ -96,6 +97,15 @@ class Create(Action):
     def undo(self, run: Run, step: Step, before: Before) -> None:
         if not before["existed"]:
             _remove(run, step, step.args["volume"], encrypted=bool(step.args.get("encrypt")))
+
+
+def _render(run: Run, step: Step, backing: tuple[str, str] | None) -> str:
+    """The XML of a disk, by its own template where it has one."""
+    args = step.args
+    told = {"name": args["volume"], "size": args["size"], "format": "qcow2", "backing": backing}
+    if not (template := args.get("template")):
+        return render_volume(**told)
+    return render_own_volume(run.templates[template], template, told, run.machine(step).group.values)
 
 
 def _list_before(run: Run, step: Step) -> frozenset[str]:

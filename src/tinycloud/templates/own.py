@@ -1,0 +1,131 @@
+"""Networks and disks from templates of the user's own: rendered, then held against what was declared, for that is what we rely on."""
+
+from __future__ import annotations
+
+from ipaddress import ip_interface
+from typing import TYPE_CHECKING, Any
+
+from lxml import etree
+
+from tinycloud.errors import WrongInput
+from tinycloud.model import names
+from tinycloud.model.secret import reveal
+from tinycloud.templates.objects import make_network, make_volume, render_network
+from tinycloud.templates.render import render_text
+from tinycloud.templates.xml import check_stamp, parse_xml, to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tinycloud.model.plan import NetworkWanted
+
+_MODES = {"nat": "nat", "route": "routed", None: "isolated"}
+"""What ``<forward mode>`` says → our access."""
+
+
+def read_network(root: Any) -> dict[str, Any]:
+    """What a network's XML says of what we declare: subnet, access, bridge, mtu, and the digest of its own template."""
+    forward, bridge, mtu = root.find("forward"), root.find("bridge"), root.find("mtu")
+    name = str(bridge.get("name", "")) if bridge is not None else ""
+    mode = forward.get("mode", "nat") if forward is not None else None
+    mark = root.find(f"metadata/{{{names.NAMESPACE}}}network")
+    return {
+        "subnet": _read_subnet(root.find("ip")),
+        "access": f"bridge:{name}" if mode == "bridge" else _MODES.get(mode, "foreign"),
+        "bridge": name,
+        "mtu": int(mtu.get("size", "0")) if mtu is not None else None,
+        "custom": str(mark.get("custom", "")) if mark is not None else "",
+    }
+
+
+def _read_subnet(ip: Any) -> str:
+    if ip is None:
+        return ""
+    return str(ip_interface(f"{ip.get('address')}/{ip.get('prefix') or ip.get('netmask')}").network)
+
+
+def render_own_network(wanted: NetworkWanted, templates: Mapping[str, str]) -> str:
+    """The XML of a network, by the shipped template or by its own. Raises WrongInput for one that does something else than was declared."""
+    if not wanted.template:
+        return render_network(wanted)
+    what = f'the template of network "{wanted.name}"'
+    values = {"network": make_network(wanted), "values": reveal(wanted.values)}
+    root = parse_xml(render_text(templates[wanted.template], values, wanted.template), what)
+    full = names.make_network_name(wanted.stack, wanted.name), names.make_network_uuid(wanted.stack, wanted.name)
+    check_stamp(root, "network", full, what)
+    _check_network(root, wanted, what)
+    for old in root.findall("metadata"):
+        root.remove(old)
+    mark = etree.Element(f"{{{names.NAMESPACE}}}network", custom=wanted.custom, nsmap={"tc": names.NAMESPACE})
+    metadata = etree.Element("metadata")
+    metadata.append(mark)
+    root.insert(2, metadata)
+    return to_text(root)
+
+
+def _check_network(root: Any, wanted: NetworkWanted, what: str) -> None:
+    try:
+        found = read_network(root)
+    except ValueError as err:
+        raise WrongInput(
+            f"{what}: {err}", code="template", hint="write <ip address='{{ network.gateway }}' prefix='{{ network.prefix }}'>"
+        ) from err
+    bridge = wanted.access.removeprefix("bridge:") if wanted.access.startswith("bridge:") else wanted.bridge
+    expected = {"subnet": wanted.subnet, "access": wanted.access, "bridge": bridge, "mtu": wanted.mtu}
+    for word, value in expected.items():
+        if found[word] != value:
+            raise WrongInput(
+                f"{what} says {word} {found[word] or 'none'}, the file says {value or 'none'}", code="template", hint=_HINTS[word]
+            )
+    if not wanted.subnet:
+        return
+    if root.find("ip/dhcp") is None:
+        raise WrongInput(f"{what} has no <dhcp>, by which machines get their addresses", code="template", hint=_HINTS["subnet"])
+    ours = {mac for mac, _address, _name in wanted.reservations}
+    others = [host.get("mac") or host.get("name") for host in root.findall("ip/dhcp/host") if str(host.get("mac")).lower() not in ours]
+    if others:
+        raise WrongInput(f"{what} reserves an address for {others[0]}, which is no machine of the stack", code="template", hint=_EXTEND)
+
+
+_EXTEND = '{% extends "network.xml.j2" %}, and fill its blocks'
+_HINTS = {
+    "subnet": f"<ip> and <dhcp> as the shipped template has them: {_EXTEND}",
+    "access": f"<forward> as the shipped template has it: {_EXTEND}",
+    "bridge": "write <bridge name='{{ network.bridge }}'/>",
+    "mtu": "mtu: in the file, and <mtu size='{{ network.mtu }}'/> in the template",
+}
+
+
+def render_own_volume(text: str, template: str, volume: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+    """The XML of a disk that is a file, from a template of its own.
+
+    ``volume`` is what :func:`make_volume` takes. Raises WrongInput for a template that makes another file, another size, another
+    format, or that puts the disk on something else than its image.
+    """
+    name, told = str(volume["name"]), make_volume(**volume)
+    what = f"the template of volume {name}"
+    root = parse_xml(render_text(text, {"volume": told, "values": reveal(values)}, template), what)
+    check_stamp(root, "volume", (name, None), what)
+    shape, below = root.find("target/format"), root.find("backingStore/format")
+    found = {
+        "type": root.get("type", "file"),
+        "capacity": _read_size(root.find("capacity")),
+        "format": shape.get("type") if shape is not None else None,
+        "backingStore": root.findtext("backingStore/path"),
+        "format of what is below": below.get("type") if below is not None else None,
+    }
+    expected = ("file", told["size"], told["format"], told["backing"], told["backing_format"])
+    for (word, is_said), should in zip(found.items(), expected, strict=True):
+        if is_said != should:
+            hint = '{% extends "volume.xml.j2" %}, and fill its blocks'
+            raise WrongInput(f"{what}: {word} is {is_said or 'none'}, expected {should or 'none'}", code="template", hint=hint)
+    for path in ("target/encryption", "target/path", "key", "source", "backingStore/backingStore"):
+        if root.find(path) is not None:
+            raise WrongInput(f"{what} has <{path.rpartition('/')[2]}>, which is not accepted", code="template")
+    return to_text(root)
+
+
+def _read_size(element: Any) -> int | None:
+    text = (element.text or "").strip() if element is not None else ""
+    plain = text.isdecimal() and element.get("unit", "B").lower() in ("b", "byte", "bytes")
+    return int(text) if plain else None
