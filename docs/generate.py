@@ -15,16 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from meanings import CLASSES, CODES, STATUSES, VARIABLES
+from meanings import CLASSES, CODES, NETWORK_VARIABLES, STATUSES, VARIABLES, VOLUME_VARIABLES
 
 from tinycloud import errors
 from tinycloud.cli.main import app
 from tinycloud.model.machine import MachineSpec, Mark, NicSpec
+from tinycloud.model.names import make_bridge
+from tinycloud.model.plan import NetworkWanted
 from tinycloud.model.recipe import Recipe
 from tinycloud.model.stack import Group, Ready, Stack
 from tinycloud.model.units import Bytes
 from tinycloud.source.schema import make_schema
 from tinycloud.templates.domain import make_machine
+from tinycloud.templates.objects import make_network, make_volume
 from tinycloud.templates.render import find_shipped, list_shipped
 
 if TYPE_CHECKING:
@@ -288,10 +291,12 @@ def _codes_of(call: ast.Call) -> Iterator[tuple[str, type[errors.TinycloudError]
 def write_templates() -> str:
     nics = (NicSpec("front", "52:00:00:00:00:01"),)
     mark = Mark("shop", "web", 1, MachineSpec("0" * 64, "nano", Bytes(2**29), Bytes(2**30), nics=nics, guest="1" * 64))
-    sample = make_machine(mark, "x86_64", "/pool")
-    if unknown := set(sample) ^ set(VARIABLES):
-        sys.exit(f"docs/generate.py: VARIABLES lacks, or has for nothing: {', '.join(sorted(unknown))}")
-    rows = [(f"`machine.{name}`", VARIABLES[name], f"`{_short(sample[name])}`") for name in sample]
+    rows = _variables("machine", make_machine(mark, "x86_64", "/pool"), VARIABLES)
+    lines = (("52:00:00:00:00:01", "10.60.0.11", "web-1"),)
+    wanted = NetworkWanted("local", "shop", "front", "10.60.0.0/24", "nat", make_bridge("shop", "front"), None, lines)
+    network = _variables("network", make_network(wanted), NETWORK_VARIABLES)
+    told = make_volume("shop.web-1.disk-1.qcow2", 2**30, format="qcow2", backing=("/pool/image-0123", "qcow2"))
+    volume = _variables("volume", told, VOLUME_VARIABLES)
     blocks = re.findall(r"{%-? block (\w+)", find_shipped("domain/qemu.xml.j2") or "")
     shipped = [(f"`{name}`", _comment(name)) for name in list_shipped()]
     return "\n".join(
@@ -309,11 +314,26 @@ def write_templates() -> str:
             "`role` is `root`, `data`, `drive`, `seed`, or `plugged` for what was plugged in by hand. `cache`, `io`, `discard` and",
             "`detect_zeroes` are empty where the hypervisor decides, and `limits` holds the lines of libvirt's `iotune`. An empty drive",
             "has no `file`: include `disk.xml.j2` and all of this is taken care of.\n",
+            "## Of networks and disks\n",
+            "A network's `template:` renders libvirt's network XML, a volume's `template:` and a group's `disk_template:` libvirt's",
+            "volume XML of a disk that is a file. The result is held against what the file declares: a network has its own name, uuid,",
+            "subnet, access, bridge and mtu, a `<dhcp>`, and reserves addresses for our machines alone; a disk has its own name, size and",
+            "format, stands on its image or on nothing, and has no path, source or encryption of its own. A network's `values:` are its",
+            "own, a disk's are those of its group.\n",
+            table(("variable", "meaning", "example"), [*network, *volume]),
+            "`network.xml.j2` has the empty blocks `dhcp` (inside `<dhcp>`) and `more` (at the end of `<network>`); `volume.xml.j2` has",
+            "`allocation`, `permissions` (what is inside `<permissions>`) and the empty `target` (at the end of `<target>`).\n",
             "## Templates that ship\n",
             table(("name", "what it is"), shipped),
             f"`domain/qemu.xml.j2` has the blocks {', '.join(f'`{name}`' for name in blocks)}; `{{% extends %}}` it and fill one.\n",
         ]
     )
+
+
+def _variables(word: str, sample: dict[str, Any], meanings: dict[str, str]) -> list[tuple[str, str, str]]:
+    if unknown := set(sample) ^ set(meanings):
+        sys.exit(f"docs/generate.py: the variables of {word} lack, or have for nothing: {', '.join(sorted(unknown))}")
+    return [(f"`{word}.{name}`", meanings[name], f"`{_short(sample[name])}`") for name in sample]
 
 
 def _short(value: object) -> str:

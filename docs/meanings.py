@@ -157,3 +157,27 @@ VARIABLES = {
     "nics": "list: network (libvirt's name), mac, model, tap, boot",
 }
 """What a template may use as ``machine.NAME``."""
+
+NETWORK_VARIABLES = {
+    "name": "name of the network, as libvirt knows it",
+    "uuid": "UUID of the network, derived from stack and network",
+    "access": "nat, isolated, routed, or bridge:NAME",
+    "outer_bridge": "the host's bridge that it is, or none",
+    "bridge": "name of its own bridge",
+    "mtu": "largest packet, or none",
+    "domain": "domain of its names: the stack",
+    "gateway": "the host's address in it",
+    "prefix": "length of the subnet's prefix",
+    "reservations": "list of MAC, address and name, one for each NIC of ours",
+    "lease_seconds": "how long an address is given for",
+}
+
+VOLUME_VARIABLES = {
+    "name": "name of the file",
+    "size": "bytes as the guest sees them",
+    "format": "qcow2",
+    "mode": "access rights of the file",
+    "allocation": "bytes to take at once",
+    "backing": "path of what it stands on, or none",
+    "backing_format": "format of that, or none",
+}
