@@ -9,7 +9,7 @@ from lxml import etree
 
 from tests.contract.things import OTHER_PATH, POOL_PATH, make_other_pool, make_pool, make_volume
 from tinycloud.drivers.libvirt.errors import NO_POOL, NO_VOLUME
-from tinycloud.errors import Clash, LibvirtFailed
+from tinycloud.errors import Clash, LibvirtFailed, TinycloudError
 from tinycloud.model.names import POOL, make_pool_uuid
 from tinycloud.templates.objects import render_secret, render_volume
 
@@ -269,3 +269,16 @@ def test_a_secret_is_kept_read_changed_and_forgotten(host: Host) -> None:
     assert not host.secrets.has(uuid)
     with pytest.raises(LibvirtFailed):
         host.secrets.read(uuid)
+
+
+def test_overlays_are_made_in_one_go_and_what_exists_stays(host: Host) -> None:
+    make_pool(host)
+    host.volumes.create(render_volume("base", 2 * MIB, format="raw"), "base")
+    host.volumes.create(render_volume("b", MIB, format="qcow2"), "b")
+    backing = (f"{POOL_PATH}/base", "raw")
+    assert host.volumes.create_overlays(["a", "b", "c"], 4 * MIB, backing) == ["a", "c"]
+    seen = {name: (get(host, name).backing, get(host, name).capacity, get(host, name).format) for name in "abc"}
+    assert seen == {"a": (backing[0], 4 * MIB, "qcow2"), "b": ("", MIB, "qcow2"), "c": (backing[0], 4 * MIB, "qcow2")}
+    with pytest.raises(TinycloudError):
+        host.volumes.create_overlays(["d"], MIB, (f"{POOL_PATH}/nowhere", "raw"))
+    assert sorted(host.volumes.list_names()) == ["a", "b", "base", "c"]

@@ -99,6 +99,7 @@ SCENARIOS = (
         has_image=False,
     ),
     Scenario("a fresh up", text=a_stack()),
+    Scenario("three equal machines", text=a_stack(web=change(WEB, count=3), has_db=False)),
     Scenario("one machine more", before=a_stack(), text=a_stack(web=change(WEB, count=2))),
     Scenario("one machine less", before=a_stack(web=change(WEB, count=2)), text=a_stack()),
     Scenario(

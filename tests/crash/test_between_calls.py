@@ -59,7 +59,7 @@ class MortalStage(Stage):
             yield cloud
 
 
-@pytest.mark.parametrize("name", ["a fresh up", "a restart with a new seed and a larger disk"])
+@pytest.mark.parametrize("name", ["a fresh up", "three equal machines", "a restart with a new seed and a larger disk"])
 def test_a_kill_between_any_two_calls_is_mended_by_resume_and_by_rollback(
     name: str, get_set: Callable[[Scenario], Set], copies: Callable[[Stage], Stage]
 ) -> None:

@@ -87,6 +87,31 @@ def test_after_a_kill_resume_finishes(bench: Bench, file: Path, kind: str) -> No
     bench.run("down", "crash", "--yes")
 
 
+@pytest.mark.parametrize("way_out", ["resume", "rollback", "down"])
+@pytest.mark.usefixtures("tidy")
+def test_overlays_that_libvirt_has_not_seen_yet_are_known_after_a_kill(bench: Bench, tmp_path: Path, way_out: str) -> None:
+    file = tmp_path / "three.yaml"
+    file.write_text("stack: three\ngroups: {box: {image: nano, memory: 128 MiB, count: 3}}\n")
+
+    def piece() -> None:
+        pid = os.fork()
+        if pid == 0:
+            from tinycloud.drivers.libvirt.volumes import Volumes
+
+            Volumes.refresh = lambda self: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
+            with Cloud() as cloud:
+                cloud.up(file)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+
+    run_inside(bench.host, piece)
+    assert len(bench.call(["sh", "-c", "ls /var/lib/libvirt/images/tinycloud/three.*.disk-1.qcow2"]).out.split()) == 3
+    bench.run(way_out, "three", *(["--yes"] if way_out == "down" else []))
+    if way_out == "resume":
+        assert '"changed": false' in bench.run("up", str(file), "--yes").out
+        bench.run("down", "three", "--yes")
+
+
 @pytest.fixture
 def running(bench: Bench, file: Path, tidy: dict[str, list[str]]) -> Iterator[Bench]:
     bench.run("up", str(file), "--yes")

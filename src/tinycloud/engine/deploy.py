@@ -121,6 +121,8 @@ class Deployer:
     def down(self, stack: str, wish: Wish) -> Plan:
         """Take the stack away. Interrupted, it is resumed, not undone: what is gone is gone."""
         with self._lock(stack, "down", wish.wait):
+            if has_unfinished(self._parts.database, stack):
+                self._see_files()
             plan = self._plan_down(stack, volumes=wish.volumes)
             if not plan.changes and not plan.steps and not self._is_known(stack):
                 raise NotFound(f'there is no stack "{stack}"', hint="tinycloud ls")
@@ -154,6 +156,7 @@ class Deployer:
         with self._lock(stack, "resume", wish.wait):
             record = self._get_unfinished(stack)
             journal = self._journal(record.id, stack)
+            self._see_files()
             undo_halves(self._make_run(Plan(stack, record.kind, (), ()), wish), journal)
             loaded = vault = None
             if record.kind == "down":
@@ -183,10 +186,17 @@ class Deployer:
                 raise Refused(f"{why}: what it removed is gone (execution {record.id})", hint=f"tinycloud resume {stack}")
             run = self._make_run(Plan(stack, record.kind, (), ()), wish)
             run.execution = record.id
+            self._see_files()
             undo(run, journal)
             self._end_undone(journal, record.error or "rolled back")
 
     # parts of the work
+
+    def _see_files(self) -> None:
+        """Have libvirt look at the pools: what was killed may have made files that it does not know of."""
+        for host in self._parts.hosts.values():
+            for pool in host.list_pools():
+                host.pool(pool).refresh()
 
     def _lock(self, stack: str, what: str, wait: float) -> AbstractContextManager[None]:
         from tinycloud.engine.who import make_who

@@ -15,10 +15,11 @@ from tinycloud.errors import Failed, Interrupted, StepFailed, TinycloudError
 from tinycloud.model.plan import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Hashable, Iterator
 
     from tinycloud.engine.journal import Journal
     from tinycloud.engine.run import Run
+    from tinycloud.engine.steps.action import Before
     from tinycloud.store.store import StepRecord
 
 _ACTORS = 8
@@ -73,9 +74,10 @@ class Executor:
         while running or ((ready or last) and failure is None):
             if not ready and not running:
                 ready, last = last, []
-            for step in ready if failure is None else ():
-                self._submit(step)
-                running += 1
+            if failure is None:
+                for steps in _gather(ready):
+                    self._submit(steps)
+                running += len(ready)
             ready = []
             result = self._next_result()
             if result is None:
@@ -105,9 +107,9 @@ class Executor:
             except queue.Empty:
                 continue
 
-    def _submit(self, step: Step) -> None:
-        pool = self._waiters if ACTIONS[step.kind].waits else self._actors
-        pool.submit(self._work, step)
+    def _submit(self, steps: list[Step]) -> None:
+        pool = self._waiters if ACTIONS[steps[0].kind].waits else self._actors
+        pool.submit(self._work, steps)
 
     def _release(self, step: Step) -> list[Step]:
         free = []
@@ -118,25 +120,53 @@ class Executor:
         self._blocked[step.id] = 0
         return free
 
-    def _work(self, step: Step) -> None:
-        error: BaseException | None = None
+    def _work(self, steps: list[Step]) -> None:
+        """One step, or several that are done together as far as that goes and then one by one."""
+        begun: dict[str, tuple[int, Before]] = {}
+        done: frozenset[str] = frozenset()
+        trouble: BaseException | None = None
         try:
-            self._do(step)
+            begun = self._begin(steps)
+            if len(steps) > 1:
+                done = self._do_together(steps, begun)
         except BaseException as err:  # noqa: BLE001 - it is raised again by the thread that waits
-            error = err
-        self._results.put((step, error))
+            trouble = err
+        for step in steps:
+            error = trouble
+            if error is None and step.id in begun and step.id not in done:
+                error = self._try(step, *begun[step.id])
+            self._results.put((step, error))
 
-    def _do(self, step: Step) -> None:
-        if step.kind == "gate":
-            return
-        action = ACTIONS[step.kind]
+    def _begin(self, steps: list[Step]) -> dict[str, tuple[int, Before]]:
+        """Look, and write down what is about to be done: step → its line, what was there. A gate has none."""
+        if steps[0].kind == "gate":
+            return {}
         if self.run.stop.is_set():
             raise Interrupted("stopped before it began")
-        self.run.tell("start", step)
-        before = action.look(self.run, step)
-        number = self.journal.intent(step, before)
+        for step in steps:
+            self.run.tell("start", step)
+        found = [(step, ACTIONS[step.kind].look(self.run, step)) for step in steps]
+        numbers = self.journal.intents(found)
+        return {step.id: (number, before) for number, (step, before) in zip(numbers, found, strict=True)}
+
+    def _do_together(self, steps: list[Step], begun: dict[str, tuple[int, Before]]) -> frozenset[str]:
+        done = ACTIONS[steps[0].kind].do_together(self.run, [(step, begun[step.id][1]) for step in steps])
+        self.journal.outcomes([begun[step.id][0] for step in steps if step.id in done], "done")
+        for step in steps:
+            if step.id in done:
+                self.run.tell("done", step)
+        return done
+
+    def _try(self, step: Step, number: int, before: Before) -> BaseException | None:
         try:
-            action.do(self.run, step, before)
+            self._do(step, number, before)
+        except BaseException as err:  # noqa: BLE001 - it is raised again by the thread that waits
+            return err
+        return None
+
+    def _do(self, step: Step, number: int, before: Before) -> None:
+        try:
+            ACTIONS[step.kind].do(self.run, step, before)
         except Interrupted:
             self.journal.outcome(number, "failed", "interrupted")
             raise
@@ -170,6 +200,15 @@ def _ctrl_c_as(call: Callable[[], None]) -> Iterator[None]:
     finally:
         for number in numbers:
             signal.signal(number, signal.default_int_handler)
+
+
+def _gather(steps: list[Step]) -> list[list[Step]]:
+    """What is submitted: each step on its own, but those that their actions put in one bunch together."""
+    found: dict[Hashable, list[Step]] = {}
+    for step in steps:
+        bunch = ACTIONS[step.kind].bunch(step) if step.kind != "gate" else None
+        found.setdefault(step.id if bunch is None else (step.kind, bunch), []).append(step)
+    return list(found.values())
 
 
 def _split(steps: list[Step]) -> tuple[list[Step], list[Step]]:

@@ -11,6 +11,8 @@ from tinycloud.engine.who import make_who
 from tinycloud.store.store import EventRecord, ExecutionRecord, StepRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tinycloud.model.plan import Plan, Step
     from tinycloud.store.store import Store
 
@@ -41,15 +43,28 @@ class Journal:
 
     def intent(self, step: Step, before: dict[str, Any]) -> int:
         """Write down what is about to be done and what was there; returns the line's number."""
+        return self.intents([(step, before)])[0]
+
+    def intents(self, steps: Sequence[tuple[Step, dict[str, Any]]]) -> list[int]:
+        """The same of several steps, all or none of them."""
         with self._lock:
-            self._number += 1
-            number = self._number
-        record = StepRecord(number, step.id, step.kind, step.host, step.subject, step.args, before, "intent", time.time(), None)
-        self.store.write_intent(self.execution, record)
-        return number
+            first = self._number + 1
+            self._number += len(steps)
+        now = time.time()
+        records = [
+            StepRecord(number, step.id, step.kind, step.host, step.subject, step.args, before, "intent", now, None)
+            for number, (step, before) in enumerate(steps, first)
+        ]
+        self.store.write_intents(self.execution, records)
+        return [record.number for record in records]
 
     def outcome(self, number: int, state: str, error: str = "") -> None:
-        self.store.write_outcome(self.execution, number, state, time.time(), error)
+        self.outcomes([number], state, error)
+
+    def outcomes(self, numbers: Sequence[int], state: str, error: str = "") -> None:
+        """What came of several steps, in one write."""
+        if numbers:
+            self.store.write_outcomes(self.execution, numbers, state, time.time(), error)
 
     def event(self, machine: str, kind: str, text: str) -> None:
         self.store.add_event(EventRecord(time.time(), self.stack, machine, kind, text))

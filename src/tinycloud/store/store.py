@@ -14,6 +14,7 @@ from tinycloud.store.database import open_database
 from tinycloud.store.tables import events, executions, stacks, steps
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from sqlalchemy import Row
@@ -152,15 +153,19 @@ class Store:
         with self._engine.connect() as connection:
             return connection.execute(query).scalar() or 0
 
-    def write_intent(self, execution: str, record: StepRecord) -> None:
-        values = {key: getattr(record, key) for key in ("number", "step", "kind", "host", "subject", "state", "started")}
+    def write_intents(self, execution: str, records: Sequence[StepRecord]) -> None:
+        """All or none of them."""
+        keys = ("number", "step", "kind", "host", "subject", "state", "started")
+        rows = [
+            {key: getattr(record, key) for key in keys}
+            | {"execution": execution, "args": json.dumps(record.args), "before": json.dumps(record.before)}
+            for record in records
+        ]
         with self._lock, self._engine.begin() as connection:
-            connection.execute(
-                insert(steps).values(execution=execution, **values, args=json.dumps(record.args), before=json.dumps(record.before))
-            )
+            connection.execute(insert(steps), rows)
 
-    def write_outcome(self, execution: str, number: int, state: str, ended: float, error: str = "") -> None:
-        query = update(steps).where(steps.c.execution == execution, steps.c.number == number)
+    def write_outcomes(self, execution: str, numbers: Sequence[int], state: str, ended: float, error: str = "") -> None:
+        query = update(steps).where(steps.c.execution == execution, steps.c.number.in_(numbers))
         with self._lock, self._engine.begin() as connection:
             connection.execute(query.values(state=state, ended=ended, error=error))
 

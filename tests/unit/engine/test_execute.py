@@ -10,12 +10,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.unit.engine.bench import Written
 from tinycloud.engine.execute import is_past_undo, undo
+from tinycloud.engine.steps import ACTIONS
 from tinycloud.errors import Failed, Interrupted, LibvirtFailed, StepFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.unit.engine.bench import Bench
     from tinycloud.engine.run import Run
+    from tinycloud.engine.steps.action import Before
+    from tinycloud.model.plan import Step
 
 LIMIT = 10.0
 
@@ -232,3 +238,45 @@ def test_undo_goes_on_after_what_cannot_be_undone_and_tells_of_it_at_the_end(ben
     bench.undoings.clear()
     undo(executor.run, bench.journal)
     assert bench.undone == ["three", "two", "one", "two"]
+
+
+def test_what_forms_a_bunch_is_done_in_one_go_and_the_rest_one_by_one(bench: Bench) -> None:
+    bunches: list[list[str]] = []
+
+    class Bunched(Written):
+        def bunch(self, step: Step) -> str | None:
+            return None if step.id == "alone" else "all"
+
+        def do_together(self, run: Run, steps: Sequence[tuple[Step, Before]]) -> frozenset[str]:
+            bunches.append([step.id for step, _ in steps])
+            assert {line.state for line in bench.lines if line.step != "alone"} == {"intent"}, "all is written down before any is done"
+            return frozenset({"one", "two"})
+
+    bench.monkeypatch.setitem(ACTIONS, "disk.make", Bunched(bench))
+    for id in ("one", "two", "three", "alone"):
+        bench.add(id, kind="disk.make")
+    bench.add("after", "one", "three")
+    bench.execute()
+    assert bunches == [["one", "two", "three"]]
+    assert sorted(bench.ended) == ["after", "alone", "three"]
+    assert set(bench.states.values()) == {"done"}
+    assert bench.kinds("one") == bench.kinds("three") == ["start", "done"]
+
+
+def test_a_bunch_of_which_one_fails_keeps_what_was_done(bench: Bench) -> None:
+    class Bunched(Written):
+        def bunch(self, step: Step) -> str:
+            return "all"
+
+        def do_together(self, run: Run, steps: Sequence[tuple[Step, Before]]) -> frozenset[str]:
+            return frozenset({"one"})
+
+    bench.monkeypatch.setitem(ACTIONS, "disk.make", Bunched(bench))
+    bench.add("one", kind="disk.make")
+    bench.add("two", kind="disk.make", do=fail)
+    executor = bench.start()
+    with pytest.raises(LibvirtFailed):
+        executor.execute()
+    assert bench.states == {"one": "done", "two": "failed"}
+    undo(executor.run, bench.journal)
+    assert bench.undone == ["two", "one"]

@@ -107,9 +107,9 @@ def test_executions_are_listed_newest_first_and_the_newest_unfinished_one_counts
 def test_the_journal_is_kept_line_by_line(store: Store) -> None:
     store.begin(an_execution())
     assert (store.last_number("7f2a"), store.list_steps("7f2a")) == (0, [])
-    store.write_intent("7f2a", STEP)
+    store.write_intents("7f2a", [STEP])
     assert store.list_steps("7f2a") == [STEP]
-    store.write_outcome("7f2a", 1, "failed", 11.5, "no space")
+    store.write_outcomes("7f2a", [1], "failed", 11.5, "no space")
     (line,) = store.list_steps("7f2a")
     assert (line.state, line.ended, line.error, line.before) == ("failed", 11.5, "no space", {"existed": False})
     assert store.last_number("7f2a") == 1
@@ -117,7 +117,7 @@ def test_the_journal_is_kept_line_by_line(store: Store) -> None:
 
 def test_a_line_of_no_execution_is_not_written(store: Store) -> None:
     with pytest.raises(IntegrityError):
-        store.write_intent("nope", STEP)
+        store.write_intents("nope", [STEP])
 
 
 def test_events_are_listed_newest_first_for_a_stack_or_a_machine(store: Store) -> None:

@@ -106,6 +106,14 @@ class FakeVolumes:
         if not self._secrets.has(secret):
             raise LibvirtFailed(f"{what}: there is no secret {secret}", number=NO_SECRET)
 
+    def create_overlays(self, names: Sequence[str], size: int, backing: tuple[str, str]) -> list[str]:
+        made = []
+        for name in names:
+            if self._documents.find(name) is None:
+                self.create(render_volume(name, size, format="qcow2", backing=backing), name)
+                made.append(name)
+        return made
+
     def create(self, xml: str, name: str) -> None:
         self._create(xml, name, encrypted=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 256 * 1024
 _BLOCK_DEVICE = 1  # VIR_STORAGE_VOL_BLOCK
+_BUSY_SECONDS = 60
 _WITH_FOLDER = ("dir", "netfs")
 """Kinds that libvirt "builds" by making a folder; building a volume group or a file system would wipe what is there."""
 
@@ -53,6 +55,11 @@ class Volumes:
     def _get_pool(self) -> Any:
         with guarded(f"find pool {self._name}"):
             return self._conn.storagePoolLookupByName(self._name)
+
+    def _get_folder(self) -> str:
+        pool = self._get_pool()
+        with guarded(f"read pool {self._name}"):
+            return str(etree.fromstring(pool.XMLDesc(0)).findtext("target/path"))
 
     def find_pool(self) -> PoolRecord | None:
         pool = self._find_pool()
@@ -156,14 +163,21 @@ class Volumes:
         with guarded(f"create volume {name}"):
             self._get_pool().createXML(xml, 0)
 
+    def create_overlays(self, names: Sequence[str], size: int, backing: tuple[str, str]) -> list[str]:
+        """Without libvirt, which needs longer for each than qemu-img itself; it looks at the folder once, at the end."""
+        from tinycloud.drivers.onhost import run_script
+
+        args = {"folder": self._get_folder(), "names": list(names), "size": size, "image": backing[0], "format": backing[1]}
+        made = run_script(self._shell, "overlays", args, root=True)["made"]
+        self.refresh()
+        return [str(name) for name in made]
+
     def create_encrypted(self, name: str, size: int, passphrase: bytes, backing: tuple[str, str] | None = None) -> None:
         """Not by libvirt's own call: that has no word for how slow the hash of the passphrase should be, and takes seconds."""
         from tinycloud.drivers.onhost import run_script
         from tinycloud.drivers.qemu_img import QUICK_KEY, Node, QemuImg
 
-        pool = self._get_pool()
-        with guarded(f"read pool {self._name}"):
-            folder = str(etree.fromstring(pool.XMLDesc(0)).findtext("target/path"))
+        folder = self._get_folder()
         part = f"{folder}/work-{token_hex(8)}.part"
         try:
             QemuImg(self._shell).create(
@@ -200,11 +214,20 @@ class Volumes:
             self.refresh()
 
     def refresh(self) -> None:
-        """Look at the folder again: files that came or went without libvirt."""
+        """Look at the folder again: files that came or went without libvirt. It refuses while it makes a volume there: then again."""
         pool = self._find_pool()
-        if pool is not None and pool.isActive():
-            with guarded(f"refresh pool {self._name}"):
-                pool.refresh(0)
+        if pool is None or not pool.isActive():
+            return
+        until = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                with guarded(f"refresh pool {self._name}"):
+                    pool.refresh(0)
+                return
+            except LibvirtFailed as err:
+                if time.monotonic() > until or not any("asynchronous jobs" in fact for fact in err.facts):
+                    raise
+            time.sleep(0.02)
 
     def adopt(
         self, source: Path, *, stamp: Sequence[int] = (), consume: bool = False, progress: Callable[[int, int], None] | None = None
@@ -212,10 +235,7 @@ class Volumes:
         """Take a file in as ``image-SHA256``, whole or not at all; see :mod:`tinycloud.drivers.libvirt.adopt`."""
         from tinycloud.drivers.libvirt.adopt import adopt, send
 
-        pool = self._get_pool()
-        with guarded(f"read pool {self._name}"):
-            folder = str(etree.fromstring(pool.XMLDesc(0)).findtext("target/path"))
-        sha = adopt(self._shell, source, folder, stamp, consume=consume, progress=progress)
+        sha = adopt(self._shell, source, self._get_folder(), stamp, consume=consume, progress=progress)
         return sha if sha is not None else send(self, source, stamp, progress)
 
     def upload(self, name: str, source: BinaryIO, on_bytes: Callable[[bytes], None] | None = None) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
     from tinycloud.engine.run import Run
     from tinycloud.model.plan import Step
 
@@ -35,6 +37,14 @@ class Action:
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         raise NotImplementedError
+
+    def bunch(self, step: Step) -> Hashable:
+        """Steps with the same answer, ready at the same time, may be done in one go by :meth:`do_together`; None is on its own."""
+        return None
+
+    def do_together(self, run: Run, steps: Sequence[tuple[Step, Before]]) -> frozenset[str]:
+        """Do as many as can be done at once; returns the ids of those that are done. The others are then done one by one."""
+        return frozenset()
 
     def undo(self, run: Run, step: Step, before: Before) -> None:
         """Put things back as ``before`` says. The default does nothing, for actions that say why in ``no_undo``."""

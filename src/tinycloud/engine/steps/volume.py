@@ -9,17 +9,21 @@ from tinycloud.engine.claims import release
 from tinycloud.engine.passphrase import ensure_passphrase, forget_passphrase, make_passphrase
 from tinycloud.engine.steps.action import Action, Before
 from tinycloud.engine.steps.pool import PATH
-from tinycloud.errors import Clash, LibvirtFailed, NotFound
+from tinycloud.errors import Clash, LibvirtFailed, NotFound, TinycloudError
 from tinycloud.model.names import DEFAULT_POOL, image_name
 from tinycloud.templates.objects import render_volume
 from tinycloud.templates.own import render_own_volume
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping, Sequence
 
     from tinycloud.drivers.host import Host, Volumes
     from tinycloud.engine.run import Run
     from tinycloud.model.plan import Step
+
+
+_FEW = 3
+"""Fewer overlays than that are made sooner by libvirt than by a script."""
 
 
 def pool_path(host: Host) -> str:
@@ -49,6 +53,26 @@ class Create(Action):
 
     def look(self, run: Run, step: Step) -> Before:
         return {"existed": step.args["volume"] in _list_before(run, step)}
+
+    def bunch(self, step: Step) -> Hashable:
+        args = step.args
+        if args["image"] is None or args.get("note") or args.get("encrypt"):
+            return None
+        return step.host, args.get("pool", DEFAULT_POOL), args["image"], args.get("format", ""), args["size"]
+
+    def do_together(self, run: Run, steps: Sequence[tuple[Step, Before]]) -> frozenset[str]:
+        """Equal overlays on one image. Whatever goes wrong is met again, and told, when they are made one by one."""
+        new = {step.args["volume"]: step for step, before in steps if not before["existed"]}
+        if len(new) < _FEW:
+            return frozenset()
+        first = steps[0][0]
+        try:
+            backing = find_backing(run, run.host(first), first.args["image"], first.args.get("format", ""))
+            assert backing is not None
+            made = get_pool(run, first).create_overlays(list(new), first.args["size"], backing)
+        except TinycloudError:
+            return frozenset()
+        return frozenset(new[name].id for name in made)
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         host, volumes, name, size = run.host(step), get_pool(run, step), step.args["volume"], step.args["size"]
@@ -80,9 +104,10 @@ class Create(Action):
         try:
             volumes.create(_render(run, step, backing), name)
         except (LibvirtFailed, Clash):
+            volumes.refresh()
             if volumes.find(name) is None:
                 raise
-            return False  # made by an earlier try of this step
+            return False  # made by an earlier try of this step, which libvirt may not have seen
         return True
 
     def _create(self, run: Run, step: Step, volumes: Volumes, backing: tuple[str, str] | None) -> None:
