@@ -220,12 +220,10 @@ class Cloud:
         return get_xml(self.parts.hosts, ref)
 
     def disk_use(self, machines: Iterable[Machine]) -> dict[str, int]:
-        """Bytes on disk of each running machine, by ref."""
-        by_domain = {m.facts.mark.domain: m.ref for m in machines if m.facts.state in ("running", "paused")}
-        used: dict[str, int] = {}
-        for host in self.parts.hosts.values():
-            used |= {by_domain[name]: size for name, size in host.domains.get_disk_use(by_domain).items()}
-        return used
+        """Bytes that the files of each running machine take, by ref; left out are those with a disk that is no file."""
+        from tinycloud.engine.disk_use import read_disk_use
+
+        return read_disk_use(self.parts.hosts, [machine.facts for machine in machines])
 
     def why(self, ref: str) -> Answer:
         """Why a machine is as it is."""

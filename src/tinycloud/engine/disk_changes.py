@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tinycloud.engine.hands import Held, Own, find_plugged, get_own, holding, list_own, look
 from tinycloud.errors import Refused, WrongInput
-from tinycloud.model.disk import HandLimits, HandSize, IoLimits
+from tinycloud.model.disk import ROOT, HandLimits, HandSize, IoLimits
 from tinycloud.model.names import find_image_sha
 from tinycloud.model.units import Bytes, parse_bytes
 
@@ -107,7 +107,7 @@ def grow(parts: Parts, facts: world.Machine, word: str, size: int) -> DiskRow:
         _check_growth(held, own, wanted)
         _grow(held, own, wanted)
         if own.attached is None:
-            _note_size(held, own, wanted)
+            note_size(held, own.name, wanted)
     return next(row for row in list_disks(parts, facts) if row.name == own.name)
 
 
@@ -142,11 +142,12 @@ def _grow(held: Held, own: Own, size: Bytes) -> None:
         volumes.resize(own.declared["volume"], size)
 
 
-def _note_size(held: Held, own: Own, size: Bytes) -> None:
+def note_size(held: Held, disk: str, size: Bytes) -> None:
+    """Write into the mark how large the root disk (``disk``) or a data volume is now: what plans compare with."""
     spec, hand = held.mark.spec, held.mark.spec.hand
-    sizes = (*(item for item in hand.sizes if item.disk != own.name), HandSize(own.name, size))
-    volumes = tuple(replace(volume, size=size) if volume.name == own.name else volume for volume in spec.volumes)
-    held.note(replace(hand, sizes=sizes), disk=size if own.role == "root" else spec.disk, volumes=volumes)
+    sizes = (*(item for item in hand.sizes if item.disk != disk), HandSize(disk, size))
+    volumes = tuple(replace(volume, size=size) if volume.name == disk else volume for volume in spec.volumes)
+    held.note(replace(hand, sizes=sizes), disk=size if disk == ROOT else spec.disk, volumes=volumes)
 
 
 def parse_size(size: int | str) -> Bytes:

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tinycloud.engine.answer import Answer
+from tinycloud.engine.disk_use import list_pools
 from tinycloud.engine.probe import collect_facts
 from tinycloud.engine.room import find_pool
 from tinycloud.engine.space import find_reliefs, read_uses
@@ -23,8 +24,8 @@ _LARGEST = 5
 
 
 def list_pool_lines(host: Host, machine: Machine) -> list[str]:
-    """How full the pools of a machine's disks are, a line each."""
-    places = sorted({machine.mark.pool_of(volume) for volume in machine.mark.volumes})
+    """How full the pools of a machine's disks are, a line each: first that of its root disk, last that of its seed alone."""
+    places = dict.fromkeys([*list_pools(machine.mark), *map(machine.mark.pool_of, machine.mark.volumes)])
     found = [(place, pool) for place in places if (pool := find_pool(host, place))]
     return [f"pool     {place}: {Bytes(pool.free)} free of {Bytes(pool.capacity)}" for place, pool in found]
 

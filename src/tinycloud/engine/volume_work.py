@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 from lxml import etree
 
 from tinycloud.drivers.qemu_img import QUICK_KEY, Node, QemuImg
+from tinycloud.engine.disk_changes import note_size
 from tinycloud.engine.disks import Disk, find_disk, find_passphrase, make_ref, must_be_still, must_be_top, working_on
+from tinycloud.engine.hands import Held
 from tinycloud.engine.new_file import NewFile, must_fit
 from tinycloud.engine.volumes import Volumes
 from tinycloud.errors import InUse, NotFound, Refused, WrongInput, make_did_you_mean
 from tinycloud.model import names
+from tinycloud.model.disk import ROOT
 from tinycloud.model.disk_facts import CheckResult, DiskSnapshot
 from tinycloud.model.names import NAMESPACE
 from tinycloud.model.units import Bytes
@@ -62,7 +65,18 @@ class VolumeWork:
             elif size > disk.size and not self._grow_live(shelf, disk, size):
                 self._qemu.resize(disk.node(find_passphrase(self._parts, disk, passphrase)), size)
                 disk.volumes.refresh()
+            self._note_size(disk, Bytes(size))
         return self._volumes.info(ref)
+
+    def _note_size(self, disk: Disk, size: Bytes) -> None:
+        """A disk of a machine is as large in its mark, which the next plan compares with."""
+        if disk.machine is None:
+            return
+        mark = disk.machine.mark
+        sizes = {ROOT: mark.spec.disk, **{volume.name: volume.size for volume in mark.spec.volumes}}
+        name = next((name for name in sizes if mark.file_of(name) == disk.name), None)
+        if name is not None and sizes[name] != size:
+            note_size(Held(self._parts, self._host, disk.machine), name, size)
 
     def _grow_live(self, shelf: Shelf, disk: Disk, size: int) -> bool:
         """Grow a disk that a machine of ours runs with; False when nobody runs with it."""

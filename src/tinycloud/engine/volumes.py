@@ -209,8 +209,18 @@ def list_users(shelf: Shelf, path: str) -> tuple[str, ...]:
     sha = names.find_image_sha(path.rpartition("/")[2])
     machines = {holder.ref for holder in shelf.holders.get(path, ())}
     machines |= {m.ref for m in shelf.world.machines if sha and m.mark.spec.image == sha}
+    machines |= _list_declared(shelf, path)
     above = {make_ref(shelf, it) for it in shelf.list_above(path)}
     return (*sorted(machines), *sorted(ref for ref in above if ref.rpartition("/")[0] not in machines))
+
+
+def _list_declared(shelf: Shelf, path: str) -> set[str]:
+    """Machines that have a disk which is no file: no path of a domain's XML says so, their marks do."""
+    entry = shelf.entries.get(path)
+    if entry is None or entry.folder:
+        return set()
+    own = {m.ref for m in shelf.world.machines if entry.name in m.mark.volumes and m.mark.pool_of(entry.name) == entry.pool}
+    return own | set(shelf.world.borrowers.get(entry.name, ()))
 
 
 def _branch(shelf: Shelf, path: str, depth: int = 0) -> Branch:

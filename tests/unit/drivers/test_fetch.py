@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -313,6 +314,26 @@ def test_nobody_listens(fetcher: Fetcher) -> None:
         free.bind(("127.0.0.1", 0))
         assert fetcher.fail(url=f"http://127.0.0.1:{free.getsockname()[1]}/disk.img", tries=3) == "unreachable"
     assert fetcher.fail(url="http://no-such-host.invalid/disk.img") == "unreachable"
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        (socket.gaierror(-2, "Name or service not known"), "getent hosts mirror.example"),
+        (ConnectionRefusedError(111, "Connection refused"), "nothing listens at port 8443"),
+        (TimeoutError("timed out"), "a firewall may drop"),
+        (ssl.SSLError(1, "wrong version number"), "openssl s_client -connect mirror.example:8443"),
+        (OSError(101, "Network is unreachable"), "ip route"),
+    ],
+)
+def test_a_connection_that_does_not_come_about_says_where_to_look(cause: OSError, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = fetch.make_line_stop("https://mirror.example:8443/disk.img", urllib.error.URLError(cause))
+    assert stop.told["code"] == "unreachable"
+    assert said in stop.told["hint"]
+    monkeypatch.setenv("https_proxy", "http://me:secret@proxy.example:3128")
+    behind = fetch.make_line_stop("https://mirror.example:8443/disk.img", urllib.error.URLError(cause))
+    assert "https_proxy says to ask proxy.example" in behind.told["hint"]
+    assert "secret" not in behind.told["hint"]
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,19 @@ def test_a_running_disk_grows_where_its_machine_has_it(cloud: Cloud) -> None:
     assert refused(lambda: cloud.volumes.resize("shop/web-1/data", "1 GiB"))[0] == "too-small"
 
 
+def test_a_disk_that_was_resized_is_as_large_in_the_mark_that_plans_compare_with(cloud: Cloud) -> None:
+    before = cloud.machine("shop/web-1").facts.mark
+    cloud.volumes.resize("shop/web-1/data", "2 GiB")
+    cloud.volumes.resize("shop/web-1/disk", before.spec.disk + MIB)
+    mark = cloud.machine("shop/web-1").facts.mark
+    assert {volume.name: volume.size for volume in mark.spec.volumes}["data"] == 2048 * MIB
+    assert mark.spec.disk == before.spec.disk + MIB
+    assert mark.generation == before.generation + 2, "a plan that was made before is stale"
+    assert {item.disk: item.size for item in mark.spec.hand.sizes} == {"data": 2048 * MIB, "disk": before.spec.disk + MIB}
+    cloud.volumes.resize("shop/web-1/data", "2 GiB")
+    assert cloud.machine("shop/web-1").facts.mark == mark, "nothing was to do"
+
+
 def test_work_waits_for_nobody_and_for_no_unfinished_stack(cloud: Cloud) -> None:
     with hold_lock(cloud.parts.locks, "shop", "somebody"):
         assert refused(lambda: cloud.volumes.check("shop/gone-1/data"))[0] == "busy"

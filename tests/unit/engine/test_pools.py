@@ -298,3 +298,17 @@ def test_a_limit_that_makes_no_sense_is_refused(cloud: Cloud, limits: dict[str, 
 def test_limits_of_a_pool_that_is_not_there_are_not_kept(cloud: Cloud) -> None:
     with pytest.raises(NotFound, match='there is no pool "defalt"'):
         cloud.pools.set("defalt", overcommit=3)
+
+
+def test_disks_outside_of_folders_are_listed_with_their_machine_and_their_own_size(cloud: Cloud, tmp_path: Path) -> None:
+    host = cloud.parts.first_host
+    put_pools(host)
+    text = STACK.replace("pool: POOL", "pool: san").replace("size: 1 GiB", "size: 1 GiB, pool: thick")
+    cloud.up(write_stack(tmp_path, text))
+    assert {row.ref: row.users for row in cloud.volumes.list()} == {"shop/db-1/disk": ("shop/db-1",), "shop/db-1/a": ("shop/db-1",)}
+    assert cloud.disk_use(cloud.machines()) == {}, "a device takes all it is, whatever is on it"
+    down = [fact for fact in cloud.why("shop/db-1").facts if fact.startswith("pool ")]
+    assert next(line.split()[1] for line in down) == "thick:"
+    cloud.down("shop", volumes=True)
+    cloud.up(write_stack(tmp_path, STACK.replace("pool: POOL", "pool: fast")))
+    assert list(cloud.disk_use(cloud.machines())) == ["shop/db-1"]

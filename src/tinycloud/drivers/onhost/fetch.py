@@ -16,6 +16,7 @@ import os
 import re
 import select
 import signal
+import socket
 import ssl
 import sys
 import threading
@@ -147,18 +148,36 @@ def make_line_stop(url: str, err: Exception) -> Stop:
     cause = getattr(err, "reason", err)
     host = urlsplit(url).netloc
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return Stop(f"{host} cannot prove who it is: {cause.verify_message}", code="untrusted-server")
-    if isinstance(cause, TimeoutError):
+        hint = "the clock of this host, its certificates (apt-get install ca-certificates), or those of the site in SSL_CERT_FILE"
+        return Stop(f"{host} cannot prove who it is: {cause.verify_message}", code="untrusted-server", hint=hint)
+    if isinstance(cause, TimeoutError) and not isinstance(err, urllib.error.URLError):
         return Stop(f"{host} says nothing more", code="stalled", hint="the same command goes on where this one stopped", again=True)
     if isinstance(cause, http.client.RemoteDisconnected):
         return Stop(f"{host} hangs up without an answer", code="empty-answer", again=True)
     if isinstance(err, urllib.error.URLError):
-        why = getattr(cause, "strerror", None) or str(cause)
-        broken = isinstance(cause, (ConnectionResetError, BrokenPipeError, http.client.HTTPException))
-        return Stop(
-            f"{host} cannot be reached: {why}", code="unreachable", hint="a proxy is taken from http_proxy and https_proxy", again=broken
-        )
+        why = "it does not answer" if isinstance(cause, TimeoutError) else getattr(cause, "strerror", None) or str(cause)
+        broken = isinstance(cause, (ConnectionResetError, BrokenPipeError, TimeoutError, http.client.HTTPException))
+        return Stop(f"{host} cannot be reached: {why}", code="unreachable", hint=find_way(url, cause), again=broken)
     return Stop(f"{host} broke the connection", code="cut-short", hint="the same command goes on where this one stopped", again=True)
+
+
+def find_way(url: str, cause: object) -> str:
+    """What to look at when a connection does not come about; who is asked is the proxy, where there is one."""
+    at = urlsplit(url)
+    proxy, variable = "" if request.proxy_bypass(at.netloc) else request.getproxies().get(at.scheme, ""), f"{at.scheme}_proxy"
+    if proxy:
+        name = urlsplit(proxy if "//" in proxy else f"//{proxy}").hostname
+        return f"{variable} says to ask {name}: {'there is no such name' if isinstance(cause, socket.gaierror) else 'is that right?'}"
+    if isinstance(cause, socket.gaierror):
+        return f"is the name right? getent hosts {at.hostname}; where only a proxy leads out, set {variable}"
+    if isinstance(cause, ssl.SSLError):
+        return f"no TLS that we understand: are port and https right? openssl s_client -connect {at.hostname}:{at.port or 443}"
+    if isinstance(cause, ConnectionRefusedError):
+        port = at.port or (443 if at.scheme == "https" else 80)
+        return f"{at.hostname} is there, and nothing listens at port {port}: is the port right, does the server run?"
+    if isinstance(cause, TimeoutError):
+        return f"a firewall may drop what we send; where only a proxy leads out, set {variable}"
+    return f"is there a way to {at.hostname}? ip route; where only a proxy leads out, set {variable}"
 
 
 # sums

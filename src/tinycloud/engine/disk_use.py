@@ -1,0 +1,41 @@
+"""What the disks of running machines take on their hosts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tinycloud.engine.cards import read_card
+from tinycloud.model.names import DEFAULT_POOL
+from tinycloud.model.pool import FOLDERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tinycloud.drivers.host import Host
+    from tinycloud.model.machine import Mark
+    from tinycloud.model.world import Machine
+
+
+def read_disk_use(hosts: Mapping[str, Host], machines: Iterable[Machine]) -> dict[str, int]:
+    """Bytes that the files of each running machine take, by ref.
+
+    Machines with a disk that is no file are left out: a device takes all that it is, whatever is on it.
+    """
+    found = [machine for machine in machines if machine.state in ("running", "paused") and machine.host in hosts]
+    used: dict[str, int] = {}
+    for name, host in hosts.items():
+        here = [machine for machine in found if machine.host == name]
+        folders = {pool for pool in {pool for it in here for pool in list_pools(it.mark)} if _has_files(host, pool)}
+        refs = {it.mark.domain: it.ref for it in here if folders.issuperset(list_pools(it.mark))}
+        used |= {refs[domain]: size for domain, size in host.domains.get_disk_use(refs).items()} if refs else {}
+    return used
+
+
+def list_pools(mark: Mark) -> tuple[str, ...]:
+    """The pools of a machine's disks, that of its root disk first."""
+    return tuple(dict.fromkeys([mark.spec.pool, *(volume.pool for volume in mark.spec.volumes)]))
+
+
+def _has_files(host: Host, pool: str) -> bool:
+    card = None if pool == DEFAULT_POOL else read_card(host, pool)
+    return pool == DEFAULT_POOL or (card is not None and card.source.kind in FOLDERS)
