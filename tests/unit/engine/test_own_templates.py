@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -55,6 +55,18 @@ def test_networks_and_disks_are_made_by_their_templates_and_shown(cloud: Cloud, 
     assert look(cloud, file).changes == ()
     with pytest.raises(NotFound):
         cloud.xml("own/lam")
+
+
+def test_disks_with_a_template_are_not_made_as_copies_of_each_other(cloud: Cloud, file: Path) -> None:
+    made: list[str] = []
+    fake = cloud.parts.first_host.volumes
+    cast(Any, fake).create_overlays = lambda names, size, backing: made.extend(names) or []
+    file.write_text(STACK.replace("    image: nano", "    image: nano\n    count: 3"))
+    cloud.up(file)
+    assert made == []
+    file.write_text(file.read_text().replace("    disk_template: root.xml.j2\n", ""))
+    cloud.up(file, replace=["box"])
+    assert made == [f"own.box-{n}.disk-2.qcow2" for n in (1, 2, 3)]
 
 
 def test_a_changed_template_of_a_network_costs_its_machines_a_restart_and_is_asked_for(cloud: Cloud, file: Path) -> None:

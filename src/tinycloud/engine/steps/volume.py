@@ -56,7 +56,7 @@ class Create(Action):
 
     def bunch(self, step: Step) -> Hashable:
         args = step.args
-        if args["image"] is None or args.get("note") or args.get("encrypt"):
+        if args["image"] is None or any(args.get(key) for key in ("note", "encrypt", "template")):
             return None
         return step.host, args.get("pool", DEFAULT_POOL), args["image"], args.get("format", ""), args["size"]
 
