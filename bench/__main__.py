@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import images, machines, overlays, plan_scale, prepare, sparse, thousand
+from bench import images, layers, machines, overlays, plan_scale, prepare, sparse, thousand
 from bench.lab import TINYCLOUD, Place, a_place
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -43,6 +43,7 @@ def measure_disks() -> list[Figure]:
             *images.list_rows(images.measure_import(place, folder)),
             *sparse.list_rows(sparse.measure(place, folder)),
             *overlays.list_rows(overlays.measure(place)),
+            *layers.list_rows(layers.measure(place, folder)),
             *prepare.list_rows(prepare.measure(place, folder)),
         ]
     return [Figure(*row) for row in rows]
