@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from tinycloud.model import stack
+from tinycloud.model import disk_keys, stack
+from tinycloud.model.keys import Part
 from tinycloud.model.stack import Stack
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +75,8 @@ def _name(function: ast.expr) -> str:
 
 
 def test_every_model_of_the_stack_file_is_found() -> None:
-    declared = {it for it in vars(stack).values() if isinstance(it, type) and issubclass(it, stack.Part) and it is not stack.Part}
+    here = [*vars(stack).values(), *vars(disk_keys).values()]
+    declared = {it for it in here if isinstance(it, type) and issubclass(it, Part) and it is not Part}
     assert list_models() == declared
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StrictStr, model_validator
 
+from tinycloud.model.keys import Bus, Part
 from tinycloud.model.show import show
-from tinycloud.model.stack import Bus, Part
 
 SumsFormat = Literal["gnu", "bsd", "single"]
 _ADDRESS = re.compile(r"https?://[!-~]+")

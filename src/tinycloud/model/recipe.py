@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StrictBool, StrictStr, model_validator
 
+from tinycloud.model.keys import Part, Size, Words
 from tinycloud.model.show import show
-from tinycloud.model.stack import GuestFile, Part, Size, User, Words
+from tinycloud.model.stack import GuestFile, User  # noqa: TC001 - pydantic reads annotations
 
 
 def _check_address(value: str) -> str:

@@ -6,38 +6,12 @@ import re
 from ipaddress import IPv4Network
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetPydanticSchema,
-    StrictBool,
-    StrictInt,
-    StrictStr,
-    WithJsonSchema,
-)
-from pydantic_core import core_schema
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr
 
-from tinycloud.model.names import NAME, check_name
-from tinycloud.model.secret import Ref, Secret, Text, make_text
+from tinycloud.model.disk_keys import Cdrom, DiskOptions, Volume
+from tinycloud.model.keys import Bus, Name, Part, Size, Time, Words, plain, wrap
 from tinycloud.model.show import show
-from tinycloud.model.units import Bytes, Duration, parse_bytes, parse_duration
-
-
-def _plain(parse: Any, schema: dict[str, Any]) -> Any:
-    """Annotations for a type of ours that ``parse`` makes from what the file says."""
-    return (
-        GetPydanticSchema(lambda _source, _handler: core_schema.no_info_plain_validator_function(parse)),
-        WithJsonSchema(schema),
-    )
-
-
-def _parse_text(value: object) -> Text:
-    if isinstance(value, (str, int, float, Secret, Ref, Text)):
-        return make_text(value)
-    raise ValueError(f"found {show(value)}, expected text")
+from tinycloud.model.units import Bytes, Duration
 
 
 def _parse_subnet(value: object) -> IPv4Network | None:
@@ -56,22 +30,6 @@ def _parse_subnet(value: object) -> IPv4Network | None:
     return subnet
 
 
-def _wrap(key: str, kind: type) -> Any:
-    """A shorthand: a bare scalar stands for a mapping with one key."""
-
-    def wrap(value: object) -> object:
-        if isinstance(value, (dict, BaseModel)):
-            return value
-        if isinstance(value, kind) and not isinstance(value, bool):
-            return {key: value}
-        raise ValueError(f"found {show(value)}, expected {_KINDS[kind]} or a mapping")
-
-    return wrap
-
-
-_KINDS = {str: "a name", int: "a whole number"}
-
-
 def _parse_access(value: object) -> str:
     if value in ("nat", "isolated", "routed"):
         return str(value)
@@ -83,34 +41,18 @@ def _parse_access(value: object) -> str:
 _NOT_FOR_MACHINES = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")))
 """This host, loopback, link-local, multicast and reserved: https://www.rfc-editor.org/rfc/rfc6890."""
 
-_SIZE_SCHEMA = {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*[A-Za-z]+\s*$", "examples": ["512 MiB", "20 GiB"]}
-_TIME_SCHEMA = {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*(ms|s|sec|min|m|h|d)\s*$", "examples": ["90 s", "5 min"]}
 _ACCESS_SCHEMA = {
     "anyOf": [
         {"enum": ["nat", "isolated", "routed"]},
         {"type": "object", "properties": {"bridge": {"type": "string"}}, "required": ["bridge"], "additionalProperties": False},
     ]
 }
-_NAME_SCHEMA = {"type": "string", "pattern": f"^{NAME.pattern}$"}
+Subnet = Annotated[IPv4Network | None, *plain(_parse_subnet, {"type": "string", "examples": ["10.60.0.0/24", "auto"]})]
 
-Name = Annotated[StrictStr, AfterValidator(check_name), WithJsonSchema(_NAME_SCHEMA)]
-Size = Annotated[Bytes, *_plain(parse_bytes, _SIZE_SCHEMA)]
-Time = Annotated[Duration, *_plain(parse_duration, _TIME_SCHEMA)]
-Words = Annotated[Text, *_plain(_parse_text, {"type": ["string", "number", "boolean"]})]
-Subnet = Annotated[IPv4Network | None, *_plain(_parse_subnet, {"type": "string", "examples": ["10.60.0.0/24", "auto"]})]
-
-Access = Annotated[str, *_plain(_parse_access, _ACCESS_SCHEMA)]
+Access = Annotated[str, *plain(_parse_access, _ACCESS_SCHEMA)]
 Word = Annotated[StrictStr, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,62}$")]
 
-Bus = Literal["virtio", "scsi", "sata", "ide", "usb"]
-Count = Annotated[StrictInt, Field(ge=0, le=10**9)]
 Level = Literal["started", "address", "ssh", "done"]
-
-
-class Part(BaseModel):
-    """A part of a stack file: frozen, and no key that is not declared here."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, populate_by_name=True)
 
 
 class Input(Part):
@@ -214,73 +156,6 @@ class Nic(Part):
     model: StrictStr = Field("virtio", pattern=r"^[a-z0-9_-]+$", description="the card that the guest sees: virtio, e1000e, rtl8139 …")
 
 
-class Limits(Part):
-    """The most a disk may do in a second: all together, or reads and writes apart."""
-
-    iops: Count = Field(0, description="reads and writes together; 0, the default of each: no limit")
-    read_iops: Count = Field(0, description="reads")
-    write_iops: Count = Field(0, description="writes")
-    bytes: Size = Field(Bytes(0), description="bytes read and written together")
-    read_bytes: Size = Field(Bytes(0), description="bytes read")
-    write_bytes: Size = Field(Bytes(0), description="bytes written")
-
-
-Serial = Annotated[
-    Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_.+-]{1,20}$")] | None,
-    Field(description="by which the guest finds it in /dev/disk/by-id; default: root, or the beginning of the volume's name"),
-]
-Cache = Annotated[
-    Literal["default", "none", "writeback", "writethrough", "directsync", "unsafe"],
-    Field(
-        description="default: the hypervisor's, writeback; none needs a file system with O_DIRECT; unsafe loses data when the host falls"
-    ),
-]
-Io = Annotated[Literal["default", "threads", "native", "io_uring"], Field(description="native needs cache none or directsync")]
-Discard = Annotated[StrictBool, Field(description="what the guest trims is given back to the host")]
-Zeroes = Annotated[Literal["off", "on", "unmap"], Field(description="zeros that the guest writes are stored as holes")]
-DiskLimits = Annotated[Limits, Field(description="the most it may do in a second; they change while the machine runs")]
-
-
-class DiskOptions(Part):
-    """How a disk is handed to the guest."""
-
-    serial: Serial = None
-    cache: Cache = "default"
-    io: Io = "default"
-    discard: Discard = True
-    detect_zeroes: Zeroes = "off"
-    limits: DiskLimits = Limits()
-
-
-class Cdrom(Part):
-    """A CD drive."""
-
-    image: StrictStr | None = Field(None, description="what lies in it: an image of the store; none: it is empty")
-    bus: Literal["sata", "scsi", "ide", "usb"] = Field("sata", description="how the guest sees it; scsi for kernels without sata")
-
-
-class Volume(Part):
-    """A data disk with a life of its own, one for each machine of the group."""
-
-    name: Name = Field(description="its first 20 letters are the disk's serial number in the guest")
-    size: Size = Field(description="it may grow later, never shrink")
-    keep: StrictBool = Field(False, description="stays when the machine goes, until down --volumes")
-    bus: Bus = Field("virtio", description="how the guest sees it")
-    encrypt: StrictBool = Field(False, description="its file is LUKS inside; it cannot be changed once the volume is there")
-    pool: Name | None = Field(None, description="where the host keeps it; default: the pool of the group")
-    readonly: StrictBool = Field(False, description="the guest cannot write to it")
-    serial: Serial = None
-    cache: Cache = "default"
-    io: Io = "default"
-    discard: Discard = True
-    detect_zeroes: Zeroes = "off"
-    limits: DiskLimits = Limits()
-    image: StrictStr | None = Field(None, description="what is on it at first, as image: of a group; default: nothing")
-    template: StrictStr | None = Field(
-        None, description="a libvirt XML template (Jinja2) of the volume instead of the shipped one, with the group's values"
-    )
-
-
 class User(Part):
     """An account in the guest."""
 
@@ -356,7 +231,7 @@ class Group(Part):
     image: StrictStr | None = Field(None, description="a name from images:, or of an image in the store; none: an empty disk")
     memory: Size = Field(Bytes(512 * 1024**2), description="what each machine has")
     memory_max: Size | None = Field(None, description="how far memory may grow while the machine runs")
-    cpus: Annotated[Cpus, BeforeValidator(_wrap("count", int), json_schema_input_type=int | Cpus)] = Field(
+    cpus: Annotated[Cpus, BeforeValidator(wrap("count", int), json_schema_input_type=int | Cpus)] = Field(
         Cpus(), description="a number, or more about them"
     )
     disk: Size | None = Field(None, description="size of the root disk; default: the image's own")
@@ -369,10 +244,10 @@ class Group(Part):
         None, description='where the host keeps the root disk, and volumes that name no pool of their own; default: the pool "default"'
     )
     disk_options: DiskOptions = Field(DiskOptions(), description="how the root disk is handed to the guest")
-    cdrom: Annotated[Cdrom, BeforeValidator(_wrap("image", str), json_schema_input_type=str | Cdrom)] | None = Field(
+    cdrom: Annotated[Cdrom, BeforeValidator(wrap("image", str), json_schema_input_type=str | Cdrom)] | None = Field(
         None, description="a CD drive: the image in it, or more about it; {} is an empty one"
     )
-    networks: tuple[Annotated[Nic, BeforeValidator(_wrap("network", str), json_schema_input_type=str | Nic)], ...] = Field(
+    networks: tuple[Annotated[Nic, BeforeValidator(wrap("network", str), json_schema_input_type=str | Nic)], ...] = Field(
         (), description="a NIC in each, in this order"
     )
     policies: tuple[Name, ...] = Field((), description="not enforced by this version: a group with policies is refused")
@@ -391,7 +266,7 @@ class Group(Part):
         description="cloud-init reads the guest section at the first start, offline edits it into the disk before; auto: as the image says",
     )
     guest: Guest = Field(Guest(), description="what is set up inside; not with prepare: none")
-    ready: Annotated[Ready, BeforeValidator(_wrap("level", str), json_schema_input_type=Level | Ready)] = Field(
+    ready: Annotated[Ready, BeforeValidator(wrap("level", str), json_schema_input_type=Level | Ready)] = Field(
         Ready(), description="a level, or level and timeout"
     )
     autostart: StrictBool = Field(True, description="started again when the host starts")
@@ -404,7 +279,7 @@ class Stack(Part):
     stack: Name = Field(description="the name of the stack")
     description: StrictStr = Field("", description="for the reader of the file")
     inputs: dict[Word, Input] = Field({}, description="values that are asked for: --set NAME=VALUE, --inputs FILE")
-    images: dict[Name, Annotated[ImageUse, BeforeValidator(_wrap("source", str), json_schema_input_type=str | ImageUse)]] = Field(
+    images: dict[Name, Annotated[ImageUse, BeforeValidator(wrap("source", str), json_schema_input_type=str | ImageUse)]] = Field(
         {}, description="this stack's own names for images"
     )
     networks: dict[Name, Network] = Field({}, description="networks, by name")

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from ipaddress import IPv4Network
 
-    from tinycloud.model.stack import DiskOptions, Group, Stack, Volume
+    from tinycloud.model.disk_keys import DiskOptions, Volume
+    from tinycloud.model.stack import Group, Stack
     from tinycloud.model.world import Host, Image, Machine
     from tinycloud.source import Loaded
 

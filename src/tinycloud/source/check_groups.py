@@ -10,7 +10,8 @@ from tinycloud.model.names import make_serial
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tinycloud.model.stack import DiskOptions, Group, Volume
+    from tinycloud.model.disk_keys import DiskOptions, Volume
+    from tinycloud.model.stack import Group
     from tinycloud.source.complaints import Complaint
     from tinycloud.source.load import KeyPath
 
