@@ -44,7 +44,7 @@ class FishDisk:
         self.root = root
         self._memory = memory
         options = ",".join(filter(None, ["ro" if readonly else "", root.options]))
-        fish.ask("mount-options", options, root.device, "/")
+        fish.ask("mount-vfs", options, root.type, root.device, "/")  # the type is known: nothing has to look for it
         self.notes = [f"not mounted: {what}" for what in mount_others(fish, root, disk, self.read("/etc/fstab") or b"")]
 
     # reading
@@ -107,10 +107,11 @@ class FishDisk:
         for change in wanted:
             if isinstance(change, changes.WriteFile):
                 batch += _make_write(change, *before[change.path])
-            else:
-                self._send(batch)  # what is written so far may be what this one works on
+                continue
+            if not isinstance(change, changes.MakeFolder | changes.Link):
+                self._send(batch)  # what is written so far may be what this one looks at
                 batch = []
-                self._send(self._make_commands(change))
+            batch += self._make_commands(change)
         self._send(batch)
 
     def _send(self, commands: list[Command]) -> None:
@@ -190,7 +191,8 @@ class FishDisk:
         if len(whole.encode()) > PIECE:
             raise Refused(f"a command of {len(whole)} letters is too long", code="wrong-value", hint="write it as a file, and run that")
         self._forget()
-        answer = self._fish.try_all([("sh", whole)], limit=limit)[0]
+        # A script may write to a device past every file system, as boot loaders do: then unmounting is not all that is to be done.
+        answer = self._fish.try_all([("set-autosync", "true"), ("sh", whole)], limit=limit)[1]
         if answer.error:
             said = answer.error.removeprefix("sh: ").splitlines()
             raise GuestFailed("a command failed inside the disk", facts=said[-8:])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tinycloud.drivers.guestfs.appliance import Appliance
 from tinycloud.drivers.guestfs.disk import FishDisk, Memory
-from tinycloud.drivers.guestfs.grow import get_size, grow_file_system, grow_partition
+from tinycloud.drivers.guestfs.grow import grow_file_system, grow_partition
 from tinycloud.drivers.guestfs.roots import find_root
 from tinycloud.errors import ToolFailed
 
@@ -50,7 +50,8 @@ class GuestfsDisks:
         root = self._roots[number] = self._find_root(number, name, like)
         if readonly or not grow:
             return FishDisk(self._appliance.fish, root, disk, memory, readonly=readonly)
-        return self._open_grown(root, disk, memory, number if like is None else like)
+        key = (number if like is None else like, self._appliance.get_size(number))
+        return self._open_grown(root, disk, memory, key)
 
     def _find_root(self, number: int, name: str, like: int | None) -> Root:
         known = self._roots.get(like) if like is not None else None
@@ -58,10 +59,9 @@ class GuestfsDisks:
             return known.on(self._appliance.get_device(like), self._appliance.get_device(number))
         return find_root(self._appliance.fish, self._appliance.get_device(number), name=name)
 
-    def _open_grown(self, root: Root, disk: str, memory: Memory, like: int) -> FishDisk:
+    def _open_grown(self, root: Root, disk: str, memory: Memory, key: tuple[int, int]) -> FishDisk:
         """Copies of one image that are equally large are asked once whether there is room behind the root."""
         fish = self._appliance.fish
-        key = (like, get_size(fish, disk))
         if self._grows.get(key) is False:
             return FishDisk(fish, root, disk, memory)
         why = grow_partition(fish, root, disk)
