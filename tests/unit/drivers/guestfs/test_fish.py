@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from tinycloud.drivers.guestfs.appliance import Drive, make_argv
+from tinycloud.drivers.guestfs.appliance import Appliance, Drive, make_argv
 from tinycloud.drivers.guestfs.disks import GuestfsDisks
 from tinycloud.drivers.guestfs.fish import Fish
 from tinycloud.errors import Missing, Refused, ToolFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from tinycloud.drivers.shell import Shell
 
@@ -97,3 +99,14 @@ def test_what_is_not_installed_is_named_with_its_package() -> None:
     with pytest.raises(Missing) as caught, GuestfsDisks(LocalShell(env={"PATH": "/nowhere"}), [Drive("/x", "raw")]):
         pass
     assert (caught.value.message, caught.value.hint) == ("guestfish is not installed", "apt-get install guestfish")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="asks for root rights")
+def test_the_size_of_a_disk_is_that_of_its_own_format_whatever_its_bytes_say(tmp_path: Path) -> None:
+    from tinycloud.drivers.shell import LocalShell
+
+    whole, lie = tmp_path / "whole.qcow2", tmp_path / "lie.raw"
+    LocalShell().run(["qemu-img", "create", "-q", "-f", "qcow2", str(whole), "64M"])
+    lie.write_bytes(whole.read_bytes().ljust(1024**2, b"\0"))
+    appliance = Appliance(LocalShell(), [Drive(str(whole), "qcow2"), Drive(str(lie), "raw")])
+    assert [appliance.get_size(number) for number in (0, 1)] == [64 * 1024**2, 1024**2]

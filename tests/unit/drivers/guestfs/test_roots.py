@@ -170,6 +170,15 @@ def test_copies_of_one_image_are_read_once_until_something_is_written_to_one() -
     assert ("pread", "/etc/passwd") in [words[:2] for words in fish.heard], "what was written to is read again"
 
 
+def test_what_a_script_writes_past_file_systems_is_waited_for_too() -> None:
+    fish = TankFish({"/dev/sda": ("ext4", {*LINUX})})
+    disk = FishDisk(cast("Fish", fish), Root("/dev/sda", "ext4"), "/dev/sda", Memory())
+    disk.apply([changes.WriteFile("/etc/motd", b"no script")])
+    assert ("set-autosync", "true") not in fish.heard
+    disk.run("grub-install /dev/sda", limit=10)
+    assert ("set-autosync", "true") in fish.heard
+
+
 def test_no_word_means_anything_but_itself() -> None:
     assert quote('a"b\\c\nd$(e)') == b'"a\\x22b\\x5cc\\x0ad\\x24(e)"'
     assert quote("é") == b'"\\xc3\\xa9"'
