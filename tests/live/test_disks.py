@@ -308,6 +308,9 @@ def test_an_encrypted_machine_boots_with_its_passphrase_alone_and_its_disks_are_
         assert "hint: tinycloud stop safe/box-1" in refusal
     bench.run("volume", "resize", "safe/box-1/data", "12 MiB")
     assert bench.run("exec", "safe", "--", "cat", "/sys/block/vdb/size").out == f"{12 * 2048}\n"
+    larger = tmp_path / "larger.yaml"
+    larger.write_text(STACK.replace("size: 8 MiB", "size: 16 MiB"))
+    assert "volume data 12 MiB → 16 MiB" in bench.run("plan", str(larger), status=3).out
     bench.run("stop", "safe/box-1")
     info = bench.run("volume", "info", "safe/box-1/disk", "--json").json
     assert (info["layers"][0]["encrypted"], info["layers"][1]["encrypted"], info["users"]) == (True, False, ["safe/box-1"])
