@@ -242,7 +242,7 @@ class Simulation:
         on = [d for d in self.domains.values() if d.state in ("running", "paused")]
         for what in (
             [nic.mac for d in on for nic in d.live.spec.nics],
-            [d.live.tap(n) for d in on for n in range(len(d.live.spec.nics))],
+            [d.live.tap(nic) for d in on for nic in d.live.spec.nics],
             [(d.live.stack, nic.network, nic.address) for d in on for nic in d.live.spec.nics if nic.address],
             [volume for d in on for volume in d.live.volumes],
             [d.live.uuid for d in self.domains.values()],

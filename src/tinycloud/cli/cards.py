@@ -51,7 +51,7 @@ def _facts(machine: Machine) -> list[tuple[str, str]]:
         *(("volume", _volume(v)) for v in spec.volumes),
         *(("attached", f"{disk.name}  {disk.label or 'empty'}, {disk.bus}, by hand") for disk in spec.hand.disks),
         *([("cdrom", _cd(machine))] if spec.cdrom else []),
-        *(("nic", f"{nic.network}  {nic.mac}  {mark.tap(n)}") for n, nic in enumerate(spec.nics)),
+        *(("nic", f"{nic.network}  {nic.mac}  {mark.tap(nic)}") for nic in spec.nics),
         *(("address", f"{lease.address}  ({lease.source})") for lease in machine.addresses()),
     ]
 

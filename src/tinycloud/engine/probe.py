@@ -79,7 +79,7 @@ def _addresses(host: Host, mark: Mark) -> list[str]:
 
 
 def _counters(host: Host, mark: Mark) -> list[str]:
-    taps = {mark.tap(n): nic.mac for n, nic in enumerate(mark.spec.nics)}
+    taps = {mark.tap(nic): nic.mac for nic in mark.spec.nics}
     return [f"nic      {_count(nic)}" for nic in host.domains.list_nic_counters(mark.domain, taps)]
 
 

@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Any, Self
 
 from tinycloud.model import names
+from tinycloud.model.access import Floating, Forward, PolicySpec  # noqa: TC001 - the codec reads annotations
 from tinycloud.model.codec import from_plain, to_plain
 from tinycloud.model.disk import ROOT, Cd, DiskTuning, Hand, IoLimits
 from tinycloud.model.units import Bytes  # noqa: TC001 - the codec reads annotations
@@ -49,6 +50,10 @@ class NicSpec:
     mac: str
     address: str | None = None
     model: str = "virtio"
+    address6: str | None = None
+    """The IPv6 address that it has in a network of ours; None where there is no IPv6, or somebody else gives it."""
+    spoofing: bool = False
+    """True where it may send with any address, as routers do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +109,10 @@ class MachineSpec:
     """Where the root disk is."""
     disk_custom: str = ""
     """Digest of the root disk's own template; empty for the shipped one."""
+    policies: tuple[PolicySpec, ...] = ()
+    """With their rules: what is in force can be worked out from the machines alone."""
+    forwards: tuple[Forward, ...] = ()
+    floating: tuple[Floating, ...] = ()
     disk_tuning: DiskTuning = DiskTuning()  # noqa: RUF009 - frozen
     cdrom: Cd | None = None
     leaving: tuple[str, ...] = ()
@@ -225,8 +234,8 @@ class Mark:
         files = [*(disk.file for disk in self.spec.hand.disks), self.medium[0]]
         return tuple(file for file in files if file)
 
-    def tap(self, nic: int) -> str:
-        return names.make_tap(self.stack, self.machine, nic)
+    def tap(self, nic: NicSpec) -> str:
+        return names.make_tap(self.stack, self.machine, nic.mac)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,9 +83,12 @@ def make_bridge(stack: str, network: str) -> str:
     return "tc-" + _digest("bridge", stack, network)[:8]
 
 
-def make_tap(stack: str, machine: str, nic: int) -> str:
-    """The host's end of a NIC; fixed, so that filters can stand before it exists, and not ``vnet*``, which libvirt renames."""
-    return f"tc{_digest('tap', stack, machine)[:8]}-{nic}"
+def make_tap(stack: str, machine: str, mac: str) -> str:
+    """The host's end of a NIC; fixed, so that filters can stand before it exists, and not ``vnet*``, which libvirt renames.
+
+    By its MAC: a NIC that stays keeps it when others come and go.
+    """
+    return f"tc{_digest('tap', stack, machine, mac)[:12]}"
 
 
 @dataclass(frozen=True, slots=True)

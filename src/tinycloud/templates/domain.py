@@ -235,7 +235,7 @@ def _make_nics(mark: Mark, order: dict[str, int]) -> list[dict[str, Any]]:
             "network": make_network_name(mark.stack, nic.network),
             "mac": nic.mac,
             "model": nic.model,
-            "tap": mark.tap(number),
+            "tap": mark.tap(nic),
             "boot": order.get("network") if number == 0 else None,
         }
         for number, nic in enumerate(mark.spec.nics)

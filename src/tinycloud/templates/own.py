@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tinycloud.model.plan import NetworkWanted
 
 _MODES = {"nat": "nat", "route": "routed", None: "isolated"}
-"""What ``<forward mode>`` says → our access."""
+"""What ``<forward mode>`` says → our access, where no mark says that libvirt only routes and our own table translates addresses."""
 
 
 def read_network(root: Any) -> dict[str, Any]:
@@ -29,9 +29,10 @@ def read_network(root: Any) -> dict[str, Any]:
     name = str(bridge.get("name", "")) if bridge is not None else ""
     mode = forward.get("mode", "nat") if forward is not None else None
     mark = root.find(f"metadata/{{{names.NAMESPACE}}}network")
+    is_nat = mode == "route" and mark is not None and mark.get("access") == "nat"
     return {
         "subnet": _read_subnet(root.find("ip")),
-        "access": f"bridge:{name}" if mode == "bridge" else _MODES.get(mode, "foreign"),
+        "access": f"bridge:{name}" if mode == "bridge" else "nat" if is_nat else _MODES.get(mode, "foreign"),
         "bridge": name,
         "mtu": int(mtu.get("size", "0")) if mtu is not None else None,
         "custom": str(mark.get("custom", "")) if mark is not None else "",
@@ -54,13 +55,20 @@ def render_own_network(wanted: NetworkWanted, templates: Mapping[str, str]) -> s
     full = names.make_network_name(wanted.stack, wanted.name), names.make_network_uuid(wanted.stack, wanted.name)
     check_stamp(root, "network", full, what)
     _check_network(root, wanted, what)
+    access = _find_access(root)
     for old in root.findall("metadata"):
         root.remove(old)
-    mark = etree.Element(f"{{{names.NAMESPACE}}}network", custom=wanted.custom, nsmap={"tc": names.NAMESPACE})
+    mark = etree.Element(f"{{{names.NAMESPACE}}}network", {"custom": wanted.custom, **access}, nsmap={"tc": names.NAMESPACE})
     metadata = etree.Element("metadata")
     metadata.append(mark)
     root.insert(2, metadata)
     return to_text(root)
+
+
+def _find_access(root: Any) -> dict[str, str]:
+    """What the shipped template says in its mark, which is written anew; nothing for a template that lets libvirt translate addresses."""
+    mark = root.find(f"metadata/{{{names.NAMESPACE}}}network")
+    return {"access": mark.get("access")} if mark is not None and mark.get("access") else {}
 
 
 def _check_network(root: Any, wanted: NetworkWanted, what: str) -> None:

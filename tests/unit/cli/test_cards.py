@@ -67,7 +67,7 @@ def test_a_machine_is_shown_with_every_name_that_its_parts_have(cloud: Cloud, ca
         "data  1 GiB, keep  /dev/disk/by-id/virtio-data",
         "more  2 GiB  on scsi",
     ]
-    assert ("nic", f"front  {machine.spec.nics[0].mac}  {machine.facts.mark.tap(0)}") in facts
+    assert ("nic", f"front  {machine.spec.nics[0].mac}  {machine.facts.mark.tap(machine.spec.nics[0])}") in facts
     assert ("address", "10.60.0.11  (reservation)") in facts
     assert "hunter2" not in str(facts)
 

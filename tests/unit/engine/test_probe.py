@@ -78,12 +78,12 @@ def test_the_last_words_are_lines_without_control_sequences(host: TellingHost) -
 def test_every_fact_is_a_line(host: TellingHost) -> None:
     mark = get_mark(host, "web-1")
     host.tools.says["tail"] = "Kernel panic\n"
-    host.told.counters = [NicCounters(mark.tap(0), mark.spec.nics[0].mac, (1000, 10, 0, 1), (300, 3, 0, 2))]
+    host.told.counters = [NicCounters(mark.tap(mark.spec.nics[0]), mark.spec.nics[0].mac, (1000, 10, 0, 1), (300, 3, 0, 2))]
     assert collect_facts(host, mark) == [
         "state    running",
         f"address  10.60.0.11 reserved for {mark.spec.nics[0].mac} in front",
         f"address  10.60.0.11 (lease) at {mark.spec.nics[0].mac}",
-        f"nic      {mark.tap(0)}: guest sent 10 packets (1000 B), got 3 (300 B), dropped 3",
+        f"nic      {mark.tap(mark.spec.nics[0])}: guest sent 10 packets (1000 B), got 3 (300 B), dropped 3",
         "serial   Kernel panic",
     ]
 

@@ -10,6 +10,7 @@ from lxml import etree
 
 from tests.unit.templates.things import BACK, FRONT, a_mark, check, render
 from tinycloud.engine.steps.plugged import find_key
+from tinycloud.model import names
 from tinycloud.model.machine import CpuSpec, VolumeSpec
 from tinycloud.model.plan import Wanted
 from tinycloud.model.pool import Source, locate
@@ -151,7 +152,7 @@ def test_each_nic_has_its_network_its_mac_and_its_tap() -> None:
     assert attribute(root, "devices/interface/source", "network") == ["shop-front", "shop-back"]
     assert attribute(root, "devices/interface/mac", "address") == ["52:00:00:00:00:01", "52:00:00:00:00:02"]
     assert attribute(root, "devices/interface/model", "type") == ["virtio", "e1000"]
-    assert attribute(root, "devices/interface/target", "dev") == ["tca518c1da-0", "tca518c1da-1"]
+    assert attribute(root, "devices/interface/target", "dev") == [names.make_tap("shop", "web-1", nic.mac) for nic in (FRONT, BACK)]
 
 
 def test_a_machine_without_a_screen_or_a_serial_line_has_neither() -> None:

@@ -60,7 +60,7 @@ def test_a_bridge_of_the_host_is_only_named() -> None:
     root = network("bridge:br0", subnet="", mtu=9000)
     assert root.find("forward").get("mode") == "bridge"
     assert root.find("bridge").get("name") == "br0"
-    assert [child.tag for child in root] == ["name", "uuid", "forward", "bridge"], "no DHCP, no DNS of ours"
+    assert [child.tag for child in root] == ["name", "uuid", "metadata", "forward", "bridge"], "no DHCP, no DNS of ours"
 
 
 def test_a_pool_is_a_folder_that_the_hypervisor_may_pass_through() -> None:

@@ -1,0 +1,70 @@
+"""Who may reach whom, as it is realised: policies and forwards that stand in a machine's mark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+PROTOCOLS: Final = ("tcp", "udp", "icmp", "any")
+PEERS: Final = ("anywhere", "network", "host", "cidr", "group", "policy", "stack")
+"""``network``: whoever has an address in a network that the machine is in, the host among them; ``host``: the machine's own host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The other side of a rule. ``name`` is the CIDR, group, policy or stack; empty where the kind says all."""
+
+    kind: str = "anywhere"
+    name: str = ""
+
+    def __str__(self) -> str:
+        return self.kind if not self.name else self.name if self.kind == "cidr" else f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSpec:
+    """One protocol, its ports (first, last; none: all) and one peer. ``log``: new connections are noted in the kernel's log."""
+
+    protocol: str = "any"
+    ports: tuple[tuple[int, int], ...] = ()
+    peer: Peer = Peer()
+    log: bool = False
+
+    @property
+    def what(self) -> str:
+        """``tcp 80, 8000-8100``"""
+        ports = ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in self.ports)
+        return f"{self.protocol} {ports}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySpec:
+    """A named list of rules. A machine with any accepts only what some inbound rule says; it may reach only what some outbound
+    rule says if any of its policies has outbound rules.
+    """
+
+    name: str
+    inbound: tuple[RuleSpec, ...] = ()
+    outbound: tuple[RuleSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """A port of the host that leads to a port of the machine: to that of its NIC with ``address``."""
+
+    protocol: str
+    host_port: int
+    port: int
+    address: str
+    source: str = ""
+    """The CIDR that may use it; empty for everybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Floating:
+    """An address of a host's ``interface`` that leads to the machine, and by which it goes out."""
+
+    floating: str
+    address: str
+    interface: str = ""
+    """Empty: that of the route to the address."""

@@ -1,0 +1,56 @@
+"""What one stack puts into the firewall of one host. Pure text of nftables, in pieces that can be compared.
+
+The tables themselves, with the chains, sets and maps that are there for all, are ``templates/firewall/base.nft``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+INET = "inet tinycloud"
+BRIDGE = "bridge tinycloud"
+
+Key = tuple[str, str]
+"""A table (INET or BRIDGE), and the name of a set, map or chain in it."""
+
+
+@dataclass(frozen=True)
+class Lan:
+    """A network, as far as rules need it. ``subnet`` and ``subnet6`` are empty where somebody else gives addresses."""
+
+    stack: str
+    name: str
+    bridge: str
+    access: str
+    subnet: str = ""
+    subnet6: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """All of a stack's own. Names of own chains and sets begin with the stack's name and a dot, so that no two stacks share one.
+
+    The one exception is ``STACK.all4`` and ``STACK.all6``, the addresses of all machines of a stack, which others may refer to: they
+    may be declared by several parts, are filled by their own stack, and stay (empty) as long as anybody refers to them.
+    """
+
+    sets: Mapping[Key, str] = field(default_factory=dict)
+    """→ what it is: ``type ipv4_addr; flags interval;``"""
+    chains: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
+    """→ its rules, in order."""
+    elements: Mapping[Key, frozenset[str]] = field(default_factory=dict)
+    """Of own sets and of those of base.nft → elements: ``10.60.0.11``, ``"tc01-0" . 52:..``, ``10.60.0.11 : goto shop.web-1.in``"""
+    filtered: frozenset[str] = frozenset()
+    """Bridges whose frames the inet table has to see (nf_call_iptables): those with machines that have policies."""
+    local: frozenset[str] = frozenset()
+    """Bridges through which the host itself uses forwards as localhost (route_localnet)."""
+    addresses: frozenset[tuple[str, str]] = frozenset()
+    """Floating addresses that the host has to have: (address/prefix, interface)."""
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.chains or self.elements or self.sets or self.addresses)
