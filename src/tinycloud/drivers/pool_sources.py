@@ -84,3 +84,9 @@ def check_group(host: Host, name: str) -> None:
         raise NotFound(
             f'there is no volume group "{name}" on {host.name}', facts=[f"groups: {' '.join(done.text.split()) or 'none'}"], hint="vgs"
         )
+
+
+def list_open_volumes(host: Host, group: str) -> list[str]:
+    """The logical volumes of a group that somebody has open, by their paths: mounted, used as swap, held by a process."""
+    words = ["lvs", "--noheadings", "-o", "lv_path", "-S", "lv_device_open=1", group]
+    return host.shell.run(words, root=True, check=False).text.split()

@@ -133,14 +133,23 @@ def read_shelf(host: Host) -> Shelf:
 
 def read_holders(host: Host, world: World) -> dict[str, tuple[Holder, ...]]:
     """Who has which file or device, as they run and as they will start again."""
-    ours = {machine.mark.domain: machine.ref for machine in world.machines}
+    ours = {machine.mark.domain: machine for machine in world.machines}
     found: dict[str, dict[str, Holder]] = {}
     for record in host.domains.list_all():
-        ref, running = ours.get(record.name, f"domain {record.name}"), record.state not in _OFF
+        machine, running = ours.get(record.name), record.state not in _OFF
+        ref = machine.ref if machine else f"domain {record.name}"
         texts = [record.xml, host.domains.get_xml(record.name, inactive=True)] if running else [record.xml]
-        for path in {path for text in texts for path in list_sources(text)}:
-            found.setdefault(path, {})[ref] = Holder(ref, running, record.name in ours)
+        paths = {path for text in texts for path in list_sources(text)}
+        for path in paths | (_list_without_files(machine, world) if machine else set()):
+            found.setdefault(path, {})[ref] = Holder(ref, running, machine is not None)
     return {path: tuple(holders[ref] for ref in sorted(holders)) for path, holders in found.items()}
+
+
+def _list_without_files(machine: Machine, world: World) -> set[str]:
+    """A machine's disks in pools that hold no files, as entries call them."""
+    kinds = {pool.name: pool.kind for pool in world.hosts[0].pools}
+    mine = {(machine.mark.pool_of(name), name) for name in list_own(machine).values()}
+    return {f"{pool}:{name}" for pool, name in mine if kinds.get(pool) not in FOLDERS}
 
 
 def list_sources(xml: str) -> list[str]:

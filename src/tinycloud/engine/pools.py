@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from tinycloud.drivers.pool_sources import check_folder, check_group, read_devices, read_exports
+from tinycloud.drivers.pool_sources import check_folder, check_group, list_open_volumes, read_devices, read_exports
 from tinycloud.engine.cards import list_cards, read_card, remove_card, write_card
 from tinycloud.engine.inventory import read_world
 from tinycloud.engine.lock import hold_lock
@@ -116,6 +116,7 @@ class Pools:
             pool = self.get(name)
             if users := self.list_users(name):
                 raise InUse(f"pool {name} is in use", facts=[f"by {user}" for user in users[:10]], hint="tinycloud down STACK --volumes")
+            self._must_be_closed(pool)
             remove_card(self._host, name)
             self._forget(name, pool.source)
         return pool
@@ -175,6 +176,17 @@ class Pools:
             for unit in pool.units:
                 if pool.name != name and unit.name in units:
                     raise Clash(f"{unit.name} is in pool {pool.name} already", hint=f"pool: {pool.name} in the stack file")
+
+    def _must_be_closed(self, pool: Pool) -> None:
+        """libvirt lets go of a volume group by switching all of it off, which it cannot while one of its volumes is open."""
+        group = pool.source.name
+        is_open = list_open_volumes(self._host, group) if pool.source.kind == "lvm" else []
+        if is_open:
+            raise InUse(
+                f"pool {pool.name} stays: others use volumes of {group}, and libvirt lets go of it by switching all of it off",
+                facts=[f"in use: {path}" for path in is_open[:10]],
+                hint=f"lsblk {is_open[0]} says where; once it is unmounted: tinycloud pool remove {pool.name}",
+            )
 
     def _forget(self, name: str, source: Source) -> None:
         self._host.pool(name).remove_pool()

@@ -121,6 +121,16 @@ def test_a_pool_with_a_disk_in_it_is_not_removed(cloud: Cloud, tmp_path: Path, p
     cloud.pools.remove(pool)
 
 
+@pytest.mark.parametrize("pool", ["fast", "san", "thick"])
+def test_the_list_of_volumes_says_who_has_a_disk_in_any_kind_of_pool(cloud: Cloud, tmp_path: Path, pool: str) -> None:
+    put_pools(cloud.parts.first_host)
+    cloud.up(write_stack(tmp_path, STACK.replace("POOL", pool)))
+    found = {row.ref: (row.pool, row.users) for row in cloud.volumes.list()}
+    assert found == {"shop/db-1/a": (pool, ("shop/db-1",)), "shop/db-1/disk": (pool, ("shop/db-1",))}
+    cloud.down("shop")
+    assert [row.users for row in cloud.volumes.list()] == [()]
+
+
 def test_a_disk_that_was_given_back_says_that_it_carries_something(cloud: Cloud, tmp_path: Path) -> None:
     put_pools(cloud.parts.first_host)
     cloud.up(write_stack(tmp_path, STACK.replace("POOL", "san")))
@@ -186,6 +196,20 @@ def test_a_volume_group_has_to_be_there(cloud: Cloud) -> None:
     with pytest.raises(NotFound, match='there is no volume group "vg1"'):
         cloud.pools.add("thick", "lvm:vg1")
     assert cloud.pools.add("thick", "lvm:vg0").path == "/dev/vg0"
+
+
+def test_a_volume_group_stays_while_others_use_it_for_libvirt_would_switch_all_of_it_off(cloud: Cloud) -> None:
+    answer(cloud, {"vgs": b"  vg0\n"})
+    cloud.pools.add("thick", "lvm:vg0")
+    shell = answer(cloud, {"vgs": b"  vg0\n", "lvs": b"  /dev/vg0/root\n"})
+    with pytest.raises(InUse) as caught:
+        cloud.pools.remove("thick")
+    assert caught.value.facts == ("in use: /dev/vg0/root",)
+    assert list_names(cloud) == ["default", "thick"]
+    assert not any(line.startswith("vgchange") for line in shell.heard)
+    answer(cloud, {"vgs": b"  vg0\n"})
+    cloud.pools.remove("thick")
+    assert list_names(cloud) == ["default"]
 
 
 def look_at(*disks: tuple[str, int, str]) -> dict[str, bytes]:

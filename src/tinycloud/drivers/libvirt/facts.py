@@ -11,6 +11,7 @@ from tinycloud.drivers.records import HostRecord
 from tinycloud.errors import LibvirtFailed
 
 _VIRTUALIZATION = {"vmx", "svm"}
+_EXPANDED = 1  # VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES
 
 
 def read_facts(conn: Any) -> HostRecord:
@@ -19,7 +20,7 @@ def read_facts(conn: Any) -> HostRecord:
         root = etree.fromstring(conn.getCapabilities())
         arch = root.findtext("host/cpu/arch") or conn.getInfo()[0]
         cpus = int(conn.getInfo()[2])
-    features = frozenset(str(item.get("name")) for item in root.findall("host/cpu/feature"))
+    features = list_features(conn, root.find("host/cpu"))
     offered = {str(item.get("type")) for guest in root.findall("guest") for item in guest.findall(f"arch[@name='{arch}']/domain")}
     total, free = read_memory(conn)
     return HostRecord(
@@ -32,6 +33,24 @@ def read_facts(conn: Any) -> HostRecord:
         features=features,
         qemu_user=_find_qemu_user(root),
     )
+
+
+def list_features(conn: Any, cpu: Any) -> frozenset[str]:
+    """Everything the processor can.
+
+    Of ``<cpu>`` libvirt names a model and the features that the model lacks; on AMD's processors svm is in the model, and nowhere else.
+    """
+    if cpu is None:
+        return frozenset()
+    named = frozenset(str(item.get("name")) for item in cpu.findall("feature"))
+    if cpu.find("model") is None:
+        return named
+    try:
+        with guarded("read what the processor can"):
+            whole = etree.fromstring(conn.baselineCPU([etree.tostring(cpu, encoding="unicode")], _EXPANDED))
+    except LibvirtFailed:  # not every connection can tell
+        return named
+    return named | {str(item.get("name")) for item in whole.findall("feature")}
 
 
 def _find_qemu_user(capabilities: Any) -> tuple[int, int]:
