@@ -22,6 +22,7 @@ from tinycloud.engine.refs import find_machines, get_machine
 from tinycloud.engine.wish import Wish
 from tinycloud.errors import NotFound, Refused, make_did_you_mean
 from tinycloud.nouns.images import Images
+from tinycloud.nouns.networks import Networks
 from tinycloud.nouns.pools import Pools
 from tinycloud.nouns.space import Space
 from tinycloud.nouns.volumes import Volumes
@@ -62,6 +63,7 @@ class Cloud:
         self.images = Images(self.parts)
         self.volumes = Volumes(self.parts)
         self.pools = Pools(self.parts)
+        self.networks = Networks(self.parts)
         self.space = Space(self.parts)
 
     def __enter__(self) -> Self:

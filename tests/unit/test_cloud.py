@@ -20,6 +20,7 @@ from tinycloud.cloud import Cloud, make_run_text
 from tinycloud.errors import Clash, NotFound, Refused, Stale, WrongInput
 from tinycloud.model.plan import Plan
 from tinycloud.nouns.images import Images
+from tinycloud.nouns.networks import Networks
 from tinycloud.nouns.pools import Pools
 from tinycloud.nouns.space import Space
 from tinycloud.nouns.volumes import Volumes
@@ -141,6 +142,9 @@ CALLS = {
     "pool add": "Pools.add",
     "pool set": "Pools.set",
     "pool remove": "Pools.remove",
+    "network list": "Networks.list",
+    "network show": "Networks.show",
+    "network leases": "Networks.leases",
     "space": "Space.uses",
     "watch": "Space.watch",
     "doctor": "Cloud.doctor",
@@ -151,7 +155,16 @@ CALLS = {
 """Verb → the call that does it."""
 
 WITHOUT_A_CLOUD = {"schema", "completion"}
-KINDS = {"Cloud": Cloud, "Images": Images, "Machine": Machine, "Pools": Pools, "Space": Space, "Stack": Stack, "Volumes": Volumes}
+KINDS = {
+    "Cloud": Cloud,
+    "Images": Images,
+    "Machine": Machine,
+    "Networks": Networks,
+    "Pools": Pools,
+    "Space": Space,
+    "Stack": Stack,
+    "Volumes": Volumes,
+}
 
 
 def test_every_verb_is_one_call_of_the_api() -> None:

@@ -33,6 +33,16 @@ def read_machines(hosts: Iterable[Host]) -> world.World:
     return _on_all(hosts, _read_domains)
 
 
+def read_networks(hosts: Iterable[Host]) -> world.World:
+    """Networks and machines, without disks and pools."""
+
+    def read(host: Host) -> world.World:
+        ours, _ = _split_networks(host, host.networks.list_all())
+        return replace(_read_domains(host), networks=tuple(ours))
+
+    return _on_all(hosts, read)
+
+
 def _on_all(hosts: Iterable[Host], read: Callable[[Host], world.World]) -> world.World:
     targets = list(hosts)
     if len(targets) == 1:
