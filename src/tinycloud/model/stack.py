@@ -154,6 +154,9 @@ class Nic(Part):
 
     network: Name = Field(description="a name from networks:")
     model: StrictStr = Field("virtio", pattern=r"^[a-z0-9_-]+$", description="the card that the guest sees: virtio, e1000e, rtl8139 …")
+    spoofing: Literal["stopped", "allowed"] = Field(
+        "stopped", description="allowed: what it sends may carry addresses of others, as a router's or a vendor appliance's does"
+    )
 
 
 class User(Part):

@@ -244,7 +244,7 @@ class Designer:
             macs, book = before.get(nic.network), self._books.get(nic.network)
             mac = macs.pop(0) if macs else assign_mac(self.stack.stack, machine, nic.network, self._macs)
             address = self._kept.get(mac) or (book.assign() if book else None)
-            out.append(NicSpec(nic.network, mac, address, nic.model))
+            out.append(NicSpec(nic.network, mac, address, nic.model, spoofing=nic.spoofing == "allowed"))
         return out
 
     # what needs everybody's address

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from tinycloud.model.names import DEFAULT_POOL
 from tinycloud.model.plan import Price
 from tinycloud.model.units import Duration
+from tinycloud.plan.nics import compare_nics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tinycloud.model.disk import Cd, DiskTuning
-    from tinycloud.model.machine import MachineSpec, NicSpec, VolumeSpec
+    from tinycloud.model.machine import MachineSpec, VolumeSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +97,7 @@ _CPU_WORDS = {"count": "cpus", "max": "cpus max", "model": "cpu model"}
 
 
 def _nics(old: MachineSpec, new: MachineSpec) -> Field:
-    def words(nics: tuple[NicSpec, ...]) -> str:
-        return " + ".join(f"{nic.network} {nic.address or ''}".strip() for nic in nics) or "none"
-
-    if words(old.nics) == words(new.nics):
-        changed = [nic for before, nic in zip(old.nics, new.nics, strict=True) if before != nic]
-        return Field("nics", ", ".join(f"NIC in {nic.network} {nic.model}" for nic in changed), Price.RESTART)
-    return Field("nics", f"networks {words(old.nics)} → {words(new.nics)}", Price.RESTART)
+    return Field("nics", *compare_nics(old.nics, new.nics))
 
 
 def _volumes(old: MachineSpec, new: MachineSpec) -> Field:

@@ -42,7 +42,6 @@ def guest(key: str, body: str, message: str) -> object:
             group("networks: [{network: n, ►modle: e1000}]"),
             "unknown-key",
             'unknown key "modle" in networks[0] of group "web"',
-            "known here: network, model",
             hint='did you mean "model"?',
         ),
         wrong(group("guest: {►user: []}"), "unknown-key", 'unknown key "user" in guest of group "web"', hint='did you mean "users"?'),
