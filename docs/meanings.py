@@ -41,6 +41,7 @@ CODES = {
     "no-zone": "the guest has no such time zone, or none at all",
     "no-package-manager": "packages are to be installed in a guest whose package manager is not known",
     "not-shareable": "only raw disks can be had by several machines",
+    "not-enforced": "a group has policies that would not hold on one of its NICs: its address is not known, or its frames go past the host",
     "not-an-image": "the file is empty, or no disk image at all",
     "odd-guest": "a file of the guest is no plain text file, or far too large, and is left alone",
     "obsolete-format": "a disk format of old (qcow, cow, qed, parallels …) that is not taken in",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+DIRECTIONS: Final = ("in", "out")
 PROTOCOLS: Final = ("tcp", "udp", "icmp", "any")
 PEERS: Final = ("anywhere", "network", "host", "cidr", "group", "policy", "stack")
 """``network``: whoever has an address in a network that the machine is in, the host among them; ``host``: the machine's own host."""
@@ -29,12 +30,18 @@ class RuleSpec:
     ports: tuple[tuple[int, int], ...] = ()
     peer: Peer = Peer()
     log: bool = False
+    number: int = 0
+    """Which rule of its policy and direction it is part of, from 1: one with several protocols is as many of these."""
 
     @property
     def what(self) -> str:
         """``tcp 80, 8000-8100``"""
         ports = ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in self.ports)
         return f"{self.protocol} {ports}".strip()
+
+    def tell(self, direction: str) -> str:
+        """``tcp 80 from anywhere``; ``direction`` is in or out."""
+        return f"{self.what} {'from' if direction == 'in' else 'to'} {self.peer}{' (logged)' if self.log else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,10 @@ class PolicySpec:
     name: str
     inbound: tuple[RuleSpec, ...] = ()
     outbound: tuple[RuleSpec, ...] = ()
+
+    def rules(self, direction: str) -> tuple[RuleSpec, ...]:
+        """``direction`` is in or out."""
+        return self.inbound if direction == "in" else self.outbound
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,12 @@ def make_mac(stack: str, machine: str, network: str, nth: int = 0) -> str:
     return ":".join(["52", *(digest[i : i + 2] for i in range(0, 10, 2))])
 
 
+def make_link_local(mac: str) -> str:
+    """The IPv6 address that a NIC gives itself on its link, RFC 4291 appendix A, in the shortest form (the first byte is never 2)."""
+    b = bytes.fromhex(mac.replace(":", ""))
+    return f"fe80::{(b[0] ^ 2) << 8 | b[1]:x}:{b[2] << 8 | 0xFF:x}:{0xFE00 | b[3]:x}:{b[4] << 8 | b[5]:x}"
+
+
 def make_bridge(stack: str, network: str) -> str:
     """The bridge of a network. Linux allows 15 characters."""
     return "tc-" + _digest("bridge", stack, network)[:8]

@@ -117,22 +117,26 @@ Ports = Annotated[
 ]
 
 
+_PEER = "anywhere (the default), network, host, a CIDR, {group: NAME}, {policy: NAME} or {stack: NAME}"
+
+
 class Rule(Part):
-    """One line of a policy: what, and from or to whom."""
+    """One line of a policy: what, and from or to whom. Several protocols in one line are as many rules; none is every protocol."""
 
     tcp: Ports | None = Field(None, description="a port, a range such as 8000-8100, or a list of them")
     udp: Ports | None = Field(None, description="the same for UDP")
-    icmp: StrictBool = Field(False, description="ping and its kin")
-    any: StrictBool = Field(False, description="every protocol")
-    peer_from: StrictStr | dict[Name, Name] | None = Field(None, alias="from", description="anywhere, network, host, a CIDR, {group: NAME}")
-    peer_to: StrictStr | dict[Name, Name] | None = Field(None, alias="to", description="anywhere, network, host, a CIDR, {group: NAME}")
+    icmp: StrictBool = Field(False, description="ping and its kin, of IPv4 and IPv6")
+    any: StrictBool = Field(False, description="every protocol, as when none is named")
+    peer_from: StrictStr | dict[Name, Name] | None = Field(None, alias="from", description=f"inbound, who: {_PEER}")
+    peer_to: StrictStr | dict[Name, Name] | None = Field(None, alias="to", description=f"outbound, whom: {_PEER}")
+    log: StrictBool = Field(False, description="new connections are noted in the host's kernel log, at most 5 a second")
 
 
 class Policy(Part):
-    """A named list of access rules. Read and checked; a group that uses one is refused, for this version does not enforce them."""
+    """A named list of access rules. A machine may have several; they add up."""
 
-    inbound: tuple[Rule, ...] = Field((), description="who may reach the machine")
-    outbound: tuple[Rule, ...] = Field((), description="whom the machine may reach")
+    inbound: tuple[Rule, ...] = Field((), description="who may reach the machine; nobody else may")
+    outbound: tuple[Rule, ...] = Field((), description="whom the machine may reach; without any, whomever its networks lead to")
 
 
 class Cpus(Part):
@@ -253,7 +257,7 @@ class Group(Part):
     networks: tuple[Annotated[Nic, BeforeValidator(wrap("network", str), json_schema_input_type=str | Nic)], ...] = Field(
         (), description="a NIC in each, in this order"
     )
-    policies: tuple[Name, ...] = Field((), description="not enforced by this version: a group with policies is refused")
+    policies: tuple[Name, ...] = Field((), description="names from policies:; without any, a machine is open inside its networks")
     volumes: tuple[Volume, ...] = Field((), description="data disks; each machine of the group has its own")
     needs: tuple[Name, ...] = Field((), description="groups that are ready before this one starts")
     boot: tuple[Literal["disk", "network", "cdrom"], ...] = Field(("disk",), min_length=1, description="what it starts from, in order")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tinycloud.errors import NotFound, NotYet, Refused, make_did_you_mean
+from tinycloud.errors import NotFound, Refused, make_did_you_mean
 from tinycloud.model import names
 from tinycloud.model.disk import Cd, DiskTuning, IoLimits
 from tinycloud.model.machine import CpuSpec, MachineSpec, Mark, NicSpec, VolumeSpec, make_digest
@@ -19,12 +19,14 @@ from tinycloud.plan.place import Need, Rooms, choose_hypervisor
 from tinycloud.plan.pools import Book, DiskWish, check_pools
 from tinycloud.plan.preparing import check_way, find_way, make_guest_digest
 from tinycloud.plan.resolve import Known, canonical
+from tinycloud.plan.rules import check_enforced, limit_level, make_policies
 from tinycloud.plan.subnets import choose_subnets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from ipaddress import IPv4Network
 
+    from tinycloud.model.access import PolicySpec
     from tinycloud.model.disk_keys import DiskOptions, Volume
     from tinycloud.model.stack import Group, Stack
     from tinycloud.model.world import Host, Image, Machine
@@ -65,6 +67,7 @@ class Designer:
     _kept: dict[str, str] = field(default_factory=dict)
     """MAC → the address that it has and keeps."""
     _macs: set[str] = field(default_factory=set)
+    _policies: dict[str, tuple[PolicySpec, ...]] = field(default_factory=dict)
 
     @property
     def stack(self) -> Stack:
@@ -124,12 +127,6 @@ class Designer:
 
     def _draft_group(self, name: str, rooms: Rooms) -> list[_Draft]:
         group = self.stack.groups[name]
-        if group.policies:
-            raise NotYet(
-                f'group "{name}" has policies, and this version does not enforce access rules',
-                facts=["a rule that is not enforced is worse than none"],
-                hint="take policies: out of the group",
-            )
         image = self._get_image(name, group.image)
         return [self._draft(name, group, index, image, rooms) for index in range(1, group.count + 1)]
 
@@ -165,6 +162,9 @@ class Designer:
     def _spec(self, name: str, group: Group, machine: str, image: Image | None, host: Host, present: Machine | None) -> MachineSpec:
         old = present.mark.spec if present else None
         pool = group.pool or names.DEFAULT_POOL
+        nics = tuple(self._nics(group, machine, old))
+        policies = self._get_policies(name, group)
+        check_enforced(name, policies, nics, self.stack.networks)
         spec = MachineSpec(
             image=image.sha if image else None,
             image_name=group.image or "",
@@ -175,7 +175,8 @@ class Designer:
             cpus=CpuSpec(**group.cpus.model_dump()),
             disk_bus=group.disk_bus,
             disk_encrypt=group.disk_encrypt,
-            nics=tuple(self._nics(group, machine, old)),
+            nics=nics,
+            policies=policies,
             disk_tuning=make_tuning(group.disk_options),
             cdrom=self._drive(name, group),
             volumes=tuple(self._volume(name, volume, pool, old) for volume in group.volumes),
@@ -185,7 +186,7 @@ class Designer:
             serial=group.serial,
             autostart=group.autostart,
             user=image.user if image else "root",
-            level=_level(group, image),
+            level=limit_level(_level(group, image), policies, nics, {n: str(subnet[1]) for n, subnet in self._subnets.items() if subnet}),
             offline=find_way(group, image) == "offline",
             stop_limit=float(group.stop_timeout),
             needs=tuple(sorted(group.needs)),
@@ -194,6 +195,12 @@ class Designer:
         )
         there = (name for name in list_leaving(old, spec) if names.data_name(self.stack.stack, machine, name) in self.world.volume_by_name)
         return replace(carry_hand(f"{self.stack.stack}/{machine}", old, spec), leaving=tuple(there))
+
+    def _get_policies(self, name: str, group: Group) -> tuple[PolicySpec, ...]:
+        """Those of a group; made once."""
+        if name not in self._policies:
+            self._policies[name] = make_policies(group.policies, self.stack.policies)
+        return self._policies[name]
 
     def _drive(self, name: str, group: Group) -> Cd | None:
         if group.cdrom is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tinycloud.model.firewall import Key, Lan, Part
+from tinycloud.plan.policies import make_rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     Piece = Callable[[str, Sequence[Mark], Sequence[Lan]], Part]
 
-PIECES: tuple[Piece, ...] = ()
+PIECES: tuple[Piece, ...] = (make_rules,)
 
 
 def make_part(stack: str, marks: Sequence[Mark], lans: Sequence[Lan]) -> Part:

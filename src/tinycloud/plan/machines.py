@@ -15,6 +15,7 @@ from tinycloud.plan.draft import ADDED
 from tinycloud.plan.pools import is_fixed
 from tinycloud.plan.preparing import check_place
 from tinycloud.plan.price import Field, compare, worst
+from tinycloud.plan.rules import tell_level
 from tinycloud.plan.steps import list_removable
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ def describe(mark: Mark) -> str:
     nics = [f"{nic.network} {nic.address or '(its own address)'}" for nic in spec.nics]
     disk = f"disk {spec.disk}{' encrypted' if spec.disk_encrypt else ''}{_in_pool(spec.pool)}"
     prepared = ["prepared offline"] if mark.prepared_volume else []
-    return ", ".join([str(spec.cpus), str(spec.memory), image, disk, *nics, *prepared])
+    policies = [f"policies {' '.join(policy.name for policy in spec.policies)}"] if spec.policies else []
+    return ", ".join([str(spec.cpus), str(spec.memory), image, disk, *nics, *policies, *prepared])
 
 
 def _in_pool(pool: str) -> str:
@@ -95,7 +97,8 @@ def _add(draft: Draft, wanted: Wanted) -> None:
     start = draft.steps.start(host, mark, define, *_start_needs(mark))
     draft.done(mark.group, draft.steps.wait(host, mark, start))
     where = f"on {host}: {wanted.why_here}" if len(draft.world.hosts) > 1 else ""
-    text = ", ".join(filter(None, (describe(mark), _on_unit(draft, wanted, mark.disk_volume, image=mark.spec.image is not None))))
+    found = _on_unit(draft, wanted, mark.disk_volume, image=mark.spec.image is not None)
+    text = ", ".join(filter(None, (describe(mark), found, tell_level(wanted))))
     draft.say(Act.ADD, "machine", mark.machine, text, Price.ADD, where)
     for volume in mark.spec.volumes:
         parts = [
@@ -171,6 +174,8 @@ def _change(draft: Draft, wanted: Wanted, present: Machine, fields: list[Field])
     wanted = _with_places(draft, replace(wanted, mark=replace(mark, generation=old.generation + 1, spec=spec)))
     draft.final[mark.ref] = wanted
     texts = [*(change.text for change in fields), *_left_behind(draft, wanted, old)]
+    if any(change.name in ("level", "policies") for change in fields) and (why := tell_level(wanted)):
+        texts.append(why)
     if price is Price.LIVE and not present.is_off:
         _change_live(draft, wanted, present)
     else:

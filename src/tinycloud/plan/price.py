@@ -9,6 +9,7 @@ from tinycloud.model.names import DEFAULT_POOL
 from tinycloud.model.plan import Price
 from tinycloud.model.units import Duration
 from tinycloud.plan.nics import compare_nics
+from tinycloud.plan.rules import tell_change
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,6 +203,10 @@ def _stop_limit(old: MachineSpec, new: MachineSpec) -> Field:
     return Field("stop_limit", f"stop timeout {Duration(old.stop_limit)} → {Duration(new.stop_limit)}", Price.LIVE)
 
 
+def _policies(old: MachineSpec, new: MachineSpec) -> Field:
+    return Field("policies", tell_change(old.policies, new.policies), Price.LIVE)
+
+
 def _silent(old: MachineSpec, new: MachineSpec) -> Field | None:
     """What only we use: noted with the machine, which does not notice."""
     return None
@@ -236,6 +241,7 @@ _RULES: dict[str, Callable[[MachineSpec, MachineSpec], Field | None]] = {
     "disk_custom": _disk_custom,
     "disk_tuning": _disk_tuning,
     "cdrom": _cdrom,
+    "policies": _policies,
     "hand": _silent,
     "leaving": _silent,
 }

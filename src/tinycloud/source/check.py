@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from graphlib import CycleError, TopologicalSorter
-from ipaddress import ip_network
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Final
 
 from tinycloud.errors import make_did_you_mean
 from tinycloud.model.secret import Ref, Text
-from tinycloud.model.show import show
 from tinycloud.source import refs
 from tinycloud.source.check_groups import check_group
 from tinycloud.source.check_images import check_images
+from tinycloud.source.check_policies import check_policies
 from tinycloud.source.complaints import Complaint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from tinycloud.model.stack import Rule, Stack
+    from tinycloud.model.stack import Stack
     from tinycloud.source.load import KeyPath, Tree
 
 _PLURALS: Final = {"group": "groups", "network": "networks", "policy": "policies"}
@@ -33,7 +32,7 @@ def check(tree: Tree, stack: Stack) -> list[Complaint]:
         *work.needs(),
         *work.subnets(),
         *work.groups(),
-        *work.rules(),
+        *check_policies(stack, work.complain),
         *work.references(),
     ]
 
@@ -91,46 +90,6 @@ class _Check:
                 message = f'network "{name}" is too small: {nics} NICs, room for {room}'
                 needed = subnet.max_prefixlen - (nics + 3 - 1).bit_length()
                 yield self.complain("subnet-too-small", message, ("networks", name, "subnet"), hint=f"a /{needed} has room")
-
-    def rules(self) -> Iterator[Complaint]:
-        for name, policy in self.stack.policies.items():
-            for key, peer, other in (("inbound", "peer_from", "peer_to"), ("outbound", "peer_to", "peer_from")):
-                for n, rule in enumerate(getattr(policy, key)):
-                    path: KeyPath = ("policies", name, key, n)
-                    word = peer.removeprefix("peer_")
-                    if getattr(rule, other) is not None:
-                        yield self.complain(
-                            "wrong-key", f'{key} rule of policy "{name}" has "{other.removeprefix("peer_")}"', path, f'expected: "{word}"'
-                        )
-                    elif getattr(rule, peer) is not None:
-                        yield from self._peer(rule, getattr(rule, peer), name, (*path, word))
-                    yield from self._ports(rule, name, path)
-
-    def _peer(self, rule: Rule, peer: Any, policy: str, path: KeyPath) -> Iterator[Complaint]:
-        if isinstance(peer, dict):
-            known: dict[str, Mapping[str, Any]] = {"group": self.stack.groups, "policy": self.stack.policies}
-            if not peer:
-                yield self.complain("wrong-value", f'policy "{policy}": found nothing', path, "expected: group, policy or stack")
-            for key, name in peer.items():
-                if key in known and name not in known[key]:
-                    yield self.unknown(key, name, f'policy "{policy}"', path, known[key])
-                elif key not in (*known, "stack"):
-                    yield self.complain(
-                        "unknown-key", f'unknown peer "{key}" in policy "{policy}"', path, "expected: group, policy or stack"
-                    )
-        elif peer not in ("anywhere", "network", "host"):
-            try:
-                ip_network(peer)
-            except ValueError:
-                expected = "expected: anywhere, network, host, a CIDR such as 10.0.0.0/8, or {group: NAME}"
-                yield self.complain("wrong-value", f'policy "{policy}": found {show(peer)}', path, expected)
-
-    def _ports(self, rule: Rule, policy: str, path: KeyPath) -> Iterator[Complaint]:
-        for key in ("tcp", "udp"):
-            for port in getattr(rule, key) or ():
-                low, _, high = port.partition("-") if isinstance(port, str) else (port, "", port)
-                if not 1 <= int(low) <= int(high) <= 65535:
-                    yield self.complain("wrong-value", f'policy "{policy}": found {key} port {port}, expected 1 to 65535', (*path, key))
 
     def references(self) -> Iterator[Complaint]:
         for path, ref in _late_refs(self.stack):

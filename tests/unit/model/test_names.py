@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from ipaddress import IPv6Address
 
 import pytest
 from hypothesis import given
@@ -154,3 +155,10 @@ def test_an_image_volume_is_known_by_its_sha(sha: str) -> None:
 def test_a_serial_number_holds_twenty_letters() -> None:
     assert names.make_serial("data") == "data"
     assert names.make_serial("abcdefghijklmnopqrstuvwxyz") == "abcdefghijklmnopqrst"
+
+
+def test_a_nic_gives_itself_an_address_made_from_its_mac() -> None:
+    assert names.make_link_local("52:7b:e1:7c:47:2f") == "fe80::507b:e1ff:fe7c:472f"
+    assert names.make_link_local("52:00:00:00:00:01") == "fe80::5000:ff:fe00:1"
+    macs = [f"52:{n:02x}:00:0{n % 9}:{n:02x}:00" for n in range(50)]
+    assert all(str(IPv6Address(names.make_link_local(mac))) == names.make_link_local(mac) for mac in macs), "as everybody writes them"

@@ -25,6 +25,11 @@ Doc = dict[str, Any]
 GROUPS = ("app", "db", "web", "web-1")
 NETWORKS = ("back", "front", "lan")
 SUBNETS = ("auto", "10.60.0.0/24", "10.61.0.0/24", "10.61.0.0/26", "10.62.0.0/28", "10.63.0.0/27")
+POLICIES = {
+    "inside": {"inbound": [{"from": "network"}, {"tcp": 22, "from": "host"}], "outbound": [{"udp": "53-60", "to": {"stack": "neighbour"}}]},
+    "open": {"inbound": [{"tcp": [80, "8000-8100"], "log": True}, {"icmp": True, "from": "10.0.0.0/8"}]},
+    "shut": {"inbound": [{"tcp": 22, "from": {"policy": "open"}}]},
+}
 POOLS = ("default", "fast", "san", "thick")
 ACCESS: tuple[Any, ...] = ("nat", "isolated", "routed")
 NEIGHBOUR = """
@@ -89,6 +94,7 @@ def fields_of_a_group() -> dict[str, st.SearchStrategy[Any]]:
         "ready": st.sampled_from(("started", "address", "ssh", "done")),
         "values": st.just({"b": 1, "a": 2}),
         "stop_timeout": st.sampled_from(("10 s", "1 min")),
+        "policies": st.lists(st.sampled_from(sorted(POLICIES)), max_size=2),
     }
 
 
@@ -103,6 +109,8 @@ def tidy(doc: Doc) -> Doc:
     doc = copy.deepcopy(doc)
     for name, group in doc["groups"].items():
         group["networks"] = [network for network in group["networks"] if network in doc["networks"]]
+        if any("bridge" in doc["networks"][network].get("access", "") for network in group["networks"]):
+            group.pop("policies", None)  # refused: nobody knows its address
         if "needs" in group:
             group["needs"] = [other for other in group["needs"] if other < name and other in doc["groups"]]
         for command in group.get("guest", {}).get("run", []) if not {"db", "web"} <= doc["groups"].keys() else []:
@@ -114,6 +122,7 @@ def tidy(doc: Doc) -> Doc:
 def docs(stack: str = "shop") -> st.SearchStrategy[Doc]:
     body = {
         "stack": st.just(stack),
+        "policies": st.just(POLICIES),
         "networks": st.dictionaries(st.sampled_from(NETWORKS), networks(), min_size=1, max_size=3),
         "groups": st.dictionaries(st.sampled_from(GROUPS), groups(), min_size=1, max_size=3),
     }

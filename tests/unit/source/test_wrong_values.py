@@ -76,7 +76,7 @@ def guest(key: str, body: str, message: str) -> object:
             "stack: a\npolicies:\n  p: {inbound: [{►tpc: 80}]}\n",
             "unknown-key",
             'unknown key "tpc" in inbound[0] of policy "p"',
-            "known here: tcp, udp, icmp, any, from, to",
+            "known here: tcp, udp, icmp, any, from, to, log",
             hint='did you mean "tcp"?',
         ),
         wrong(
