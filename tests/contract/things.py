@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tinycloud.drivers.fake import FakeHost
 from tinycloud.model import names
 from tinycloud.model.plan import NetworkWanted
 from tinycloud.model.pool import Source
@@ -78,8 +79,18 @@ def make_volume(host: Host, name: str = "data", size: int = 1024**2, format: str
     host.volumes.create(render_volume(name, size, format=format, backing=backing), name)
 
 
+def flush_firewall(host: Host) -> None:
+    """What a person, or another program, does with ``nft flush ruleset``."""
+    if isinstance(host, FakeHost):
+        host.firewall.flush()
+    else:
+        host.shell.run(["nft", "flush", "ruleset"])
+
+
 def clean(host: Host) -> None:
     """Leave nothing for the next test."""
+    for stack in ("shop", "blog"):
+        host.firewall.remove(stack)
     for domain in host.domains.list_all():
         host.domains.destroy(domain.name)
         host.domains.undefine(domain.name)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from tinycloud.drivers.records import BlockRecord, DomainRecord, HostRecord, NetworkRecord, NicCounters, PoolRecord, VolumeRecord
     from tinycloud.drivers.shell import Shell
+    from tinycloud.model.firewall import Part
     from tinycloud.model.machine import Lease
     from tinycloud.model.world import Reservation
 
@@ -122,6 +123,27 @@ class Secrets(Protocol):
     def remove(self, uuid: str) -> None: ...
 
 
+class Firewall(Protocol):
+    """What stacks have in the host's firewall, each its part. A change is one transaction."""
+
+    def find_marks(self) -> frozenset[str]:
+        """The marks (:func:`tinycloud.templates.firewall.make_part_mark`) of the parts that are in force."""
+        ...
+
+    def find(self, stack: str) -> Part | None:
+        """The part that the host keeps for a stack, in force or not."""
+        ...
+
+    def apply(self, stack: str, part: Part) -> None:
+        """Have this part in force, and those of the others; kept for a restart. An empty one is removed. Raises Refused, Missing."""
+        ...
+
+    def remove(self, stack: str) -> None: ...
+    def restore(self) -> bool:
+        """Bring back what is kept and not in force; False when there is nothing to do."""
+        ...
+
+
 class Host(Protocol):
     """One server: its libvirt and a shell on it."""
 
@@ -141,6 +163,8 @@ class Host(Protocol):
 
     @property
     def secrets(self) -> Secrets: ...
+    @property
+    def firewall(self) -> Firewall: ...
     def pool(self, name: str) -> Volumes:
         """A pool by the name that people give it: ``default`` for the main one."""
         ...

@@ -6,7 +6,7 @@ The tables themselves, with the chains, sets and maps that are there for all, ar
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,3 +54,27 @@ class Part:
     @property
     def is_empty(self) -> bool:
         return not (self.chains or self.elements or self.sets or self.addresses)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able, in one order, and only what there is: equal parts are equal bytes."""
+        plain: dict[str, Any] = {
+            "sets": [[*key, self.sets[key]] for key in sorted(self.sets)],
+            "chains": [[*key, list(self.chains[key])] for key in sorted(self.chains)],
+            "elements": [[*key, sorted(self.elements[key])] for key in sorted(self.elements) if self.elements[key]],
+            "filtered": sorted(self.filtered),
+            "local": sorted(self.local),
+            "addresses": sorted(map(list, self.addresses)),
+        }
+        return {word: value for word, value in plain.items() if value}
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Self:
+        """The part from :meth:`as_dict`."""
+        return cls(
+            sets={(table, name): text for table, name, text in raw.get("sets", ())},
+            chains={(table, name): tuple(rules) for table, name, rules in raw.get("chains", ())},
+            elements={(table, name): frozenset(items) for table, name, items in raw.get("elements", ())},
+            filtered=frozenset(raw.get("filtered", ())),
+            local=frozenset(raw.get("local", ())),
+            addresses=frozenset((address, interface) for address, interface in raw.get("addresses", ())),
+        )

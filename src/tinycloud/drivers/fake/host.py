@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tinycloud.drivers.fake.domains import FakeDomains
 from tinycloud.drivers.fake.files import Documents
+from tinycloud.drivers.fake.firewall import FakeFirewall
 from tinycloud.drivers.fake.networks import FakeNetworks
 from tinycloud.drivers.fake.secrets import FakeSecrets
 from tinycloud.drivers.fake.volumes import FakeVolumes
@@ -54,6 +55,7 @@ class FakeHost:
         self._folder = folder
         self._pools = Documents(folder / "pools")
         self.networks = FakeNetworks(Documents(folder / "networks"))
+        self.firewall = FakeFirewall(Documents(folder / "firewall"))
         self.secrets = FakeSecrets(Documents(folder / "secrets"))
         self.volumes = FakeVolumes(self._pools, Documents(folder / "volumes"), self.secrets)
         self.domains = FakeDomains(Documents(folder / "domains"), self.networks, self.list_volumes)

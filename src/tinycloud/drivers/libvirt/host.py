@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tinycloud.drivers.firewall import Firewall
 from tinycloud.drivers.libvirt.domains import Domains
 from tinycloud.drivers.libvirt.errors import guarded, load_libvirt, translate
 from tinycloud.drivers.libvirt.facts import read_facts, read_memory
@@ -92,6 +93,10 @@ class LibvirtHost:
     @property
     def secrets(self) -> Secrets:
         return Secrets(self._conn)
+
+    @property
+    def firewall(self) -> Firewall:
+        return Firewall(self.shell)
 
     def pool(self, name: str) -> Volumes:
         """A pool by the name that people give it; one that does not exist holds nothing."""

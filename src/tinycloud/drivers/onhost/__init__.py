@@ -27,15 +27,19 @@ def run_script(
     name: str,
     args: Mapping[str, Any],
     *,
+    data: Any = None,
     root: bool = False,
     limit: float = 3600.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Run ``NAME.py`` of this folder on the shell's host and return what it was ``done`` with.
 
-    ``progress`` hears (bytes done, bytes in all; 0 when unknown). Raises Refused with the code the script gives, ToolFailed when it breaks.
+    ``data`` is what is too much for an argument: the script finds it, as JSON, in ``DATA``. ``progress`` hears (bytes done, bytes in all;
+    0 when unknown). Raises Refused with the code the script gives, ToolFailed when it breaks.
     """
     script = (resources.files(__package__ or "tinycloud.drivers.onhost") / f"{name}.py").read_bytes()
+    if data is not None:
+        script = f"DATA = {json.dumps(data)!r}\n".encode() + script
     last: dict[str, Any] = {}
 
     def hear(line: str) -> None:

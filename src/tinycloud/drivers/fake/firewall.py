@@ -1,0 +1,52 @@
+"""The firewall of a fake host: what it was told, and whether it is in force."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tinycloud.model.firewall import Part
+from tinycloud.templates.firewall import make_part_mark
+
+if TYPE_CHECKING:
+    from tinycloud.drivers.fake.files import Documents
+
+
+class FakeFirewall:
+    """Each document: the part of a stack, its mark, and whether the kernel has it."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    def find_marks(self) -> frozenset[str]:
+        found = [self._documents.find(stack) for stack in self._documents.names()]
+        return frozenset(it["mark"] for it in found if it and it["in_force"])
+
+    def find(self, stack: str) -> Part | None:
+        it = self._documents.find(stack)
+        return Part.from_dict(it["part"]) if it else None
+
+    def apply(self, stack: str, part: Part) -> None:
+        with self._documents.lock:
+            self.restore()
+            if part.is_empty:
+                self._documents.remove(stack)
+            else:
+                self._documents.put(stack, {"mark": make_part_mark(stack, part), "part": part.as_dict(), "in_force": True})
+
+    def remove(self, stack: str) -> None:
+        self.apply(stack, Part())
+
+    def restore(self) -> bool:
+        return sum(self._set(stack, in_force=True) for stack in self._documents.names()) > 0
+
+    def flush(self) -> None:
+        """What ``nft flush ruleset`` does to a real host."""
+        for stack in self._documents.names():
+            self._set(stack, in_force=False)
+
+    def _set(self, stack: str, *, in_force: bool) -> bool:
+        it = self._documents.find(stack)
+        if it is None or it["in_force"] == in_force:
+            return False
+        self._documents.put(stack, {**it, "in_force": in_force})
+        return True

@@ -1,0 +1,58 @@
+"""The firewall of one host, through ``nft`` there."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from tinycloud.drivers.onhost import run_script
+from tinycloud.drivers.onhost.firewall import FOLDER
+from tinycloud.errors import Missing, Refused
+from tinycloud.model.firewall import INET, Part
+from tinycloud.templates.firewall import make_part_mark, read_base
+
+if TYPE_CHECKING:
+    from tinycloud.drivers.shell import Shell
+
+_MARK: Final = re.compile(r'"([0-9a-f]{12})"')
+_LIMIT: Final = 120.0
+
+
+class Firewall:
+    """What the stacks have in it. Each change is one transaction: all of it is in force, or nothing is changed."""
+
+    def __init__(self, shell: Shell) -> None:
+        self._shell = shell
+
+    def find_marks(self) -> frozenset[str]:
+        """The marks of the parts that are in force; none where the tables are not there, or nobody lets us look."""
+        try:
+            done = self._shell.run(["nft", "list", "set", *INET.split(), "parts"], root=True, check=False)
+        except Missing:
+            return frozenset()
+        return frozenset(_MARK.findall(done.text)) if done.status == 0 else frozenset()
+
+    def find(self, stack: str) -> Part | None:
+        """The part that the host keeps for a stack, in force or not."""
+        done = self._shell.run(["cat", f"{FOLDER}/parts/{stack}.json"], root=True, check=False)
+        return Part.from_dict(json.loads(done.stdout)["part"]) if done.status == 0 else None
+
+    def apply(self, stack: str, part: Part) -> None:
+        """Have this part of the stack in force, and kept for a restart of the host; an empty one as :meth:`remove`."""
+        data = {"part": {} if part.is_empty else part.as_dict(), "base": read_base()}
+        self._run({"do": "apply", "stack": stack, "mark": make_part_mark(stack, part)}, data)
+
+    def remove(self, stack: str) -> None:
+        """Take the stack's part away; with the last one go the tables, the files and the hooks."""
+        self.apply(stack, Part())
+
+    def restore(self) -> bool:
+        """Bring back what is kept and not in force; False when there is nothing to do."""
+        return bool(self._run({"do": "restore"})["restored"])
+
+    def _run(self, args: dict[str, Any], data: Any = None) -> dict[str, Any]:
+        done = run_script(self._shell, "firewall", args, data=data, root=True, limit=_LIMIT)
+        if done.get("trouble"):
+            raise Refused("nft does not take the access rules", code="firewall", facts=done["trouble"], hint="tinycloud doctor")
+        return done

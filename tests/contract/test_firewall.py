@@ -1,0 +1,97 @@
+"""Parts of the firewall: in force, kept, changed, put back, gone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.contract.things import flush_firewall
+from tinycloud.errors import Refused
+from tinycloud.model.firewall import BRIDGE, INET, Part
+from tinycloud.templates.firewall import make_part_mark
+
+if TYPE_CHECKING:
+    from tinycloud.drivers.host import Host
+
+
+def a_part(*addresses: str, stack: str = "shop", rule: str = "tcp dport 80 accept", more: tuple[str, ...] = ()) -> Part:
+    """Machines that share one chain, known to others by ``STACK.all4``; ``more``: stacks that it refers to."""
+    chain = f"{stack}.web"
+    declared = {(INET, f"{it}.all4"): "type ipv4_addr;" for it in (stack, *more)}
+    elements = {
+        (INET, "guests4"): frozenset(addresses),
+        (INET, f"{stack}.all4"): frozenset(addresses),
+        (INET, "in4"): frozenset(f"{address} : goto {chain}" for address in addresses),
+        (INET, "natted4"): frozenset({"10.99.0.0/16"}),
+        (BRIDGE, "taps"): frozenset({f'"tc{stack}"'}),
+    }
+    return Part(declared, {(INET, chain): (*(f"ip saddr @{it}.all4 accept" for it in more), rule, "drop")}, elements)
+
+
+def test_nothing_is_in_force_where_nobody_was(host: Host) -> None:
+    assert host.firewall.find_marks() == frozenset()
+    assert host.firewall.find("shop") is None
+    assert not host.firewall.restore()
+    host.firewall.remove("shop")
+
+
+def test_a_part_is_in_force_and_kept_and_twice_is_once(host: Host) -> None:
+    part = a_part("10.99.0.11")
+    for _ in range(2):
+        host.firewall.apply("shop", part)
+        assert host.firewall.find_marks() == {make_part_mark("shop", part)}
+    assert host.firewall.find("shop") == part
+
+
+def test_a_part_is_changed_and_its_old_mark_is_gone(host: Host) -> None:
+    new = a_part("10.99.0.12", "10.99.0.13", rule="udp dport 53 accept")
+    for part in (a_part("10.99.0.11", "10.99.0.12"), new):
+        host.firewall.apply("shop", part)
+    assert host.firewall.find_marks() == {make_part_mark("shop", new)}
+    assert host.firewall.find("shop") == new
+
+
+def test_stacks_share_elements_and_refer_to_each_other_whoever_goes_first(host: Host) -> None:
+    shop, blog = a_part("10.99.0.11"), a_part("10.99.0.21", stack="blog", more=("shop",))
+    for first, second in (("shop", "blog"), ("blog", "shop")):
+        host.firewall.apply("shop", shop)
+        host.firewall.apply("blog", blog)
+        assert host.firewall.find_marks() == {make_part_mark("shop", shop), make_part_mark("blog", blog)}
+        host.firewall.remove(first)
+        assert host.firewall.find_marks() == {make_part_mark(second, {"shop": shop, "blog": blog}[second])}
+        assert host.firewall.find(first) is None
+        host.firewall.remove(second)
+        assert host.firewall.find_marks() == frozenset()
+
+
+def test_what_somebody_flushed_is_put_back_from_what_is_kept(host: Host) -> None:
+    shop, blog = a_part("10.99.0.11"), a_part("10.99.0.21", stack="blog", more=("shop",))
+    marks = {make_part_mark("shop", shop), make_part_mark("blog", blog)}
+    host.firewall.apply("shop", shop)
+    host.firewall.apply("blog", blog)
+    flush_firewall(host)
+    assert host.firewall.find_marks() == frozenset()
+    assert host.firewall.restore()
+    assert host.firewall.find_marks() == marks
+    assert not host.firewall.restore()
+
+
+def test_a_change_after_a_flush_puts_the_others_back_too(host: Host) -> None:
+    shop, blog = a_part("10.99.0.11"), a_part("10.99.0.21", stack="blog", more=("shop",))
+    host.firewall.apply("shop", a_part("10.99.0.12"))
+    host.firewall.apply("blog", blog)
+    flush_firewall(host)
+    host.firewall.apply("shop", shop)
+    assert host.firewall.find_marks() == {make_part_mark("shop", shop), make_part_mark("blog", blog)}
+
+
+def test_a_part_that_nft_does_not_take_changes_nothing(host: Host) -> None:
+    if host.uri.startswith("fake:"):
+        pytest.skip("a fake host reads no rules")
+    host.firewall.apply("shop", a_part("10.99.0.11"))
+    with pytest.raises(Refused, match="nft") as refusal:
+        host.firewall.apply("shop", a_part("10.99.0.11", rule="no such word"))
+    assert refusal.value.kind == "firewall"
+    assert host.firewall.find_marks() == {make_part_mark("shop", a_part("10.99.0.11"))}
+    assert host.firewall.find("shop") == a_part("10.99.0.11")
