@@ -1,6 +1,7 @@
 """What the source cannot say about codes, statuses and template variables; ``generate.py`` checks that none is missing."""
 
 CODES = {
+    "address-taken": "a floating address is that of somebody else: the host itself, a network, another entry or stack",
     "ambiguous": "a word means several machines or images, and one is needed",
     "busy-device": "a device that is mounted, or part of something else",
     "cannot-trim": "a running machine has no guest agent and no ssh that would let its disks be trimmed",
@@ -26,6 +27,8 @@ CODES = {
     "newer-database": "the database was written by a newer version",
     "no-base": "a disk stands on nothing of ours",
     "no-device": "a device or export that is not there, or cannot be opened",
+    "no-entry": "a forward or floating address leads to a machine whose networks the host does not lead into",
+    "no-interface": "the host has no such interface, or none by which a floating address would reach it",
     "no-source": "libvirt cannot start a pool there",
     "no-folder": "a path that is no folder, or where nothing is mounted",
     "no-way": "QEMU's user may not pass through a folder on the way to the pool",
@@ -49,6 +52,7 @@ CODES = {
     "pool-trouble": "the folder of the pool cannot be worked in: it is gone, read-only, or its server says no",
     "overcommit": "the pool would promise more than its limit allows",
     "overlap": "two networks of the stack share addresses",
+    "port-taken": "a port of the host is forwarded twice, or something on the host listens there",
     "read-only": "an image is never written; what is made from it can be",
     "reference-cycle": "inputs refer to each other in a circle",
     "several-roots": "the disk has several systems, and nothing says which is meant",

@@ -30,6 +30,7 @@ PACKAGES = {
     "virsh": "libvirt-clients",
     "nft": "nftables",
     "ip": "iproute2",
+    "ss": "iproute2",
     "ssh": "openssh-client",
     "mmdebstrap": "mmdebstrap",
     "mke2fs": "e2fsprogs",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.engine.inventory import read_world
 from tinycloud.engine.lock import IMAGES, IMAGES_LOCK, hold_lock
+from tinycloud.engine.read_outside import read_outside
 from tinycloud.engine.vault import StackVault
 from tinycloud.errors import Declined, Failed, Interrupted, NeedsReplace, NotFound, Refused, Stale, TinycloudError, Unfinished, WrongInput
 from tinycloud.model.plan import Act, Plan
@@ -73,7 +75,7 @@ class Deployer:
         """What would be done, against the world as it is, or against a saved one."""
         from tinycloud.engine.bring import look, plan_lacks
 
-        world = saved or self._read_world()
+        world = saved or self._read_world(loaded.stack)
         loaded, lacks = look(self._parts, loaded, world)
         return plan_lacks(loaded, world, lacks) if lacks else self._plan(loaded, vault, replace, world)
 
@@ -85,17 +87,20 @@ class Deployer:
         """The images that the stack lacks, fetched or imported; a person is asked first."""
         from tinycloud.engine.bring import bring, look, plan_lacks
 
-        world = self._read_world()
+        world = self._read_world(loaded.stack)
         loaded, lacks = look(self._parts, loaded, world)
         if not lacks:
             return loaded, world
         self._agree(plan_lacks(loaded, world, lacks), wish)
         bring(lacks, wish.listener)
-        world = self._read_world()
+        world = self._read_world(loaded.stack)
         return look(self._parts, loaded, world)[0], world
 
-    def _read_world(self) -> World:
-        return read_world(self._parts.hosts.values())
+    def _read_world(self, stack: Stack | None = None) -> World:
+        """Everything; and what hosts are to the outside, for a stack that leads to machines from there."""
+        hosts = self._parts.hosts.values()
+        world = read_world(hosts)
+        return replace(world, outside=outside) if stack and (outside := read_outside(hosts, stack)) else world
 
     # carrying out
 

@@ -61,7 +61,10 @@ class PolicySpec:
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """A port of the host that leads to a port of the machine: to that of its NIC with ``address``."""
+    """A port of the host that leads to a port of the machine: to that of its NIC with ``address``.
+
+    ``count`` ports that follow one another lead to as many. Several with one ``host_port`` differ in their source.
+    """
 
     protocol: str
     host_port: int
@@ -69,6 +72,12 @@ class Forward:
     address: str
     source: str = ""
     """The CIDR that may use it; empty for everybody."""
+    count: int = 1
+
+    def __str__(self) -> str:
+        """``tcp 8080 → 80``, ``tcp 8000-8010 → 9000-9010 from 203.0.113.0/24``"""
+        ports = [str(it) if self.count == 1 else f"{it}-{it + self.count - 1}" for it in (self.host_port, self.port)]
+        return f"{self.protocol} {ports[0]} → {ports[1]}" + (f" from {self.source}" if self.source else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +87,6 @@ class Floating:
     floating: str
     address: str
     interface: str = ""
-    """Empty: that of the route to the address."""
+
+    def __str__(self) -> str:
+        return f"{self.floating} on {self.interface}"

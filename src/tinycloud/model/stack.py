@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr
 
 from tinycloud.model.disk_keys import Cdrom, DiskOptions, Volume
 from tinycloud.model.keys import Bus, Name, Part, Size, Time, Words, plain, wrap
+from tinycloud.model.outside_keys import FloatingTo, ForwardTo  # noqa: TC001 - pydantic reads annotations
 from tinycloud.model.show import show
 from tinycloud.model.units import Bytes, Duration
 
@@ -292,4 +293,6 @@ class Stack(Part):
     networks: dict[Name, Network] = Field({}, description="networks, by name")
     policies: dict[Name, Policy] = Field({}, description="lists of access rules, by name")
     groups: dict[Name, Group] = Field({}, description="machines, by the name of their group")
+    forwards: tuple[ForwardTo, ...] = Field((), description="ports of the host that lead to machines")
+    floating: tuple[FloatingTo, ...] = Field((), description="addresses of the host that lead to machines")
     outputs: dict[Word, Any] = Field({}, description="what tinycloud outputs tells: values and references")

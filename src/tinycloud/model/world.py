@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tinycloud.model import names
 from tinycloud.model.machine import Live, Mark
+from tinycloud.model.outside import Outside  # noqa: TC001 - the codec reads annotations
 from tinycloud.model.pool import FIXED, FOLDERS, OVERCOMMIT, THICK, Source, Unit
 from tinycloud.model.units import Bytes
 
@@ -221,6 +222,8 @@ class World:
     broken: tuple[str, ...] = field(default=())
     """What carries our mark but cannot be read, in words."""
     orphans: tuple[Orphan, ...] = ()
+    outside: tuple[Outside, ...] = ()
+    """Read only for stacks with forwards or floating addresses."""
 
     @cached_property
     def machine_by_ref(self) -> dict[str, Machine]:
@@ -310,4 +313,5 @@ def merge_worlds(worlds: Iterable[World]) -> World:
         foreign=tuple(x for w in parts for x in w.foreign),
         broken=tuple(x for w in parts for x in w.broken),
         orphans=tuple(x for w in parts for x in w.orphans),
+        outside=tuple(x for w in parts for x in w.outside),
     )

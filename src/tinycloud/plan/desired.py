@@ -15,6 +15,7 @@ from tinycloud.model.world import World
 from tinycloud.plan.address import AddressBook, assign_mac
 from tinycloud.plan.clash import check_domains, check_networks
 from tinycloud.plan.hand import carry_hand, list_leaving
+from tinycloud.plan.outside import lead_in
 from tinycloud.plan.place import Need, Rooms, choose_hypervisor
 from tinycloud.plan.pools import Book, DiskWish, check_pools
 from tinycloud.plan.preparing import check_way, find_way, make_guest_digest
@@ -83,6 +84,7 @@ class Designer:
         rooms = Rooms(self.world)
         drafts = [draft for name in sorted(self.stack.groups) for draft in self._draft_group(name, rooms)]
         check_domains(((draft.host.name, draft.mark) for draft in drafts), self.world)
+        self._lead_in(drafts)
         known = self._known(drafts)
         machines = {draft.mark.ref: self._finish(draft, known) for draft in drafts}
         outputs = {name: known.tree(value, None) for name, value in self.stack.outputs.items()}
@@ -129,6 +131,12 @@ class Designer:
         group = self.stack.groups[name]
         image = self._get_image(name, group.image)
         return [self._draft(name, group, index, image, rooms) for index in range(1, group.count + 1)]
+
+    def _lead_in(self, drafts: list[_Draft]) -> None:
+        if self.stack.forwards or self.stack.floating:
+            specs = lead_in(self.stack, self.world, [(draft.host.name, draft.mark) for draft in drafts], self._subnets)
+            for draft in drafts:
+                draft.mark = replace(draft.mark, spec=specs[draft.mark.machine])
 
     def _get_image(self, name: str, label: str | None) -> Image | None:
         return self._find_image(name, label) if label else None

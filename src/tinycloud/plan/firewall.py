@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tinycloud.model.firewall import Key, Lan, Part
+from tinycloud.plan.forwards import make_ways_in
 from tinycloud.plan.policies import make_rules
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     Piece = Callable[[str, Sequence[Mark], Sequence[Lan]], Part]
 
-PIECES: tuple[Piece, ...] = (make_rules,)
+PIECES: tuple[Piece, ...] = (make_rules, make_ways_in)
 
 
 def make_part(stack: str, marks: Sequence[Mark], lans: Sequence[Lan]) -> Part:

@@ -60,7 +60,8 @@ def describe(mark: Mark) -> str:
     disk = f"disk {spec.disk}{' encrypted' if spec.disk_encrypt else ''}{_in_pool(spec.pool)}"
     prepared = ["prepared offline"] if mark.prepared_volume else []
     policies = [f"policies {' '.join(policy.name for policy in spec.policies)}"] if spec.policies else []
-    return ", ".join([str(spec.cpus), str(spec.memory), image, disk, *nics, *policies, *prepared])
+    ways_in = [*(f"forward {it}" for it in spec.forwards), *(f"floating address {it}" for it in spec.floating)]
+    return ", ".join([str(spec.cpus), str(spec.memory), image, disk, *nics, *policies, *prepared, *ways_in])
 
 
 def _in_pool(pool: str) -> str:

@@ -207,6 +207,17 @@ def _policies(old: MachineSpec, new: MachineSpec) -> Field:
     return Field("policies", tell_change(old.policies, new.policies), Price.LIVE)
 
 
+def _ways_in(name: str, word: str) -> Callable[[MachineSpec, MachineSpec], Field]:
+    """Ports and addresses that lead to it: the machine does not notice."""
+
+    def rule(old: MachineSpec, new: MachineSpec) -> Field:
+        before, after = getattr(old, name), getattr(new, name)
+        texts = [f"no more {word} {it}" for it in before if it not in after] + [f"{word} {it}" for it in after if it not in before]
+        return Field(name, ", ".join(texts) or f"order of {name}", Price.LIVE)
+
+    return rule
+
+
 def _silent(old: MachineSpec, new: MachineSpec) -> Field | None:
     """What only we use: noted with the machine, which does not notice."""
     return None
@@ -240,6 +251,8 @@ _RULES: dict[str, Callable[[MachineSpec, MachineSpec], Field | None]] = {
     "disk_generation": _silent,
     "disk_custom": _disk_custom,
     "disk_tuning": _disk_tuning,
+    "forwards": _ways_in("forwards", "forward"),
+    "floating": _ways_in("floating", "floating address"),
     "cdrom": _cdrom,
     "policies": _policies,
     "hand": _silent,

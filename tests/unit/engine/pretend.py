@@ -43,7 +43,11 @@ class TellingShell(FakeShell):
         self.heard.append(tuple(argv))
         if argv[0] in self.fails:
             raise self.fails[argv[0]]
-        return Done(tuple(argv), 0, self.says.get(argv[0], "").encode(), b"")
+        said = self.says.get(argv[0], "")
+        if on_line is not None:
+            for line in said.splitlines():
+                on_line(line)
+        return Done(tuple(argv), 0, said.encode(), b"")
 
 
 class TellingDomains(FakeDomains):

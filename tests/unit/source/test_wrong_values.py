@@ -7,7 +7,7 @@ import pytest
 from tests.unit.source.wrong import check, complain, wrong
 from tinycloud.source.complaints import WrongFile
 
-SECTIONS = "known here: stack, description, inputs, images, networks, policies, groups, outputs"
+SECTIONS = "known here: stack, description, inputs, images, networks, policies, groups, forwards, floating, outputs"
 NAME = "expected a small letter, then small letters, digits and single dashes, at most 31 characters"
 NOT_YET = "which is not known before the machines are placed"
 
