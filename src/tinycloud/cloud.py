@@ -32,7 +32,7 @@ from tinycloud.wiring import Settings, make_parts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from tinycloud.engine.answer import Answer
+    from tinycloud.engine.answer import Answer, Reached
     from tinycloud.engine.deploy import Deployer
     from tinycloud.engine.doctor import Finding
     from tinycloud.engine.parts import Parts
@@ -230,6 +230,12 @@ class Cloud:
     def why(self, ref: str) -> Answer:
         """Why a machine is as it is."""
         return self.machine(ref).why()
+
+    def reach(self, source: str, target: str, port: str) -> Reached:
+        """May one reach the other, and why? Each is a machine, ``host`` or an address; ``port`` is ``tcp/5432``, ``udp/53`` or ``icmp``."""
+        from tinycloud.engine.why_reach import explain_reach
+
+        return explain_reach(self.parts.hosts.values(), source, target, port)
 
     def ssh_config(self, ref: str = "") -> str:
         """Lines for ssh_config(5)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -14,6 +15,7 @@ from tinycloud.errors import NotFound, WrongInput
 
 if TYPE_CHECKING:
     from tinycloud.drivers.shell import Done
+    from tinycloud.engine.answer import Answer
     from tinycloud.views import Machine
 
 _words = click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND…]")
@@ -129,14 +131,39 @@ def vnc(machine: str, open_: bool) -> None:
 
 
 @click.command()
-@machine_argument
+@click.argument("machine", required=False, default="", shell_complete=complete_machine)
+@click.option("--to", "target", default="", metavar="WHOM", help="May it reach WHOM: a machine, host, or an address?")
+@click.option("--from", "source", default="", metavar="WHO", help="May WHO reach it?")
+@click.option("--port", default="", metavar="PORT", help="With --to or --from: tcp/5432, udp/53 or icmp.")
 @json_option
-def why(machine: str, as_json: bool) -> None:
-    """Say why a machine is as it is. State, addresses, counters, serial line, set-up, history."""
+def why(machine: str, target: str, source: str, port: str, as_json: bool) -> None:
+    """Say why a machine is as it is; or, with --to or --from, why one may reach the other or not.
+
+    State, addresses, counters, serial line, set-up, history. Or every rule on the way, which host applies it, and what lets it pass or
+    stops it. Example: tinycloud why shop/web-1 --to shop/db-1 --port tcp/5432.
+    """
+    if target or source:
+        _why_reach(machine, source, target, port, as_json=as_json)
+        return
+    if not machine or port:
+        raise WrongInput("say which machine" if not machine else "--port goes with --to or --from", hint="tinycloud why --help")
     with open_cloud() as cloud:
-        answer = cloud.why(machine)
+        _print_answer(cloud.why(machine), as_json=as_json)
+
+
+def _why_reach(machine: str, source: str, target: str, port: str, *, as_json: bool) -> None:
+    """MACHINE is the side that no option names."""
+    if bool(machine) == bool(source and target):
+        what = "MACHINE, --from and --to are one side too many" if machine else "one side is missing"
+        raise WrongInput(what, hint="tinycloud why shop/web-1 --to shop/db-1 --port tcp/5432")
+    with open_cloud() as cloud:
+        answer = cloud.reach(source or machine, target or machine, port)
+    _print_answer(answer, {"allowed": answer.allowed, "reasons": [asdict(reason) for reason in answer.reasons]}, as_json=as_json)
+
+
+def _print_answer(answer: Answer, more: dict[str, Any] = {}, *, as_json: bool) -> None:
     if as_json:
-        print_json({"headline": answer.headline, "facts": answer.facts, "hints": answer.hints})
+        print_json({"headline": answer.headline, **more, "facts": answer.facts, "hints": answer.hints})
         return
     print(answer.headline)
     for fact in answer.facts:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tinycloud.plan.route import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,3 +16,11 @@ class Answer:
     headline: str
     facts: tuple[str, ...]
     hints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reached(Answer):
+    """The same about who may reach whom, with every reason by itself."""
+
+    allowed: bool = True
+    reasons: tuple[Reason, ...] = ()

@@ -39,6 +39,12 @@ class RuleSpec:
         ports = ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in self.ports)
         return f"{self.protocol} {ports}".strip()
 
+    def covers(self, protocol: str, port: int) -> bool:
+        """True for what the rule is about, whoever asks; ``port`` is 0 for icmp."""
+        if self.protocol not in ("any", protocol):
+            return False
+        return not self.ports or any(low <= port <= high for low, high in self.ports)
+
     def tell(self, direction: str) -> str:
         """``tcp 80 from anywhere``; ``direction`` is in or out."""
         return f"{self.what} {'from' if direction == 'in' else 'to'} {self.peer}{' (logged)' if self.log else ''}"

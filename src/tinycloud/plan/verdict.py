@@ -42,15 +42,9 @@ def find_rule(
     """The first rule that lets it pass. ``subnets`` are those of the networks that the machine is in; ``port`` is 0 for icmp."""
     for policy in policies:
         for rule in policy.rules(direction):
-            if _fits(rule, protocol, port) and _is_peer(rule.peer, other, subnets):
+            if rule.covers(protocol, port) and _is_peer(rule.peer, other, subnets):
                 return policy, rule
     return None
-
-
-def _fits(rule: RuleSpec, protocol: str, port: int) -> bool:
-    if rule.protocol not in ("any", protocol):
-        return False
-    return not rule.ports or any(low <= port <= high for low, high in rule.ports)
 
 
 def _is_peer(peer: Peer, other: Other, subnets: Sequence[str]) -> bool:

@@ -1,0 +1,100 @@
+"""Why can one reach the other, or not? The reasons, what names and states say about it, and what to change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tinycloud.engine.answer import Reached
+from tinycloud.engine.inventory import read_world
+from tinycloud.engine.refs import find_machines, get_machine, make_wake_hint
+from tinycloud.errors import NotFound, WrongInput
+from tinycloud.plan.reach import Question, decide, parse_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tinycloud.drivers.host import Host
+    from tinycloud.model.world import World
+    from tinycloud.plan.ends import End
+    from tinycloud.plan.reach import Verdict
+    from tinycloud.plan.route import Reason
+
+
+def explain_reach(hosts: Iterable[Host], source: str, target: str, port: str) -> Reached:
+    """Read the hosts, and decide. Raises NotFound, and WrongInput for a port that is none."""
+    if not port:
+        raise WrongInput("say what is to be reached: which protocol, which port", hint="--port tcp/22, --port udp/53, --port icmp")
+    world = read_world(hosts)
+    question = Question(_resolve(world, source), _resolve(world, target), *parse_port(port))
+    return tell(world, decide(world, question))
+
+
+def _resolve(world: World, word: str) -> str:
+    """A machine in full; anything else as it is."""
+    if word == "host":
+        return word
+    try:
+        find_machines(world, word)
+    except NotFound:
+        return word
+    return get_machine(world, word).ref
+
+
+def tell(world: World, verdict: Verdict) -> Reached:
+    stopped = verdict.denied_by
+    word = "may not reach" if stopped else "may reach"
+    headline = f"{verdict.source.name} {word} {verdict.target.name} at {verdict.question.what}"
+    facts = [*(_line(reason) for reason in verdict.reasons), *_name_facts(verdict), *_state_facts(verdict)]
+    return Reached(headline, tuple(facts), tuple(_hints(verdict)), verdict.allowed, verdict.reasons)
+
+
+def _line(reason: Reason) -> str:
+    where = f"on {reason.host}: " if reason.host else ""
+    return f"{reason.kind:<9}{'' if reason.passes else 'NO  '}{where}{reason.text}"
+
+
+def _name_facts(verdict: Verdict) -> Iterator[str]:
+    """By which names the source finds the target."""
+    path, target = verdict.path, verdict.target.machine
+    if verdict.source.machine is None or target is None:
+        return
+    mark = target.mark
+    if path.network and path.network.subnet and path.network.stack == mark.stack:
+        yield f"name     {mark.machine}, {mark.machine}.{mark.stack}: {path.target}"
+    else:
+        yield f"name     {mark.machine} is not known there: they share no network of {mark.stack}; use the address {path.target or '?'}"
+
+
+def _state_facts(verdict: Verdict) -> Iterator[str]:
+    for end in (verdict.source, verdict.target):
+        if end.machine and end.machine.state != "running":
+            yield f"state    {end.name} is {end.machine.state}"
+
+
+def _hints(verdict: Verdict) -> Iterator[str]:
+    stopped = verdict.denied_by
+    if stopped is not None and stopped.kind in ("in", "out"):
+        yield f"in the file of the stack: {_make_rule(verdict, stopped.kind)}"
+    for end in (verdict.source, verdict.target):
+        if end.machine and end.machine.is_off and stopped is None:
+            yield make_wake_hint(end.machine)
+
+
+def _make_rule(verdict: Verdict, direction: str) -> str:
+    """The rule that would allow it, as one writes it."""
+    owner, other = (verdict.target, verdict.source) if direction == "in" else (verdict.source, verdict.target)
+    assert owner.machine is not None
+    question = verdict.question
+    what = "icmp: true" if question.protocol == "icmp" else f"{question.protocol}: {question.port}"
+    key, word = ("inbound", "from") if direction == "in" else ("outbound", "to")
+    policy = owner.machine.mark.spec.policies[0].name
+    return f"policies: {{{policy}: {{{key}: [{{{what}, {word}: {_make_peer(other, owner.machine.mark.stack)}}}]}}}}"
+
+
+def _make_peer(end: End, stack: str) -> str:
+    if end.is_host:
+        return "host"
+    if end.machine is None:
+        return end.address
+    mark = end.machine.mark
+    return f"{{group: {mark.group}}}" if mark.stack == stack else f"{{stack: {mark.stack}}}"

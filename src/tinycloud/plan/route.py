@@ -1,0 +1,193 @@
+"""The way of a packet from one end to the other, as far as our networks decide on it; pure.
+
+A network is entered and left as its access says: see docs/decisions/0020-access-rules-are-one-table-a-host.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
+
+from tinycloud.plan.ends import find_network, list_addresses, list_gateways, list_subnets
+from tinycloud.plan.verdict import is_ruled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tinycloud.model.machine import NicSpec
+    from tinycloud.model.world import Machine, Network, World
+    from tinycloud.plan.ends import End
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing that lets a packet pass or stops it. ``kind``: route, entrance, out, in; ``rule`` counts in its policy from 1."""
+
+    kind: str
+    text: str
+    passes: bool = True
+    host: str = ""
+    policy: str = ""
+    rule: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """The way, with the addresses that the two ends have on it; empty where nobody here knows them. ``network``: that of both."""
+
+    reasons: tuple[Reason, ...]
+    source: str = ""
+    target: str = ""
+    network: Network | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A NIC of one of the ends, and its network."""
+
+    machine: Machine
+    nic: NicSpec
+    network: Network | None
+
+    @property
+    def link(self) -> tuple[str, str]:
+        """The same for NICs that hear each other."""
+        return self.machine.host, self.network.bridge if self.network else f"{self.machine.mark.stack}/{self.nic.network}"
+
+    @property
+    def access(self) -> str:
+        return self.network.access if self.network else ""
+
+    def address(self, other: str = "") -> str:
+        """Of the kind that ``other`` is."""
+        if other and ip_address(other).version == 6:
+            return list_addresses(self.nic)[-1] if ip_address(other).is_link_local else self.nic.address6 or ""
+        return self.nic.address or ""
+
+
+def find_path(world: World, source: End, target: End) -> Path:
+    """The way between two ends of which at least one is a machine."""
+    if source.machine and target.machine:
+        return _between(world, source, target)
+    if target.machine:
+        sides = _sides(world, target)
+        return _from_host(source, sides) if source.is_host else _from_outside(source, sides)
+    sides = _sides(world, source)
+    return _to_host(target, sides) if target.is_host else _to_outside(target, sides)
+
+
+def _sides(world: World, end: End) -> list[_Side]:
+    """The NICs that a question means: the one with the address that it names, else all, in order."""
+    assert end.machine is not None
+    nics = end.machine.mark.spec.nics
+    named = [nic for nic in nics if end.address in list_addresses(nic)] if end.address else []
+    return [_Side(end.machine, nic, find_network(world, end.machine, nic)) for nic in named or nics]
+
+
+def _between(world: World, source: End, target: End) -> Path:
+    ours, theirs = _sides(world, source), _sides(world, target)
+    pairs = [(a, b) for b in theirs for a in ours if a.link == b.link]
+    if pairs:
+        a, b = next((pair for pair in pairs if pair[1].nic.address), pairs[0])
+        to = target.address or b.address()
+        return _near(a.nic.network, source.address or a.address(to), to, source.host, b.network)
+    if not ours or not theirs:
+        return Path((Reason("route", f"{(source if not ours else target).name} is in no network", passes=False, host=source.host),))
+    if source.host != target.host:
+        return Path((Reason("route", f"they share no network, and are on two hosts: {source.host}, {target.host}", passes=False),))
+    a = ours[0]
+    by_guest = bool(source.address or a.address(target.address))
+    b = _choose(theirs, by_guest=by_guest)
+    to = target.address or b.address()
+    leaving, entering = _leave(a, f"to network {b.nic.network} of {target.name}"), _enter(b, by_guest=by_guest)
+    return Path((leaving, entering), source.address or a.address(to), to)
+
+
+def _choose(sides: Sequence[_Side], *, by_guest: bool) -> _Side:
+    """The NIC by which a machine is reached from elsewhere: one that lets somebody in, if there is one."""
+    open_ones = [side for side in sides if _enter(side, by_guest=by_guest).passes]
+    return next((side for side in (*open_ones, *sides) if side.nic.address), sides[0])
+
+
+def _near(name: str, source: str, target: str, host: str, network: Network | None) -> Path:
+    text = f"both are in network {name}" + (f": {source or '?'} → {target or '?'}" if source or target else "")
+    return Path((Reason("route", text, host=host),), source, target, network)
+
+
+def _leave(side: _Side, where: str) -> Reason:
+    """How a packet of a machine gets out of the network of its first NIC."""
+    name, host = side.nic.network, side.machine.host
+    match side.access:
+        case "isolated":
+            return Reason("route", f"network {name} is isolated: nothing leaves it", passes=False, host=host)
+        case "nat" | "routed":
+            return Reason("route", f"out of network {name} through the host {where}", host=host)
+    return Reason("route", f"out of network {name}, which is not ours: its own routers decide", host=host)
+
+
+def _enter(side: _Side, *, by_guest: bool) -> Reason:
+    """Who comes into a network from elsewhere. ``by_guest``: it is a machine of ours who asks."""
+    name, host, ref = side.nic.network, side.machine.host, side.machine.ref
+    match side.access:
+        case "isolated":
+            return Reason("entrance", f"network {name} is isolated: nobody comes in", passes=False, host=host)
+        case "routed":
+            return Reason("entrance", f"network {name} is routed: it is open to others", host=host)
+        case "nat" if not by_guest:
+            return Reason(
+                "entrance", f"network {name} has access nat: only forwards and floating addresses lead in", passes=False, host=host
+            )
+        case "nat" if is_ruled(side.machine.mark.spec.policies, "in"):
+            return Reason("entrance", f"network {name} has access nat: {ref} has policies, and they decide", host=host)
+        case "nat":
+            text = f"network {name} has access nat: other networks reach only machines with policies, and {ref} has none"
+            return Reason("entrance", text, passes=False, host=host)
+    return Reason("entrance", f"network {name} is not ours: its own routers decide", host=host)
+
+
+def _from_host(source: End, sides: Sequence[_Side]) -> Path:
+    side = next((side for side in sides if side.nic.address), sides[0] if sides else None)
+    if side is None:
+        return Path((Reason("route", "it is in no network", passes=False, host=source.host),))
+    gateways = list_gateways(side.network) if side.network else ()
+    here = source.address or (gateways[0] if gateways else "")
+    return Path((Reason("route", f"the host is in network {side.nic.network}", host=source.host),), here, side.address(here))
+
+
+def _to_host(target: End, sides: Sequence[_Side]) -> Path:
+    side = next((side for side in sides if side.network and target.address in list_gateways(side.network)), sides[0] if sides else None)
+    if side is None:
+        return Path((Reason("route", "it is in no network", passes=False, host=target.host),))
+    gateways = list_gateways(side.network) if side.network else ()
+    there = target.address or (gateways[0] if gateways else "")
+    text = f"the host is in network {side.nic.network}; its own firewall has the last word"
+    return Path((Reason("route", text, host=target.host),), side.address(there), there)
+
+
+def _from_outside(source: End, sides: Sequence[_Side]) -> Path:
+    if not sides:
+        return Path((Reason("route", "it is in no network", passes=False),))
+    side = _find_near(source, sides) or _choose(sides, by_guest=False)
+    target = side.address(source.address)
+    if _find_near(source, sides):
+        return _near(side.nic.network, source.address, target, side.machine.host, side.network)
+    return Path((_enter(side, by_guest=False),), source.address, target)
+
+
+def _to_outside(target: End, sides: Sequence[_Side]) -> Path:
+    near = _find_near(target, sides)
+    if near is not None:
+        path = _near(near.nic.network, near.address(target.address), target.address, near.machine.host, near.network)
+        return Path(
+            (*path.reasons, Reason("route", f"no machine of ours has {target.address}", host=near.machine.host)), path.source, path.target
+        )
+    if not sides:
+        return Path((Reason("route", "it is in no network", passes=False, host=target.host),))
+    return Path((_leave(sides[0], "to the outside"),), sides[0].address(target.address), target.address)
+
+
+def _find_near(end: End, sides: Sequence[_Side]) -> _Side | None:
+    """The NIC whose network has the end's address among its own."""
+    address = ip_address(end.address)
+    return next((side for side in sides if any(address in ip_network(it) for it in list_subnets(side.network))), None)
