@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from tinycloud.drivers.outside import METRIC
+from tinycloud.drivers.onhost.firewall import METRIC
 from tinycloud.errors import ToolFailed
 from tinycloud.model.outside import Link, Listener, Outside
 
@@ -59,5 +59,5 @@ def _parse_listeners(text: str) -> Iterator[Listener]:
 
 def _parse_link(link: dict[str, Any]) -> Link:
     items = [it for it in link.get("addr_info", ()) if "local" in it]
-    ours = tuple(it["local"] for it in items if it.get("metric") == METRIC)
+    ours = tuple(it["local"] for it in items if str(it.get("metric")) == METRIC)
     return Link(link["ifname"], tuple(f"{it['local']}/{it['prefixlen']}" for it in items if it["local"] not in ours), ours)

@@ -41,7 +41,13 @@ class Firewall:
     def apply(self, stack: str, part: Part) -> None:
         """Have this part of the stack in force, and kept for a restart of the host; an empty one as :meth:`remove`."""
         data = {"part": {} if part.is_empty else part.as_dict(), "base": read_base()}
-        self._run({"do": "apply", "stack": stack, "mark": make_part_mark(stack, part)}, data)
+        done = self._run({"do": "apply", "stack": stack, "mark": make_part_mark(stack, part)}, data)
+        if added := done.get("added"):
+            run_script(self._shell, "announce", {"addresses": added}, root=True, limit=_LIMIT)
+        mine = [(address, link) for address, link in done.get("absent", ()) if (address, link) in part.addresses]
+        for address, link in mine:
+            message = f"there is no interface {link} for the floating address {address.partition('/')[0]}"
+            raise Refused(message, code="no-interface", hint="ip -br link shows those that are there")
 
     def remove(self, stack: str) -> None:
         """Take the stack's part away; with the last one go the tables, the files and the hooks."""

@@ -20,6 +20,7 @@ from typing import Any
 FOLDER = "/var/lib/tinycloud/firewall"
 HOOKS = "/etc/libvirt/hooks"
 TABLES = ("inet tinycloud", "bridge tinycloud")
+METRIC = "7432"  # tells the addresses that we put on an interface from all others; it orders nothing, for they have no network of their own
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 Plain = dict[str, Any]
@@ -189,7 +190,7 @@ def make_restore(parts: list[Plain]) -> str:
         lines += [f"[ -e /proc/sys/net/bridge ] || {{ modprobe br_netfilter; {off}; }}"]
     lines += [f"[ -e {path} ] && echo 1 >{path}" for bridge in sorted(filtered) for path in list_switches(bridge)]
     lines += [f"[ -e {path} ] && echo 1 >{path}" for bridge in sorted(collect(parts, "local")) for path in [local_switch(bridge)]]
-    lines += [f"ip addr replace {address} dev {link}" for address, link in sorted(collect(parts, "addresses"))]
+    lines += [" ".join(put_address(address, link)) for address, link in sorted(collect(parts, "addresses"))]
     return "\n".join([*lines, "true", ""])
 
 
@@ -207,23 +208,49 @@ def local_switch(bridge: str) -> str:
     return f"/proc/sys/net/ipv4/conf/{bridge}/route_localnet"
 
 
-def settle_links(gone: Plain, parts: list[Plain]) -> None:
-    """Switches of bridges and floating addresses: what ``parts`` want is set, what only ``gone`` wanted is taken back."""
+def settle_links(gone: Plain, parts: list[Plain]) -> Plain:
+    """Switches of bridges and floating addresses: what ``parts`` want is set, what only ``gone`` wanted is taken back.
+
+    Returns the addresses that are new (``added``), and those whose interface is not there (``absent``).
+    """
     filtered, local, addresses = (collect(parts, word) for word in ("filtered", "local", "addresses"))
     for bridge in collect([gone], "filtered") - filtered:
         switch(list_switches(bridge), on=False)
     for bridge in collect([gone], "local") - local:
         switch([local_switch(bridge)], on=False)
-    for address, link in collect([gone], "addresses") - addresses:
-        subprocess.run(["ip", "addr", "del", address, "dev", link], capture_output=True, check=False)
     if filtered:
         ensure_bridge_filter()
     for bridge in filtered:
         switch(list_switches(bridge), on=True)
     for bridge in local:
         switch([local_switch(bridge)], on=True)
-    for address, link in addresses:
-        subprocess.run(["ip", "addr", "replace", address, "dev", link], capture_output=True, check=True)
+    return settle_addresses(collect([gone], "addresses") - addresses, addresses)
+
+
+def settle_addresses(gone: set[Any], wanted: set[Any]) -> Plain:
+    """An address that is there already stays as it is, and one that is not from us is not taken away."""
+    present = read_addresses() if gone or wanted else {}
+    for address, link in gone:
+        if present.get((address, link)) == METRIC:
+            subprocess.run(["ip", "addr", "del", address, "dev", link], capture_output=True, check=False)
+    absent = sorted(it for it in wanted if not os.path.exists(f"/sys/class/net/{it[1]}"))
+    added = sorted(it for it in wanted if it not in present and it not in absent)
+    for address, link in added:
+        subprocess.run(put_address(address, link), check=True)
+    return {"added": added, "absent": absent}
+
+
+def read_addresses() -> dict[tuple[str, str], str]:
+    """(address/prefix, interface) → its metric."""
+    links = json.loads(subprocess.run(["ip", "-j", "addr", "show"], capture_output=True, check=True).stdout or "[]")
+    items = [(link["ifname"], it) for link in links for it in link.get("addr_info", ()) if "local" in it]
+    return {(f"{it['local']}/{it['prefixlen']}", name): str(it.get("metric", "")) for name, it in items}
+
+
+def put_address(address: str, link: str) -> list[str]:
+    """An IPv6 address would be one that the host itself goes out by, were it not said to be out of use for that (preferred_lft 0)."""
+    more = ["nodad", "preferred_lft", "0"] if ":" in address else []
+    return ["ip", "addr", "replace", address, "dev", link, "metric", METRIC, *more]
 
 
 def switch(paths: list[str], *, on: bool) -> None:
@@ -304,11 +331,11 @@ def apply(stack: str, mark: str, part: Plain, base: str) -> Plain:
             install_hooks()
         else:
             kept.drop(stack)
-        settle_links(old["part"], [*others, part])
+        done = settle_links(old["part"], [*others, part])
         if not kept.parts:
             remove_hooks()
             kept.clear()
-    return {"done": {}}
+    return {"done": done}
 
 
 def _bring(kept: Kept, stack: str, new: Plain, base: str) -> str:
