@@ -167,6 +167,8 @@ VARIABLES = {
 NETWORK_VARIABLES = {
     "name": "name of the network, as libvirt knows it",
     "uuid": "UUID of the network, derived from stack and network",
+    "names_file": "where the host keeps the names that its dnsmasq is to know (addn-hosts)",
+    "options_file": "where the host keeps more of dnsmasq's configuration (conf-file)",
     "access": "nat, isolated, routed, or bridge:NAME",
     "outer_bridge": "the host's bridge that it is, or none",
     "bridge": "name of its own bridge",

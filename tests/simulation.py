@@ -177,9 +177,21 @@ class Simulation:
         rows = tuple(world.Reservation(*row) for row in wanted.reservations)
         old = self.networks.get(args["network"])
         made = world.Network(
-            step.host, wanted.stack, wanted.name, wanted.subnet, wanted.access, wanted.bridge, wanted.mtu, True, rows, wanted.custom
+            step.host,
+            wanted.stack,
+            wanted.name,
+            wanted.subnet,
+            wanted.access,
+            wanted.bridge,
+            wanted.mtu,
+            True,
+            rows,
+            wanted.custom,
+            wanted.sheet if wanted.subnet else None,
         )
-        assert old is None or replace(old, active=True, reservations=rows) == made, f"{step.id}: the old network is still there"
+        assert old is None or replace(old, active=True, reservations=rows, sheet=made.sheet) == made, (
+            f"{step.id}: the old network is still there"
+        )
         for other in self.networks.values():
             assert other.ref == made.ref or not made.subnet or not other.subnet or not _overlap(made.subnet, other.subnet)
         self.networks[made.ref] = made
@@ -192,7 +204,9 @@ class Simulation:
         wanted = self.plan.networks[args["network"].removeprefix(f"{self.plan.stack}/")]
         present = self.networks[args["network"]]
         assert present.active
-        self.networks[args["network"]] = replace(present, reservations=tuple(world.Reservation(*row) for row in wanted.reservations))
+        self.networks[args["network"]] = replace(
+            present, reservations=tuple(world.Reservation(*row) for row in wanted.reservations), sheet=wanted.sheet
+        )
 
     def do_network_remove(self, step: Step, args: dict[str, Any]) -> None:
         ref = next(ref for ref, n in self.networks.items() if names.make_network_name(n.stack, n.name) == args["name"])

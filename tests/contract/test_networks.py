@@ -12,6 +12,7 @@ from tinycloud.drivers.libvirt.errors import NO_NETWORK
 from tinycloud.engine.steps.network import read_reservations
 from tinycloud.errors import Clash, LibvirtFailed
 from tinycloud.model.names import make_bridge, make_network_uuid
+from tinycloud.model.sheet import Sheet
 from tinycloud.model.world import Reservation
 
 if TYPE_CHECKING:
@@ -146,3 +147,24 @@ def test_a_network_that_is_gone_or_off_has_no_leases(host: Host) -> None:
     host.networks.define(a_network("front", "10.99.1.0/24", ONE))
     assert host.networks.list_leases("a-front") == []
     assert host.networks.list_leases("nobody") == []
+
+
+SHEET = Sheet((("10.99.1.11", ("web-1.a", "web-1")), ("fd00::1", ("web-1.a",))), ("local=//",))
+
+
+def test_a_sheet_is_kept_before_and_while_the_network_runs_and_goes(host: Host) -> None:
+    assert host.networks.read_sheets() == {}
+    host.networks.define(a_network(reads_sheet=True))
+    host.networks.write_sheet("a-front", SHEET)
+    assert host.networks.read_sheets() == {"a-front": SHEET}
+    host.networks.start("a-front")
+    more = Sheet((*SHEET.names, ("10.99.1.12", ("web-2.a",))), (*SHEET.options, "dhcp-option=42,10.99.1.1"))
+    for _ in range(2):
+        host.networks.write_sheet("a-front", more)
+        assert host.networks.read_sheets() == {"a-front": more}
+    record = host.networks.find("a-front")
+    assert record is not None
+    assert etree.fromstring(record.xml).find("ip/dhcp/range") is None, "what made dnsmasq start anew is gone again"
+    host.networks.remove_sheet("a-front")
+    host.networks.remove_sheet("a-front")
+    assert host.networks.read_sheets() == {}

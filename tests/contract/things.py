@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from tinycloud.drivers.fake import FakeHost
@@ -58,11 +59,12 @@ def a_nic(network: str) -> str:
     return f"<interface type='network'>{source}</interface>"
 
 
-def a_network(name: str = "front", subnet: str = "10.99.1.0/24", *lines: Reservation, bridge: str = "") -> str:
-    """A network ``a-NAME`` of stack a, with its derived UUID and bridge."""
+def a_network(name: str = "front", subnet: str = "10.99.1.0/24", *lines: Reservation, bridge: str = "", reads_sheet: bool = False) -> str:
+    """A network ``a-NAME`` of stack a, with its derived UUID and bridge. One that ``reads_sheet`` does not start without."""
     rows = tuple((line.mac, line.address, line.name) for line in lines)
     bridge = bridge or names.make_bridge("a", name)
-    return render_network(NetworkWanted("local", "a", name, subnet, "isolated", bridge, None, rows))
+    text = render_network(NetworkWanted("local", "a", name, subnet, "isolated", bridge, None, rows))
+    return text if reads_sheet else re.sub(r"<dnsmasq:options>.*</dnsmasq:options>", "", text, flags=re.DOTALL)
 
 
 def make_pool(host: Host) -> None:

@@ -128,7 +128,14 @@ class Stage:
         """Everything on the host that is the stack's."""
         photo = self.photograph()
         volumes = [name for kind, found in photo.items() if kind.startswith("volumes") for name in found]
-        return [*photo["domains"], *photo["networks"], *photo["secrets"], *filter(find_volume_name, volumes), *_list_claims(photo)]
+        return [
+            *photo["domains"],
+            *photo["networks"],
+            *photo["sheets"],
+            *photo["secrets"],
+            *filter(find_volume_name, volumes),
+            *_list_claims(photo),
+        ]
 
     def list_known_hosts(self) -> list[str]:
         """Machines whose host keys this cloud keeps a note of."""
@@ -199,6 +206,7 @@ _LOOKS: dict[str, Callable[[Photo], Photo]] = {
     "networks": _look_at_network,
     "pools": lambda it: it,
     "secrets": lambda it: it,
+    "sheets": lambda it: it,
     "volumes": _look_at_volume,
 }
 

@@ -38,7 +38,7 @@ _DOING = {
 _NEXT = {"started": "waiting for an address", "address": "waiting for ssh", "ssh": "guest set-up"}
 _DID = {
     "network.create": "made",
-    "network.update": "reservations changed",
+    "network.update": "changed",
     "network.remove": "removed",
     "pool.create": "made",
     "disk.prepare": "prepared",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tinycloud.drivers.shell import Shell
     from tinycloud.model.firewall import Part
     from tinycloud.model.machine import Lease
+    from tinycloud.model.sheet import Sheet
     from tinycloud.model.world import Reservation
 
 
@@ -70,6 +71,15 @@ class Networks(Protocol):
     def add_reservation(self, name: str, line: Reservation) -> None: ...
     def remove_reservation(self, name: str, line: Reservation) -> None: ...
     def list_leases(self, name: str) -> list[Lease]: ...
+    def read_sheets(self) -> dict[str, Sheet]:
+        """What the dnsmasq of each network is told beside libvirt's XML, by the network's name."""
+        ...
+
+    def write_sheet(self, name: str, sheet: Sheet) -> None:
+        """The same for one network, which need not be there yet; one that runs goes by it at once."""
+        ...
+
+    def remove_sheet(self, name: str) -> None: ...
 
 
 class Volumes(Protocol):

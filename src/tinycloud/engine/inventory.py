@@ -12,8 +12,9 @@ from lxml import etree
 from tinycloud.engine.read_pools import read_pools
 from tinycloud.errors import LibvirtFailed, ToolFailed
 from tinycloud.model import names, world
+from tinycloud.model.sheet import Sheet
 from tinycloud.model.units import Bytes
-from tinycloud.templates.own import read_network
+from tinycloud.templates.own import has_sheet, read_network
 from tinycloud.templates.xml import read_live, read_mark
 
 if TYPE_CHECKING:
@@ -111,10 +112,12 @@ def read_machine(host: str, record: DomainRecord) -> world.Machine | None:
 
 def _split_networks(host: Host, records: list[NetworkRecord]) -> tuple[list[world.Network], list[NetworkRecord]]:
     ours, foreign = [], []
+    sheets: dict[str, Sheet] | None = None
     for record in records:
         owner = find_owner(record)
         if owner:
-            ours.append(_read_network(host.name, *owner, record))
+            sheets = host.networks.read_sheets() if sheets is None else sheets
+            ours.append(_read_network(host.name, *owner, record, sheets))
         else:
             foreign.append(record)
     return ours, foreign
@@ -130,7 +133,7 @@ def find_owner(record: NetworkRecord) -> tuple[str, str] | None:
     return None
 
 
-def _read_network(host: str, stack: str, name: str, record: NetworkRecord) -> world.Network:
+def _read_network(host: str, stack: str, name: str, record: NetworkRecord, sheets: dict[str, Sheet]) -> world.Network:
     root = etree.fromstring(record.xml)
     lines = tuple(
         world.Reservation(str(item.get("mac")).lower(), str(item.get("ip")), str(item.get("name"))) for item in root.findall("ip/dhcp/host")
@@ -142,6 +145,7 @@ def _read_network(host: str, stack: str, name: str, record: NetworkRecord) -> wo
         **read_network(root),
         active=record.active,
         reservations=lines,
+        sheet=sheets.get(record.name, Sheet()) if has_sheet(root) else None,
     )
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from tinycloud.model.sheet import Sheet
+
 if TYPE_CHECKING:
     from tinycloud.model.machine import Mark
     from tinycloud.model.pool import Place
@@ -88,6 +90,8 @@ class NetworkWanted:
     template: str = ""
     values: dict[str, Any] = field(default_factory=dict)
     custom: str = ""
+    sheet: Sheet = Sheet()  # noqa: RUF009 - frozen
+    """What its dnsmasq is told beside the XML."""
 
 
 @dataclass(frozen=True, slots=True)

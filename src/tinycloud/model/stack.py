@@ -48,6 +48,9 @@ _ACCESS_SCHEMA = {
         {"type": "object", "properties": {"bridge": {"type": "string"}}, "required": ["bridge"], "additionalProperties": False},
     ]
 }
+HOSTNAME = r"^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*$"
+"""One label, or several with dots between: RFC 1123, and the underscore that people use all the same."""
+
 Subnet = Annotated[IPv4Network | None, *plain(_parse_subnet, {"type": "string", "examples": ["10.60.0.0/24", "auto"]})]
 
 Access = Annotated[str, *plain(_parse_access, _ACCESS_SCHEMA)]
@@ -94,6 +97,12 @@ class ImageUse(Part):
         return not self.is_address and ("/" in self.source or self.source.lower().endswith(IMAGE_ENDINGS))
 
 
+Record = Annotated[
+    tuple[StrictStr, ...],
+    BeforeValidator(lambda v: v if isinstance(v, list) else [v], json_schema_input_type=str | list[str]),
+]
+
+
 class Network(Part):
     """A layer-2 network with a subnet."""
 
@@ -103,6 +112,9 @@ class Network(Part):
         description="nat: out through the host; isolated: nowhere; routed: the site knows the way; {bridge: NAME}: a bridge of the host",
     )
     mtu: StrictInt | None = Field(None, ge=576, le=65521, description="largest packet, in bytes; default: the kernel's, 1500")
+    records: dict[Annotated[StrictStr, Field(pattern=HOSTNAME)], Record] = Field(
+        {}, description="more names that its name server knows: addresses, or the machine or group that is meant, or a list of them"
+    )
     template: StrictStr | None = Field(None, description="a libvirt XML template (Jinja2) of the network instead of the shipped one")
     values: dict[StrictStr, Any] = Field({}, description="handed to the template as values.NAME")
 

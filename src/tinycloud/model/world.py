@@ -15,6 +15,7 @@ from tinycloud.model import names
 from tinycloud.model.machine import Live, Mark
 from tinycloud.model.outside import Outside  # noqa: TC001 - the codec reads annotations
 from tinycloud.model.pool import FIXED, FOLDERS, OVERCOMMIT, THICK, Source, Unit
+from tinycloud.model.sheet import Sheet  # noqa: TC001 - the codec reads annotations
 from tinycloud.model.units import Bytes
 
 if TYPE_CHECKING:
@@ -135,6 +136,8 @@ class Network:
     reservations: tuple[Reservation, ...] = ()
     custom: str = ""
     """Digest of the template of its own that it was made from, with its values."""
+    sheet: Sheet | None = None
+    """What its dnsmasq is told beside the XML; None where it does not listen (a bridge, a template of somebody's own)."""
 
     @property
     def ref(self) -> str:

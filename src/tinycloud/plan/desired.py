@@ -10,11 +10,13 @@ from tinycloud.model import names
 from tinycloud.model.disk import Cd, DiskTuning, IoLimits
 from tinycloud.model.machine import CpuSpec, MachineSpec, Mark, NicSpec, VolumeSpec, make_digest
 from tinycloud.model.plan import NetworkWanted, Wanted
+from tinycloud.model.sheet import Sheet
 from tinycloud.model.units import Bytes
 from tinycloud.model.world import World
 from tinycloud.plan.address import AddressBook, assign_mac
 from tinycloud.plan.clash import check_domains, check_networks
 from tinycloud.plan.hand import carry_hand, list_leaving
+from tinycloud.plan.naming import make_names, make_options
 from tinycloud.plan.outside import lead_in
 from tinycloud.plan.place import Need, Rooms, choose_hypervisor
 from tinycloud.plan.pools import Book, DiskWish, check_pools
@@ -109,7 +111,18 @@ class Designer:
         for wanted in machines.values():
             for network, row in _reserve(wanted.mark):
                 lines[network].append(row)
-        return {name: self._own_template(self._network(name, tuple(sorted(rows))), known) for name, rows in lines.items()}
+        marks = [wanted.mark for wanted in machines.values()]
+        return {
+            name: self._own_template(replace(self._network(name, tuple(sorted(rows))), sheet=self._sheet(name, marks)), known)
+            for name, rows in lines.items()
+        }
+
+    def _sheet(self, name: str, marks: list[Mark]) -> Sheet:
+        if not self._subnets[name]:
+            return Sheet()
+        records = {word: values for other in sorted(self.stack.networks) for word, values in self.stack.networks[other].records.items()}
+        own = {**records, **self.stack.networks[name].records}
+        return Sheet(make_names(self.stack.stack, name, marks, own), make_options())
 
     def _own_template(self, wanted: NetworkWanted, known: Known) -> NetworkWanted:
         declared = self.stack.networks[wanted.name]

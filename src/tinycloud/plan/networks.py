@@ -9,6 +9,8 @@ from tinycloud.model.plan import Act, Price
 from tinycloud.model.world import Reservation
 
 if TYPE_CHECKING:
+    from collections.abc import Set
+
     from tinycloud.model.plan import NetworkWanted
     from tinycloud.model.world import Network
     from tinycloud.plan.draft import Draft
@@ -63,7 +65,23 @@ def _keep(draft: Draft, wanted: NetworkWanted, present: Network) -> None:
     if not present.active:
         draft.last.append(draft.steps.create_network(wanted))
         draft.say(Act.CHANGE, "network", wanted.name, "stopped → running", Price.LIVE)
-    elif now != then and wanted.subnet:
+    elif wanted.subnet and (texts := _compare_lines(wanted, present, _differ("reserved addresses", now, then))):
         draft.last.append(draft.steps.update_network(wanted))
-        text = ", ".join(f"{n} {word}" for n, word in ((len(now - then), "more"), (len(then - now), "less")) if n)
-        draft.say(Act.CHANGE, "network", wanted.name, f"reserved addresses: {text}", Price.LIVE)
+        draft.say(Act.CHANGE, "network", wanted.name, ", ".join(texts), Price.LIVE)
+
+
+def _differ(what: str, now: Set[object], then: Set[object]) -> list[str]:
+    text = ", ".join(f"{n} {word}" for n, word in ((len(now - then), "more"), (len(then - now), "less")) if n)
+    return [f"{what}: {text}"] if text else []
+
+
+def _compare_lines(wanted: NetworkWanted, present: Network, reserved: list[str]) -> list[str]:
+    """What changes of that which its dnsmasq is told; one that does not listen is told nothing.
+
+    Machines that come or go bring and take their names: that is not said twice.
+    """
+    if present.sheet is None or present.sheet == wanted.sheet:
+        return reserved
+    now, then = (frozenset((address, word) for address, words in it.names for word in words) for it in (wanted.sheet, present.sheet))
+    texts = reserved or _differ("names", now, then) or ["order of names"] * (wanted.sheet.names != present.sheet.names)
+    return [*texts, *(["what its DHCP says"] if wanted.sheet.options != present.sheet.options else [])]

@@ -11,6 +11,7 @@ from tinycloud.model.secret import Ref, Text
 from tinycloud.source import refs
 from tinycloud.source.check_groups import check_group
 from tinycloud.source.check_images import check_images
+from tinycloud.source.check_networks import check_networks
 from tinycloud.source.check_outside import check_outside
 from tinycloud.source.check_policies import check_policies
 from tinycloud.source.complaints import Complaint
@@ -32,6 +33,7 @@ def check(tree: Tree, stack: Stack) -> list[Complaint]:
         *work.names(),
         *work.needs(),
         *work.subnets(),
+        *check_networks(stack, work.complain),
         *work.groups(),
         *check_policies(stack, work.complain),
         *check_outside(stack, work.complain),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinycloud.model import names
 from tinycloud.model.machine import LEASE_SECONDS
+from tinycloud.model.sheet import make_names_path, make_options_path
 from tinycloud.templates.render import render
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ def make_network(wanted: NetworkWanted) -> dict[str, Any]:
     """What a template may use as ``network.NAME``: the gateway is the subnet's first address, the DNS domain the stack's name."""
     outer = wanted.access.removeprefix("bridge:") if wanted.access.startswith("bridge:") else None
     subnet = ip_network(wanted.subnet) if wanted.subnet else None
+    name = names.make_network_name(wanted.stack, wanted.name)
     return {
-        "name": names.make_network_name(wanted.stack, wanted.name),
+        "name": name,
         "uuid": names.make_network_uuid(wanted.stack, wanted.name),
         "access": wanted.access,
         "outer_bridge": outer,
@@ -35,6 +37,8 @@ def make_network(wanted: NetworkWanted) -> dict[str, Any]:
         "prefix": subnet.prefixlen if subnet else 0,
         "reservations": wanted.reservations,
         "lease_seconds": LEASE_SECONDS,
+        "names_file": make_names_path(name),
+        "options_file": make_options_path(name),
     }
 
 

@@ -10,6 +10,7 @@ from lxml import etree
 from tinycloud.errors import WrongInput
 from tinycloud.model import names
 from tinycloud.model.secret import reveal
+from tinycloud.model.sheet import NAMES, OPTIONS
 from tinycloud.templates.objects import make_network, make_volume, render_network
 from tinycloud.templates.render import render_text
 from tinycloud.templates.xml import check_stamp, parse_xml, to_text
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tinycloud.model.plan import NetworkWanted
+
+DNSMASQ = "http://libvirt.org/schemas/network/dnsmasq/1.0"
 
 _MODES = {"nat": "nat", "route": "routed", None: "isolated"}
 """What ``<forward mode>`` says → our access, where no mark says that libvirt only routes and our own table translates addresses."""
@@ -37,6 +40,12 @@ def read_network(root: Any) -> dict[str, Any]:
         "mtu": int(mtu.get("size", "0")) if mtu is not None else None,
         "custom": str(mark.get("custom", "")) if mark is not None else "",
     }
+
+
+def has_sheet(root: Any) -> bool:
+    """True for a network whose dnsmasq reads our files beside its own configuration."""
+    values = [str(option.get("value")) for option in root.iterfind(f"{{{DNSMASQ}}}options/{{{DNSMASQ}}}option")]
+    return any(value.endswith(NAMES) for value in values) and any(value.endswith(OPTIONS) for value in values)
 
 
 def _read_subnet(ip: Any) -> str:

@@ -44,6 +44,24 @@ def policy(rules: str) -> str:
             "networks declared here: front, back",
         ),
         wrong(
+            "stack: a\nnetworks: {lan: {records: {db: ►wbe}}}\ngroups: {web: {image: nano}}\n",
+            "unknown-name",
+            'record "db" of network "lan" means "wbe"',
+            "expected: an address such as 10.60.0.5, a machine such as web-1, or a group",
+            hint='did you mean "web"?',
+        ),
+        wrong(
+            "stack: a\nnetworks: {lan: {records: {web-1: ►10.0.0.5}}}\ngroups: {web: {image: nano}}\n",
+            "duplicate-name",
+            'record "web-1" of network "lan" is the name of a machine or a group',
+        ),
+        wrong(
+            "stack: a\nnetworks: {lan: {access: {bridge: br0}, records: ►{printer: 10.0.0.5}}}\n",
+            "wrong-key",
+            'network "lan" is bridge br0 of the host, whose name server is not ours',
+            hint='take records: out of network "lan"',
+        ),
+        wrong(
             "stack: a\ngroups: {web: {image: nano, networks: [►lan]}}\n",
             "unknown-name",
             'unknown network "lan" in group "web"',

@@ -45,9 +45,9 @@ def test_a_template_extends_the_shipped_one_and_fills_its_blocks() -> None:
 
 def test_the_digest_of_its_template_stands_in_the_network() -> None:
     assert read_network(network(SHIPPED))["custom"] == "d1g"
-    assert read_network(
-        network(SHIPPED.replace("<network>", "<network><metadata><tc:network xmlns:tc='urn:x' custom='other'/></metadata>"))
-    )["custom"] == ("d1g")
+    assert read_network(network(SHIPPED.replace("<name>", "<metadata><tc:network xmlns:tc='urn:x' custom='other'/></metadata><name>")))[
+        "custom"
+    ] == ("d1g")
 
 
 def test_a_network_of_the_shipped_template_has_none() -> None:
@@ -67,7 +67,7 @@ def test_name_and_uuid_are_put_in_where_they_are_left_out() -> None:
         ("{{ network.name }}", "default", "sets <name> to 'default', expected 'shop-front'"),
         ("<name>", "<name>shop-front</name><name>x", "sets <name> to 'xshop-front'"),
         ("{{ network.uuid }}", "00000000-0000-0000-0000-000000000000", "sets <uuid>"),
-        ("<network>", "<!DOCTYPE x [<!ENTITY e SYSTEM 'file:///etc/shadow'>]><network>", "declares a DOCTYPE"),
+        ("<network ", "<!DOCTYPE x [<!ENTITY e SYSTEM 'file:///etc/shadow'>]><network ", "declares a DOCTYPE"),
         ("mode='nat'", "mode='open'", "says access foreign, the file says nat"),
         ("mode='nat'", "mode='bridge'", "says access bridge:tc-24b36a31, the file says nat"),
         ("{{ network.gateway }}", "10.7.0.1", "says subnet 10.7.0.0/24, the file says 10.60.0.0/24"),
@@ -76,7 +76,7 @@ def test_name_and_uuid_are_put_in_where_they_are_left_out() -> None:
         ("{%- if network.mtu %}", "<mtu size='9000'/>{%- if network.mtu %}", "says mtu 9000, the file says none"),
         ("    <dhcp>", "    <dhcp><host mac='52:00:00:00:00:99' ip='10.60.0.99'/>", "reserves an address for 52:00:00:00:00:99"),
         ("{{ network.prefix }}", "{{ network.oops }}", "has no attribute 'oops'"),
-        ("<network>", "<network><loose>", "is not XML"),
+        ("</network>", "<loose></network>", "is not XML"),
     ],
 )
 def test_a_network_that_does_something_else_than_was_declared_is_refused(old: str, new: str, said: str) -> None:

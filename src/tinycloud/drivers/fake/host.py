@@ -54,8 +54,8 @@ class FakeHost:
         self._memory = memory
         self._folder = folder
         self._pools = Documents(folder / "pools")
-        self.networks = FakeNetworks(Documents(folder / "networks"))
         self.firewall = FakeFirewall(Documents(folder / "firewall"))
+        self.networks = FakeNetworks(Documents(folder / "networks"), Documents(folder / "sheets"))
         self.secrets = FakeSecrets(Documents(folder / "secrets"))
         self.volumes = FakeVolumes(self._pools, Documents(folder / "volumes"), self.secrets)
         self.domains = FakeDomains(Documents(folder / "domains"), self.networks, self.list_volumes)

@@ -10,7 +10,9 @@ from lxml import etree
 from tinycloud.drivers.libvirt.errors import NO_NETWORK, OPERATION_INVALID
 from tinycloud.drivers.records import NetworkRecord
 from tinycloud.errors import Clash, LibvirtFailed
+from tinycloud.model.codec import from_plain, to_plain
 from tinycloud.model.machine import Lease
+from tinycloud.model.sheet import Sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +25,9 @@ if TYPE_CHECKING:
 class FakeNetworks:
     """Each document: uuid, xml (as at the next start), live (as it runs, or None)."""
 
-    def __init__(self, documents: Documents) -> None:
+    def __init__(self, documents: Documents, sheets: Documents) -> None:
         self._documents = documents
+        self._sheets = sheets
 
     def list_all(self) -> list[NetworkRecord]:
         return [record for name in self._documents.names() if (record := self.find(name))]
@@ -113,6 +116,18 @@ class FakeNetworks:
         record = self.find(name)
         hosts = etree.fromstring(record.xml).findall("ip/dhcp/host") if record and record.active else []
         return [Lease(str(host.get("mac")), str(host.get("ip"))) for host in hosts]
+
+    # what dnsmasq is told beside the XML
+
+    def read_sheets(self) -> dict[str, Sheet]:
+        found = {name: self._sheets.find(name) for name in self._sheets.names()}
+        return {name: from_plain(Sheet, it) for name, it in found.items() if it is not None}
+
+    def write_sheet(self, name: str, sheet: Sheet) -> None:
+        self._sheets.put(name, to_plain(sheet))
+
+    def remove_sheet(self, name: str) -> None:
+        self._sheets.remove(name)
 
 
 def _bridge_of(root: Any) -> str:

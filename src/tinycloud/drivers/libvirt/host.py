@@ -84,7 +84,7 @@ class LibvirtHost:
 
     @property
     def networks(self) -> Networks:
-        return Networks(self._conn)
+        return Networks(self._conn, self.shell)
 
     @property
     def volumes(self) -> Volumes:

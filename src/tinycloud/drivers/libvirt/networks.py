@@ -7,22 +7,27 @@ from typing import TYPE_CHECKING, Any, Final
 from lxml import etree
 
 from tinycloud.drivers.libvirt.errors import NO_NETWORK, OPERATION_INVALID, guarded
+from tinycloud.drivers.libvirt.sheets import Sheets
 from tinycloud.drivers.records import NetworkRecord
 from tinycloud.errors import LibvirtFailed
 from tinycloud.model.machine import LEASE_SECONDS, Lease
 
 if TYPE_CHECKING:
+    from tinycloud.drivers.shell import Shell
+    from tinycloud.model.sheet import Sheet
     from tinycloud.model.world import Reservation
 
 # virNetworkUpdateCommand, virNetworkUpdateSection and flags
 _ADD, _DELETE = 3, 2
+_DHCP_RANGE: Final = 5
 _DHCP_HOST: Final = 4
 _LIVE, _CONFIG = 1, 2
 
 
 class Networks:
-    def __init__(self, conn: Any) -> None:
+    def __init__(self, conn: Any, shell: Shell) -> None:
         self._conn = conn
+        self._sheets = Sheets(shell)
 
     def list_all(self) -> list[NetworkRecord]:
         with guarded("list the networks"):
@@ -110,3 +115,28 @@ class Networks:
             for lease in found
             if lease["mac"] and lease["type"] == 0
         ]
+
+    # what dnsmasq is told beside the XML
+
+    def read_sheets(self) -> dict[str, Sheet]:
+        return self._sheets.read_all()
+
+    def write_sheet(self, name: str, sheet: Sheet) -> None:
+        network = self._find(name)
+        with guarded(f"find network {name}"):
+            is_active = network is not None and bool(network.isActive())
+        self._sheets.write(name, sheet, (lambda: self._restart_dnsmasq(network, name)) if is_active else None)
+
+    def _restart_dnsmasq(self, network: Any, name: str) -> None:
+        """libvirt starts dnsmasq anew, and nothing else, when a range of its DHCP changes: one comes and goes."""
+        ip = etree.fromstring(network.XMLDesc(0)).find("ip")
+        if ip is None:
+            return
+        address = str(ip.get("address"))
+        spare = etree.tostring(etree.Element("range", start=address, end=address), encoding="unicode")
+        with guarded(f"restart the DHCP server of network {name}"):
+            network.update(_ADD, _DHCP_RANGE, 0, spare, _LIVE)
+            network.update(_DELETE, _DHCP_RANGE, 0, spare, _LIVE)
+
+    def remove_sheet(self, name: str) -> None:
+        self._sheets.remove(name)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from lxml import etree
 
 from tinycloud.engine.steps.action import Action, Before
+from tinycloud.model.codec import from_plain, to_plain
+from tinycloud.model.sheet import Sheet
 from tinycloud.model.world import Reservation
 from tinycloud.templates.own import render_own_network
 
@@ -41,12 +43,14 @@ class Create(Action):
 
     def look(self, run: Run, step: Step) -> Before:
         record = run.host(step).networks.find(step.args["name"])
-        return {"xml": record.xml if record else None, "active": record is not None and record.active}
+        return {"xml": record.xml if record else None, "active": record is not None and record.active, "sheet": _look_at_sheet(run, step)}
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         networks, wanted = run.host(step).networks, run.network(step)
         if networks.find(step.args["name"]) is None:
             networks.define(render_own_network(wanted, run.templates))
+        if wanted.subnet:  # before it starts, for its dnsmasq does not start without; never without the network, for nobody would find it
+            networks.write_sheet(step.args["name"], wanted.sheet)
         networks.start(step.args["name"])
         if wanted.subnet:
             set_reservations(run.host(step), step.args["name"], [Reservation(*row) for row in wanted.reservations])
@@ -54,23 +58,44 @@ class Create(Action):
     def undo(self, run: Run, step: Step, before: Before) -> None:
         networks, name = run.host(step).networks, step.args["name"]
         if not before["active"]:
-            networks.remove(name)
+            _remove(run, step)
         if before["xml"] and networks.find(name) is None:
             networks.define(before["xml"])
+        _put_sheet(run, step, before)
+
+
+def _look_at_sheet(run: Run, step: Step) -> Before | None:
+    sheet = run.host(step).networks.read_sheets().get(step.args["name"])
+    return None if sheet is None else {"names": to_plain(sheet.names), "options": to_plain(sheet.options)}
+
+
+def _remove(run: Run, step: Step) -> None:
+    networks, name = run.host(step).networks, step.args["name"]
+    networks.remove_sheet(name)
+    networks.remove(name)
+
+
+def _put_sheet(run: Run, step: Step, before: Before) -> None:
+    """What its dnsmasq was told before; nothing for a network that read none."""
+    if before.get("sheet") is not None:
+        run.host(step).networks.write_sheet(step.args["name"], from_plain(Sheet, before["sheet"]))
 
 
 class Update(Action):
-    """Reservations of a running network, line by line."""
+    """Reservations and names of a running network, line by line."""
 
     def look(self, run: Run, step: Step) -> Before:
-        return {"lines": [[r.mac, r.address, r.name] for r in read_reservations(run.host(step), step.args["name"])]}
+        lines = [[r.mac, r.address, r.name] for r in read_reservations(run.host(step), step.args["name"])]
+        return {"lines": lines, "sheet": _look_at_sheet(run, step)}
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         lines = [Reservation(*row) for row in run.network(step).reservations]
         set_reservations(run.host(step), step.args["name"], lines)
+        run.host(step).networks.write_sheet(step.args["name"], run.network(step).sheet)
 
     def undo(self, run: Run, step: Step, before: Before) -> None:
         if run.host(step).networks.find(step.args["name"]) is not None:
+            _put_sheet(run, step, before)
             set_reservations(run.host(step), step.args["name"], [Reservation(*row) for row in before["lines"]])
 
 
@@ -79,14 +104,15 @@ class Remove(Action):
 
     def look(self, run: Run, step: Step) -> Before:
         record = run.host(step).networks.find(step.args["name"])
-        return {"xml": record.xml if record else None}
+        return {"xml": record.xml if record else None, "sheet": _look_at_sheet(run, step)}
 
     def do(self, run: Run, step: Step, before: Before) -> None:
-        run.host(step).networks.remove(step.args["name"])
+        _remove(run, step)
 
     def undo(self, run: Run, step: Step, before: Before) -> None:
         networks = run.host(step).networks
         if before["xml"]:
             if networks.find(step.args["name"]) is None:
                 networks.define(before["xml"])
+            _put_sheet(run, step, before)
             networks.start(step.args["name"])
