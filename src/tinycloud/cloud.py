@@ -23,6 +23,7 @@ from tinycloud.engine.wish import Wish
 from tinycloud.errors import NotFound, Refused, make_did_you_mean
 from tinycloud.nouns.images import Images
 from tinycloud.nouns.networks import Networks
+from tinycloud.nouns.outside import Outside
 from tinycloud.nouns.pools import Pools
 from tinycloud.nouns.space import Space
 from tinycloud.nouns.volumes import Volumes
@@ -64,6 +65,7 @@ class Cloud:
         self.volumes = Volumes(self.parts)
         self.pools = Pools(self.parts)
         self.networks = Networks(self.parts)
+        self.outside = Outside(self.parts)
         self.space = Space(self.parts)
 
     def __enter__(self) -> Self:

@@ -21,6 +21,7 @@ from tinycloud.errors import Clash, NotFound, Refused, Stale, WrongInput
 from tinycloud.model.plan import Plan
 from tinycloud.nouns.images import Images
 from tinycloud.nouns.networks import Networks
+from tinycloud.nouns.outside import Outside
 from tinycloud.nouns.pools import Pools
 from tinycloud.nouns.space import Space
 from tinycloud.nouns.volumes import Volumes
@@ -145,6 +146,8 @@ CALLS = {
     "network list": "Networks.list",
     "network show": "Networks.show",
     "network leases": "Networks.leases",
+    "forward list": "Outside.forwards",
+    "floating list": "Outside.floating",
     "space": "Space.uses",
     "watch": "Space.watch",
     "doctor": "Cloud.doctor",
@@ -160,6 +163,7 @@ KINDS = {
     "Images": Images,
     "Machine": Machine,
     "Networks": Networks,
+    "Outside": Outside,
     "Pools": Pools,
     "Space": Space,
     "Stack": Stack,

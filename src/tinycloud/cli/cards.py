@@ -21,6 +21,11 @@ def show_stack(stack: Stack, *, as_json: bool) -> None:
     print(f"stack {stack.name}: {len(stack)} machines")
     for machine in stack:
         print(f"  {machine.name:<16} {machine.state:<8} {machine.spec.address or '-'}")
+    for machine in stack:
+        for forward in machine.spec.forwards:
+            print(f"  forward {forward.tell(f'{machine.name}:{forward.ports}')}")
+        for floating in machine.spec.floating:
+            print(f"  floating address {floating} → {machine.name}")
     for name, value in outputs.items():
         print(f"  {name} = {format_value(value)}")
 
@@ -53,6 +58,8 @@ def _facts(machine: Machine) -> list[tuple[str, str]]:
         *([("cdrom", _cd(machine))] if spec.cdrom else []),
         *(("nic", f"{nic.network}  {nic.mac}  {mark.tap(nic)}") for nic in spec.nics),
         *(("address", f"{lease.address}  ({lease.source})") for lease in machine.addresses()),
+        *(("forward", str(forward)) for forward in spec.forwards),
+        *(("floating", f"{floating} → {floating.address}") for floating in spec.floating),
     ]
 
 

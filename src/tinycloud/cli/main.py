@@ -20,6 +20,7 @@ from tinycloud.cli import (
     labs,
     machines,
     networks,
+    outside,
     pool_set,  # noqa: F401 - adds a command to those of pools
     pools,
     space,
@@ -65,7 +66,18 @@ def app(uri: str | None, state: str | None, lab: str | None, verbose: bool) -> N
     SESSION.uri, SESSION.state, SESSION.lab, SESSION.verbose = uri, state, lab, verbose
 
 
-NOUNS = (images.group, volumes.group, disks.group, disks.cd, pools.group, networks.group, *space.COMMANDS, labs.group)
+NOUNS = (
+    images.group,
+    volumes.group,
+    disks.group,
+    disks.cd,
+    pools.group,
+    networks.group,
+    outside.forwards,
+    outside.floating,
+    *space.COMMANDS,
+    labs.group,
+)
 
 for command in (*stacks.COMMANDS, *machines.COMMANDS, *image_edit.COMMANDS, *NOUNS, *system.COMMANDS):
     app.add_command(command)

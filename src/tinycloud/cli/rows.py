@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from tinycloud.cli.outside import floating_as_json, forward_as_json
 from tinycloud.model.units import Bytes, Duration
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def machine_as_json(machine: Machine, used: dict[str, int]) -> dict[str, Any]:
         "level": machine.facts.live.level,
         "address": spec.address,
         "nics": [{"network": n.network, "mac": n.mac, "address": n.address} for n in spec.nics],
+        "forwards": [forward_as_json(it) for it in spec.forwards],
+        "floating": [floating_as_json(it) for it in spec.floating],
         "image": {"name": spec.image_name, "sha256": spec.image},
         "hypervisor": spec.hypervisor,
         "cpus": spec.cpus.count,

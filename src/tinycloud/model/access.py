@@ -82,8 +82,23 @@ class Forward:
 
     def __str__(self) -> str:
         """``tcp 8080 → 80``, ``tcp 8000-8010 → 9000-9010 from 203.0.113.0/24``"""
-        ports = [str(it) if self.count == 1 else f"{it}-{it + self.count - 1}" for it in (self.host_port, self.port)]
-        return f"{self.protocol} {ports[0]} → {ports[1]}" + (f" from {self.source}" if self.source else "")
+        return self.tell(self.ports)
+
+    def tell(self, target: str) -> str:
+        """The same in words with another target: ``tcp 8080 → web-1:80``"""
+        return f"{self.protocol} {self.host_ports} → {target}" + (f" from {self.source}" if self.source else "")
+
+    @property
+    def host_ports(self) -> str:
+        return _show_ports(self.host_port, self.count)
+
+    @property
+    def ports(self) -> str:
+        return _show_ports(self.port, self.count)
+
+
+def _show_ports(first: int, count: int) -> str:
+    return str(first) if count == 1 else f"{first}-{first + count - 1}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,11 +55,9 @@ def _add_forward(draft: _Draft, stack: str, mark: Mark, forward: Forward, bridge
     ports = [f"{forward.protocol} {port}" for port in range(forward.host_port, forward.host_port + forward.count)]
     if nic is None or not draft.take(ports, mark.machine):
         return
-    last = forward.host_port + forward.count - 1
-    ports_text = str(forward.host_port) if forward.count == 1 else f"{forward.host_port}-{last}"
     key = (INET, f"{stack}.forward-{forward.protocol}-{forward.host_port}")
     draft.chains[key] = (*draft.chains.get(key, ()), *_rules(forward, nic))
-    draft.add("forwards", f"{forward.protocol} . {ports_text} : goto {key[1]}")
+    draft.add("forwards", f"{forward.protocol} . {forward.host_ports} : goto {key[1]}")
     if nic.address and nic.network in bridges:
         draft.local.add(bridges[nic.network])
 
