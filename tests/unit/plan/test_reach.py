@@ -11,12 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import a_world, load, settle
-from tests.nft import INET, Packet, Tables
+from tests.doors import make_whole
+from tests.nft import Packet, Tables
 from tinycloud.errors import NotFound, WrongInput
-from tinycloud.model.firewall import Lan, Part
 from tinycloud.model.world import Foreign, Machine, World
 from tinycloud.plan import plan_up
-from tinycloud.plan.firewall import combine, make_part
 from tinycloud.plan.reach import Question, Verdict, decide, parse_port
 
 SHOP = """
@@ -184,29 +183,6 @@ def stacks(draw: st.DrawFn) -> str:
     return json.dumps({"stack": "shop", "networks": networks, "policies": policies, "groups": groups})
 
 
-def list_lans(world: World, stack: str) -> list[Lan]:
-    return [Lan(n.stack, n.name, n.bridge, n.access, n.subnet) for n in world.stack_networks(stack)]
-
-
-def make_doors(world: World) -> Part:
-    """Which networks there are: what the tables know besides policies."""
-    nat = [network for network in world.networks if network.access == "nat"]
-    guests = {nic.address for machine in world.machines for nic in machine.mark.spec.nics if nic.address}
-    return Part(
-        chains={(INET, f"{n.stack}.{n.name}.entrance"): (f'iifname "{n.bridge}" accept', "goto from-guests") for n in nat},
-        elements={
-            (INET, "guests4"): frozenset(guests),
-            (INET, "bridges"): frozenset(f'"{network.bridge}"' for network in world.networks),
-            (INET, "entrance"): frozenset(f'"{n.bridge}" : goto {n.stack}.{n.name}.entrance' for n in nat),
-        },
-    )
-
-
-def make_tables(world: World) -> Tables:
-    parts = [make_part(name, [m.mark for m in world.stack_machines(name)], list_lans(world, name)) for name in world.stacks]
-    return Tables.make(combine([*parts, make_doors(world)]))
-
-
 def make_packet(world: World, source: str, target: str, port: str) -> tuple[str, Packet]:
     """The hook that sees it, and the packet: worked out from who is where, not from the code that is tested."""
     machines = world.machine_by_ref
@@ -239,7 +215,7 @@ ENDS = ("shop/a-1", "shop/b-1", "shop/c-1", "shop/d-1", "mon/probe-1", "host", "
 @given(stacks())
 def test_what_is_said_is_what_nftables_does(text: str) -> None:
     world = make_world(MON, text)
-    tables = make_tables(world)
+    tables = Tables.make(make_whole(world))
     for source in ENDS:
         for target in ENDS:
             if source == target or "/" not in source + target:
@@ -252,7 +228,7 @@ def test_what_is_said_is_what_nftables_does(text: str) -> None:
 
 
 def test_the_reader_of_nftables_tells_open_from_shut() -> None:
-    tables = make_tables(WORLD)
+    tables = Tables.make(make_whole(WORLD))
     seen = {
         (source, target, port): tables.passes(*make_packet(WORLD, source, target, port))
         for source, target, port in (("shop/web-1", "shop/db-1", "tcp/5432"), ("shop/box-1", "shop/db-1", "tcp/5432"))

@@ -1,0 +1,116 @@
+"""Access rules with real packets: every answer of ``why`` about them is what happens, for rules as they are and as they become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.builders import a_world, load, settle
+from tests.doors import make_whole
+from tests.live.packets import OUTSIDE, Town, read_base
+from tinycloud.drivers.firewall.text import render, render_difference
+from tinycloud.model.names import make_link_local
+from tinycloud.model.world import World
+from tinycloud.plan import plan_up
+from tinycloud.plan.reach import Question, Verdict, decide, parse_port
+
+SHOP = """
+stack: shop
+networks: {front: {subnet: 10.60.0.0/24}, site: {subnet: 10.62.0.0/24, access: routed}}
+policies:
+  db: {inbound: [{tcp: 5432, from: {policy: web}}, {tcp: 5432, from: {stack: mon}, log: true}, {from: host}, {icmp: true, from: 203.0.113.0/24}]}
+  ping: {inbound: [{icmp: true}]}
+  web:
+    inbound: [{tcp: [80, 443]}, {tcp: 22, from: network}, {udp: "4000-6000", from: {group: box}}]
+    outbound: [{tcp: 5432, to: {group: db}}, {udp: 53, to: 203.0.113.0/24}, {tcp: 80, to: host}, {icmp: true, to: network}]
+groups:
+  box: {image: nano, networks: [front]}
+  db: {image: nano, networks: [site, front], policies: [db]}
+  open: {image: nano, networks: [site]}
+  web: {count: 2, image: nano, networks: [front], policies: [web, ping]}
+"""
+LATER = (
+    SHOP.replace("inbound: [{tcp: [80, 443]}, {tcp: 22, from: network}", "inbound: [{tcp: 443, from: {stack: mon}}")
+    .replace("{tcp: 5432, from: {policy: web}}, ", "{udp: 53}, ")
+    .replace("box: {image: nano, networks: [front]}", "box: {image: nano, networks: [front], policies: [ping]}")
+)
+MON = """
+stack: mon
+networks: {lan: {subnet: 10.70.0.0/24}}
+policies: {only: {outbound: [{tcp: [5432, 443]}, {icmp: true}]}}
+groups: {probe: {image: nano, networks: [lan], policies: [only]}}
+"""
+PORTS = ("tcp/22", "tcp/80", "tcp/443", "tcp/5432", "udp/53", "udp/5000", "icmp")
+
+
+def grow(world: World, *texts: str) -> World:
+    for text in texts:
+        world = settle(plan_up(load(text), world), world)
+    return world
+
+
+FIRST = grow(a_world(), MON, SHOP)
+SECOND = grow(FIRST, LATER)
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[Town]:
+    made = Town.make(FIRST)
+    try:
+        made.open()
+        part = make_whole(FIRST)
+        made.load(read_base() + render(part), part.filtered)
+        yield made
+    finally:
+        made.close()
+
+
+def list_questions(world: World) -> list[Verdict]:
+    ends = ["host", OUTSIDE, *(machine.ref for machine in world.machines)]
+    pairs = [(a, b) for a in ends for b in ends if a != b and "/" in a + b]
+    return [decide(world, Question(a, b, *parse_port(port))) for a, b in pairs for port in PORTS]
+
+
+def by_link(world: World) -> list[Verdict]:
+    """The same by the addresses that NICs give themselves."""
+    (mac,) = (nic.mac for nic in world.machine_by_ref["shop/web-1"].mark.spec.nics)
+    sources = ("shop/box-1", "shop/web-2")
+    return [decide(world, Question(source, make_link_local(mac), *parse_port(port))) for source in sources for port in PORTS]
+
+
+def check(town: Town, verdicts: list[Verdict]) -> None:
+    """Ask all of them for real."""
+    questions = []
+    for it in verdicts:
+        source = "outside" if it.question.source == OUTSIDE else it.question.source
+        address = f"{it.path.target}%eth0" if it.path.target.startswith("fe80") else it.path.target
+        questions.append((source, address, it.question.protocol, it.question.port, it.allowed))
+    wrong = [
+        f"{it.question}: said {it.allowed}, was {answered}; {[reason.text for reason in it.reasons]}"
+        for it, answered in zip(verdicts, town.ask(questions), strict=True)
+        if it.allowed != answered
+    ]
+    assert wrong == []
+
+
+def test_every_answer_about_who_reaches_whom_is_what_packets_do(town: Town) -> None:
+    verdicts = [*list_questions(FIRST), *by_link(FIRST)]
+    allowed = sum(it.allowed for it in verdicts)
+    assert len(verdicts) > 300
+    assert 80 < allowed < len(verdicts) - 80, "both kinds, in numbers"
+    check(town, verdicts)
+    assert 'comment "db in 2"' in town.list_rules()
+
+
+def test_changed_rules_hold_at_once_and_a_connection_that_is_there_goes_on(town: Town) -> None:
+    """The box may no longer reach the web at 80; who is connected stays so."""
+    stream = town.hold("shop/box-1", "10.60.0.13", 80)
+    assert stream.echo("before") == "before"
+    old, new = make_whole(FIRST), make_whole(SECOND)
+    town.load(render_difference(old, new), new.filtered)
+    assert stream.echo("after") == "after"
+    check(town, [*list_questions(SECOND), *by_link(SECOND)])
+    assert stream.echo("much later") == "much later"
+    assert decide(FIRST, Question("shop/box-1", "10.60.0.13", "tcp", 80)).allowed
+    assert not decide(SECOND, Question("shop/box-1", "10.60.0.13", "tcp", 80)).allowed
