@@ -43,7 +43,9 @@ def _resolve(world: World, word: str) -> str:
 def tell(world: World, verdict: Verdict) -> Reached:
     stopped = verdict.denied_by
     word = "may not reach" if stopped else "may reach"
-    headline = f"{verdict.source.name} {word} {verdict.target.name} at {verdict.question.what}"
+    question = verdict.question
+    at = f"{question.protocol}/{verdict.port}, led from {question.target} {question.what}" if verdict.is_led else question.what
+    headline = f"{verdict.source.name} {word} {verdict.target.name} at {at}"
     facts = [*(_line(reason) for reason in verdict.reasons), *_name_facts(verdict), *_state_facts(verdict)]
     return Reached(headline, tuple(facts), tuple(_hints(verdict)), verdict.allowed, verdict.reasons)
 
@@ -85,7 +87,7 @@ def _make_rule(verdict: Verdict, direction: str) -> str:
     owner, other = (verdict.target, verdict.source) if direction == "in" else (verdict.source, verdict.target)
     assert owner.machine is not None
     question = verdict.question
-    what = "icmp: true" if question.protocol == "icmp" else f"{question.protocol}: {question.port}"
+    what = "icmp: true" if question.protocol == "icmp" else f"{question.protocol}: {verdict.port}"
     key, word = ("inbound", "from") if direction == "in" else ("outbound", "to")
     policy = owner.machine.mark.spec.policies[0].name
     return f"policies: {{{policy}: {{{key}: [{{{what}, {word}: {_make_peer(other, owner.machine.mark.stack)}}}]}}}}"

@@ -6,11 +6,12 @@ two against each other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from tinycloud.errors import WrongInput
 from tinycloud.plan.ends import find_end, list_near
+from tinycloud.plan.led import follow, list_refusing
 from tinycloud.plan.route import Path, Reason, find_path
 from tinycloud.plan.verdict import Other, find_rule, is_ruled, make_other
 
@@ -48,10 +49,17 @@ class Verdict:
     target: End
     path: Path
     reasons: tuple[Reason, ...]
+    port: int = 0
+    """The target's own, where a forward leads from another one to it."""
 
     @property
     def allowed(self) -> bool:
         return all(reason.passes for reason in self.reasons)
+
+    @property
+    def is_led(self) -> bool:
+        """True where a forward or a floating address leads to the target."""
+        return any(reason.kind == "forward" for reason in self.reasons)
 
     @property
     def denied_by(self) -> Reason | None:
@@ -73,17 +81,26 @@ def parse_port(text: str) -> tuple[str, int]:
 def decide(world: World, question: Question) -> Verdict:
     """Raises NotFound for an end that is nothing, WrongInput when neither end is a machine or both are the same one."""
     source, target = find_end(world, question.source), find_end(world, question.target)
+    led = follow(world, source, target, (question.protocol, question.port))
+    if led is not None:
+        inner = replace(question, port=led.port)
+        return Verdict(question, source, led.target, led.path, _judge_both(world, source, led.target, led.path, inner), led.port)
     if source.machine is None and target.machine is None:
-        raise WrongInput(f"neither {source.name} nor {target.name} is a machine of ours", hint="tinycloud ls")
+        facts = list_refusing(world, target, (question.protocol, question.port))
+        raise WrongInput(f"neither {source.name} nor {target.name} is a machine of ours", facts=facts, hint="tinycloud ls")
     if source.machine is target.machine:
         raise WrongInput(f"{source.name} reaches itself without any network")
     path = find_path(world, source, target)
+    return Verdict(question, source, target, path, _judge_both(world, source, target, path, question), question.port)
+
+
+def _judge_both(world: World, source: End, target: End, path: Path, question: Question) -> tuple[Reason, ...]:
     reasons = list(path.reasons)
     if source.machine:
         reasons.append(_out(world, source.machine, _as_other(target, path.target, source.machine), question))
     if target.machine:
         reasons.append(_in(world, target.machine, _as_other(source, path.source, target.machine), question))
-    return Verdict(question, source, target, path, tuple(reasons))
+    return tuple(reasons)
 
 
 def _as_other(end: End, address: str, machine: Machine) -> Other:

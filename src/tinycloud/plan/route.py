@@ -77,6 +77,14 @@ def find_path(world: World, source: End, target: End) -> Path:
     return _to_host(target, sides) if target.is_host else _to_outside(target, sides)
 
 
+def leave(world: World, machine: Machine, where: str) -> Reason:
+    """How a packet of a machine gets out, by its first NIC."""
+    nics = machine.mark.spec.nics
+    if not nics:
+        return Reason("route", f"{machine.ref} is in no network", passes=False, host=machine.host)
+    return _leave(_Side(machine, nics[0], find_network(world, machine, nics[0])), where)
+
+
 def _sides(world: World, end: End) -> list[_Side]:
     """The NICs that a question means: the one with the address that it names, else all, in order."""
     assert end.machine is not None
