@@ -24,6 +24,7 @@ from tinycloud.errors import NotFound, Refused, make_did_you_mean
 from tinycloud.nouns.images import Images
 from tinycloud.nouns.networks import Networks
 from tinycloud.nouns.outside import Outside
+from tinycloud.nouns.policies import Policies
 from tinycloud.nouns.pools import Pools
 from tinycloud.nouns.space import Space
 from tinycloud.nouns.volumes import Volumes
@@ -65,6 +66,7 @@ class Cloud:
         self.volumes = Volumes(self.parts)
         self.pools = Pools(self.parts)
         self.networks = Networks(self.parts)
+        self.policies = Policies(self.parts)
         self.outside = Outside(self.parts)
         self.space = Space(self.parts)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.contract.things import flush_firewall
+from tinycloud.drivers.records import RuleCount
 from tinycloud.errors import Refused
 from tinycloud.model.firewall import BRIDGE, INET, Part
 from tinycloud.templates.firewall import make_part_mark
@@ -95,3 +96,13 @@ def test_a_part_that_nft_does_not_take_changes_nothing(host: Host) -> None:
     assert refusal.value.kind == "firewall"
     assert host.firewall.find_marks() == {make_part_mark("shop", a_part("10.99.0.11"))}
     assert host.firewall.find("shop") == a_part("10.99.0.11")
+
+
+def test_rules_that_count_are_told_by_chain_and_comment(host: Host) -> None:
+    """Those of one stack, while they are in force."""
+    assert host.firewall.count("shop") == []
+    host.firewall.apply("shop", a_part("10.99.0.11", rule='tcp dport 80 counter accept comment "web in 1"'))
+    host.firewall.apply("shop-two", a_part("10.99.0.21", stack="shop-two", rule='counter accept comment "web in 2"'))
+    assert host.firewall.count("shop") == [RuleCount("shop.web", "web in 1", 0, 0)]
+    flush_firewall(host)
+    assert host.firewall.count("shop") == []

@@ -13,9 +13,9 @@ import sys
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tests.nft import BASE
+from tests.nft import BASE, INET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -118,9 +118,11 @@ class Town:
         subprocess.run(["ip", "netns", "exec", self.namespaces["host"], "nft", "-f", "-"], input=text, text=True, check=True)
         self._sh("host", [f"ip link set {bridge} type bridge nf_call_iptables 1 nf_call_ip6tables 1" for bridge in sorted(bridges)])
 
-    def list_rules(self) -> str:
-        argv = ["ip", "netns", "exec", self.namespaces["host"], "nft", "list", "ruleset"]
-        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
+    def list_table(self) -> dict[str, Any]:
+        """The inet table of the host, as nft tells programs of it."""
+        argv = ["ip", "netns", "exec", self.namespaces["host"], "nft", "-j", "-t", "list", "table", *INET.split()]
+        told: dict[str, Any] = json.loads(subprocess.run(argv, capture_output=True, text=True, check=True).stdout)
+        return told
 
     def ask(self, questions: Sequence[tuple[str, str, str, int, bool]]) -> list[bool]:
         """Were they answered? Each is (source, address, protocol, port, hoped for); all are asked at the same time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -9,10 +10,12 @@ import pytest
 from tests.builders import a_world, load, settle
 from tests.doors import make_whole
 from tests.live.packets import OUTSIDE, Town, read_base
+from tinycloud.drivers.firewall.firewall import find_counts
 from tinycloud.drivers.firewall.text import render, render_difference
 from tinycloud.model.names import make_link_local
 from tinycloud.model.world import World
 from tinycloud.plan import plan_up
+from tinycloud.plan.policies import DENIED
 from tinycloud.plan.reach import Question, Verdict, decide, parse_port
 
 SHOP = """
@@ -100,7 +103,19 @@ def test_every_answer_about_who_reaches_whom_is_what_packets_do(town: Town) -> N
     assert len(verdicts) > 300
     assert 80 < allowed < len(verdicts) - 80, "both kinds, in numbers"
     check(town, verdicts)
-    assert 'comment "db in 2"' in town.list_rules()
+    counts = find_counts("shop", town.list_table())
+    met: Counter[str] = Counter()
+    for it in counts:
+        if it.chain.startswith("shop.policy-"):
+            met[it.comment] += it.packets  # of both families
+    assert set(met) == {
+        *(f"db in {n}" for n in (1, 2, 3, 4)),
+        *(f"web in {n}" for n in (1, 2, 3)),
+        *(f"web out {n}" for n in (1, 2, 3, 4)),
+        "ping in 1",
+    }
+    assert min(met.values()) > 0, "each rule let somebody pass"
+    assert all(it.packets for it in counts if it.comment == DENIED and it.chain.endswith(".in"))
 
 
 def test_changed_rules_hold_at_once_and_a_connection_that_is_there_goes_on(town: Town) -> None:

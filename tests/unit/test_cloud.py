@@ -22,6 +22,7 @@ from tinycloud.model.plan import Plan
 from tinycloud.nouns.images import Images
 from tinycloud.nouns.networks import Networks
 from tinycloud.nouns.outside import Outside
+from tinycloud.nouns.policies import Policies
 from tinycloud.nouns.pools import Pools
 from tinycloud.nouns.space import Space
 from tinycloud.nouns.volumes import Volumes
@@ -146,6 +147,8 @@ CALLS = {
     "network list": "Networks.list",
     "network show": "Networks.show",
     "network leases": "Networks.leases",
+    "policy list": "Policies.list",
+    "policy show": "Policies.show",
     "forward list": "Outside.forwards",
     "floating list": "Outside.floating",
     "space": "Space.uses",
@@ -163,6 +166,7 @@ KINDS = {
     "Images": Images,
     "Machine": Machine,
     "Networks": Networks,
+    "Policies": Policies,
     "Outside": Outside,
     "Pools": Pools,
     "Space": Space,

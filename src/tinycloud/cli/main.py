@@ -21,6 +21,7 @@ from tinycloud.cli import (
     machines,
     networks,
     outside,
+    policies,
     pool_set,  # noqa: F401 - adds a command to those of pools
     pools,
     space,
@@ -73,6 +74,7 @@ NOUNS = (
     disks.cd,
     pools.group,
     networks.group,
+    policies.group,
     outside.forwards,
     outside.floating,
     *space.COMMANDS,

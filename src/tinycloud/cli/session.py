@@ -87,6 +87,7 @@ complete_machine = _names(lambda cloud: [m.ref for m in cloud.machines()])
 complete_stack = _names(lambda cloud: list({m.facts.mark.stack for m in cloud.machines()}))
 complete_pool = _names(lambda cloud: [pool.name for pool in cloud.pools.list()])
 complete_network = _names(lambda cloud: [row.facts.ref for row in cloud.networks.list()])
+complete_policy = _names(lambda cloud: [row.ref for row in cloud.policies.list()])
 complete_image = _names(lambda cloud: [name for image in cloud.images.list() for name in image.names])
 complete_disk = _names(
     lambda cloud: [*(name for image in cloud.images.list() for name in image.names), *(row.ref for row in cloud.volumes.list())]

@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from tinycloud.drivers.records import BlockRecord, DomainRecord, HostRecord, NetworkRecord, NicCounters, PoolRecord, VolumeRecord
+    from tinycloud.drivers.records import (
+        BlockRecord,
+        DomainRecord,
+        HostRecord,
+        NetworkRecord,
+        NicCounters,
+        PoolRecord,
+        RuleCount,
+        VolumeRecord,
+    )
     from tinycloud.drivers.shell import Shell
     from tinycloud.model.firewall import Part
     from tinycloud.model.machine import Lease
@@ -151,6 +160,10 @@ class Firewall(Protocol):
     def remove(self, stack: str) -> None: ...
     def restore(self) -> bool:
         """Bring back what is kept and not in force; False when there is nothing to do."""
+        ...
+
+    def count(self, stack: str) -> list[RuleCount]:
+        """What each rule of a stack met that counts and has a comment; empty where they are not in force."""
         ...
 
 

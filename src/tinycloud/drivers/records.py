@@ -36,6 +36,16 @@ class BlockRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleCount:
+    """A rule of the firewall that counts, by its chain and comment: what it met since it is in force."""
+
+    chain: str
+    comment: str
+    packets: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkRecord:
     name: str
     uuid: str

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from tinycloud.drivers.records import RuleCount
 from tinycloud.model.firewall import Part
 from tinycloud.templates.firewall import make_part_mark
 
@@ -38,6 +40,13 @@ class FakeFirewall:
 
     def restore(self) -> bool:
         return sum(self._set(stack, in_force=True) for stack in self._documents.names()) > 0
+
+    def count(self, stack: str) -> list[RuleCount]:
+        """Nothing ever passes a fake host."""
+        it = self._documents.find(stack)
+        chains = Part.from_dict(it["part"]).chains if it and it["in_force"] else {}
+        found = ((chain, re.search(r'\bcounter\b.* comment "([^"]*)"', rule)) for (_, chain), rules in chains.items() for rule in rules)
+        return [RuleCount(chain, comment[1]) for chain, comment in found if comment]
 
     def flush(self) -> None:
         """What ``nft flush ruleset`` does to a real host."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tinycloud.drivers.onhost import run_script
 from tinycloud.drivers.onhost.firewall import FOLDER
+from tinycloud.drivers.records import RuleCount
 from tinycloud.errors import Missing, Refused
 from tinycloud.model.firewall import INET, Part
 from tinycloud.templates.firewall import make_part_mark, read_base
@@ -57,8 +58,24 @@ class Firewall:
         """Bring back what is kept and not in force; False when there is nothing to do."""
         return bool(self._run({"do": "restore"})["restored"])
 
+    def count(self, stack: str) -> list[RuleCount]:
+        """What each rule of a stack met that counts and has a comment; empty where they are not in force."""
+        try:
+            done = self._shell.run(["nft", "-j", "-t", "list", "table", *INET.split()], root=True, check=False, limit=_LIMIT)
+        except Missing:
+            return []
+        return find_counts(stack, json.loads(done.stdout)) if done.status == 0 else []
+
     def _run(self, args: dict[str, Any], data: Any = None) -> dict[str, Any]:
         done = run_script(self._shell, "firewall", args, data=data, root=True, limit=_LIMIT)
         if done.get("trouble"):
             raise Refused("nft does not take the access rules", code="firewall", facts=done["trouble"], hint="tinycloud doctor")
         return done
+
+
+def find_counts(stack: str, listed: dict[str, Any]) -> list[RuleCount]:
+    """The counters in what ``nft -j list table`` says."""
+    rules = (item["rule"] for item in listed["nftables"] if "rule" in item)
+    ours = ((rule, rule["comment"]) for rule in rules if rule["chain"].startswith(f"{stack}.") and rule.get("comment"))
+    counted = ((rule, comment, part["counter"]) for rule, comment in ours for part in rule["expr"] if "counter" in part)
+    return [RuleCount(rule["chain"], comment, it["packets"], it["bytes"]) for rule, comment, it in counted]
