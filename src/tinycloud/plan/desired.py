@@ -207,7 +207,7 @@ class Designer:
             serial=group.serial,
             autostart=group.autostart,
             user=image.user if image else "root",
-            level=limit_level(_level(group, image), policies, nics, {n: str(subnet[1]) for n, subnet in self._subnets.items() if subnet}),
+            level=self._limit_level(_level(group, image), group, policies, nics),
             offline=find_way(group, image) == "offline",
             stop_limit=float(group.stop_timeout),
             needs=tuple(sorted(group.needs)),
@@ -222,6 +222,10 @@ class Designer:
         if name not in self._policies:
             self._policies[name] = make_policies(group.policies, self.stack.policies)
         return self._policies[name]
+
+    def _limit_level(self, level: str, group: Group, policies: tuple[PolicySpec, ...], nics: tuple[NicSpec, ...]) -> str:
+        gateways = {name: str(subnet[1]) for name, subnet in self._subnets.items() if subnet}
+        return limit_level(level, policies, nics, gateways, static=group.guest.network == "static")
 
     def _drive(self, name: str, group: Group) -> Cd | None:
         if group.cdrom is None:

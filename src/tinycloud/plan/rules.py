@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tinycloud.errors import Refused
 from tinycloud.model.access import Peer, PolicySpec, RuleSpec
+from tinycloud.model.machine import LEVELS
 from tinycloud.plan.verdict import SSH, Other, find_rule
 
 if TYPE_CHECKING:
@@ -87,23 +88,30 @@ def check_enforced(group: str, policies: Sequence[PolicySpec], nics: Iterable[Ni
         )
 
 
-def limit_level(level: str, policies: Sequence[PolicySpec], nics: Sequence[NicSpec], gateways: Mapping[str, str]) -> str:
-    """How far the machine can be seen to come: by its address only, when its policies do not let the host in by ssh."""
-    if level not in ("ssh", "done") or not policies:
+def limit_level(level: str, policies: Sequence[PolicySpec], nics: Sequence[NicSpec], gateways: Mapping[str, str], *, static: bool) -> str:
+    """How far the machine can be seen to come when its policies do not let the host in by ssh: until it has its address from our DHCP.
+
+    One that asks nobody for its address (``static``) can only be seen to run.
+    """
+    if level == "started" or not policies:
         return level
     nic = next((nic for nic in nics if nic.address), None)
     gateway = gateways.get(nic.network, "") if nic else ""
     subnets = (gateway,) if gateway else ()  # the host's own address there, which is all that matters of the subnet
-    found = find_rule(policies, "in", Other(gateway, is_host=True), subnets, protocol="tcp", port=SSH)
-    return level if found else "address"
+    if find_rule(policies, "in", Other(gateway, is_host=True), subnets, protocol="tcp", port=SSH):
+        return level
+    return "started" if static else "address"
 
 
 def tell_level(wanted: Wanted) -> str:
     """Why a machine is not waited for as far as its file says; empty when it is."""
-    spec = wanted.mark.spec
-    if spec.policies and spec.level == "address" and wanted.group.ready.level in ("ssh", "done"):
-        return "not waited for by ssh: its policies do not let the host in at tcp 22"
-    return ""
+    spec, level = wanted.mark.spec, wanted.group.ready.level
+    if not spec.policies or not spec.nics or spec.image is None or LEVELS.index(level) <= LEVELS.index(spec.level):
+        return ""
+    if spec.level not in ("started", "address"):
+        return ""
+    word = "not waited for by ssh" if spec.level == "address" else "only waited for until it runs"
+    return f"{word}: its policies do not let the host in at tcp 22"
 
 
 def tell_change(old: Sequence[PolicySpec], new: Sequence[PolicySpec]) -> str:

@@ -140,6 +140,13 @@ def test_a_machine_that_does_not_let_the_host_in_by_ssh_is_not_waited_for_by_ssh
     assert said == (level == "address")
 
 
+@pytest.mark.parametrize("ready", ["address", "ssh", "done"])
+def test_a_machine_that_asks_nobody_for_its_address_and_lets_no_ssh_in_is_only_seen_to_run(ready: str) -> None:
+    plan = up(text("p: {}", "[p]", more=f", ready: {ready}, guest: {{network: static}}"))
+    assert plan.machines["shop/web-1"].mark.spec.level == "started"
+    assert "only waited for until it runs: its policies do not let the host in at tcp 22" in "".join(list_lines(plan))
+
+
 def test_what_the_file_says_about_ready_is_told_as_it_is() -> None:
     plan = up(text("p: {}", "[p]", more=", ready: address"))
     assert "not waited for" not in "".join(list_lines(plan))
