@@ -7,8 +7,12 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.model import names, world
+from tinycloud.model.firewall import BRIDGE, INET, Part
 from tinycloud.model.machine import Live, Mark
 from tinycloud.model.units import Bytes
+from tinycloud.plan.firewall import make_part
+from tinycloud.plan.lans import make_lan
+from tinycloud.templates.firewall import make_part_mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -61,6 +65,10 @@ class Simulation:
     domains: dict[str, Domain] = field(default_factory=dict)
     networks: dict[str, world.Network] = field(default_factory=dict)
     volumes: dict[str, world.Volume] = field(default_factory=dict)
+    part: Part | None = None
+    """What the stack has in the firewall, once a step of this plan changed it."""
+    marks: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(host, stack) → the mark of its part."""
     images: dict[str, str | None] = field(default_factory=dict)
     """Root disk → the image below it."""
 
@@ -69,6 +77,10 @@ class Simulation:
         self.domains = {m.ref: Domain(m.host, m.mark, m.mark, m.state, m.reason, m.live.level) for m in self.before.machines}
         self.networks = {n.ref: n for n in self.before.networks}
         self.volumes = {v.name: v for v in self.before.volumes}
+        for host, stack in {(m.host, m.mark.stack) for m in self.before.machines}:
+            marks = [m.mark for m in self.before.stack_machines(stack) if m.host == host]
+            part = make_part(stack, marks, [make_lan(n) for n in self.before.stack_networks(stack) if n.host == host])
+            self.marks[host, stack] = make_part_mark(stack, part)
         self.images = {m.mark.disk_volume: m.mark.spec.image for m in self.before.machines}
 
     def run(self, pick: Callable[[int], int] = lambda _many: 0) -> world.World:
@@ -242,10 +254,36 @@ class Simulation:
         for volume, size in [(mark.disk_volume, mark.spec.disk), *((mark.data_volume(v.name), v.size) for v in mark.spec.volumes)]:
             assert self.volumes[volume].capacity >= size
         assert self.images[mark.disk_volume] == mark.spec.image
+        self.check_wall(domain.host, mark)
         for group in mark.spec.needs:
             assert not [ref for ref, w in self.plan.machines.items() if w.mark.group == group and not self._is_ready(ref)]
         domain.state, domain.reason, domain.level = "running", "", ""
         self.check_shared()
+
+    def check_wall(self, host: str, mark: Mark) -> None:
+        """Before a machine has taps, the firewall knows what they may send, and translates what its networks need translated."""
+        networks = [self.networks[f"{mark.stack}/{nic.network}"] for nic in mark.spec.nics]
+        if self.part is None:  # no step changed anything: what was in force is what is needed
+            assert not networks or self.marks[host, mark.stack] in self.hosts[host].firewall
+            return
+        taps = self.part.elements.get((BRIDGE, "taps"), frozenset())
+        assert {f'"{mark.tap(nic)}"' for nic in mark.spec.nics if not nic.spoofing} <= taps
+        natted = [ip_network(subnet) for subnet in self.part.elements.get((INET, "natted4"), ())]
+        for network in networks:
+            if network.access == "nat":
+                assert any(_overlap(network.subnet, str(subnet)) for subnet in natted)
+
+    def do_firewall_apply(self, step: Step, args: dict[str, Any]) -> None:
+        host, stack = self.hosts[step.host], args["stack"]
+        assert stack == self.plan.stack
+        self.part = self.plan.parts[args["part"]] if args["part"] else Part()
+        for domain in self.domains.values():
+            if domain.live.stack == stack and domain.state in ("running", "paused") and step.host == domain.host:
+                self.check_wall(step.host, domain.live)
+        old = self.marks.get((step.host, stack), "")
+        mark = "" if self.part.is_empty else make_part_mark(stack, self.part)
+        self.hosts[step.host] = replace(host, firewall=(host.firewall - {old}) | ({mark} if mark else set()))
+        self.marks[step.host, stack] = mark
 
     def _is_ready(self, ref: str) -> bool:
         domain = self.domains.get(ref)

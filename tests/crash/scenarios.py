@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tinycloud.drivers.fake import FakeHost
 from tinycloud.model.names import make_network_name
 
 if TYPE_CHECKING:
@@ -72,6 +73,11 @@ def _split(text: str) -> list[str]:
 
 def _pause(host: Host) -> None:
     host.domains.suspend("shop-web-1")
+
+
+def _flush(host: Host) -> None:
+    assert isinstance(host, FakeHost)
+    host.firewall.flush()
 
 
 def _stop_network(host: Host) -> None:
@@ -174,5 +180,7 @@ SCENARIOS = (
         has_pools=True,
     ),
     Scenario("down with other pools", before=a_stack(web=change(WEB, pool="san", volumes=ELSEWHERE)), has_pools=True, volumes=True),
+    Scenario("access rules that somebody flushed", before=a_stack(), text=a_stack(web=change(WEB, count=2)), prepare=_flush),
+    Scenario("access rules flushed and nothing else", before=a_stack(), text=a_stack(), prepare=_flush),
     Scenario("down", before=a_stack(), volumes=True),
 )

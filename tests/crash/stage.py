@@ -130,6 +130,7 @@ class Stage:
         volumes = [name for kind, found in photo.items() if kind.startswith("volumes") for name in found]
         return [
             *photo["domains"],
+            *photo["firewall"],
             *photo["networks"],
             *photo["sheets"],
             *photo["secrets"],
@@ -203,6 +204,7 @@ def _read_card(it: Photo) -> Photo:
 
 _LOOKS: dict[str, Callable[[Photo], Photo]] = {
     "domains": _look_at_domain,
+    "firewall": lambda it: it,
     "networks": _look_at_network,
     "pools": lambda it: it,
     "secrets": lambda it: it,
@@ -218,9 +220,12 @@ def _list_claims(photo: Photo) -> list[str]:
 
 
 def without_levels(photo: Photo) -> Photo:
-    """The photo without how far machines were seen to come: one that was stopped and started again has to be seen anew."""
+    """The photo without how far machines were seen to come: one that was stopped and started again has to be seen anew.
+
+    And without whether access rules were in force: those that somebody flushed are not taken away once more.
+    """
     domains = {name: {**it, "level": None} for name, it in photo["domains"].items()}
-    return {**photo, "domains": domains}
+    return {**photo, "domains": domains, "firewall": {name: {**it, "in_force": None} for name, it in photo["firewall"].items()}}
 
 
 def without_sizes(photo: Photo) -> Photo:

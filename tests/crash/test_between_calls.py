@@ -53,7 +53,7 @@ class MortalStage(Stage):
     def cloud(self) -> Iterator[Cloud]:
         host = FakeHost(self.folder / "host")
         counter = itertools.count()
-        for part in ("domains", "networks", "volumes"):
+        for part in ("domains", "networks", "volumes", "firewall"):
             setattr(host, part, Mortal(getattr(host, part), counter, self.last))
         with Cloud(parts=fake_parts(self.folder, hosts={"local": host})) as cloud:
             yield cloud

@@ -65,7 +65,7 @@ def _read_host(host: Host) -> world.World:
         subnets=tuple(_read_subnets(host, ours)),
     )
     return world.World(
-        hosts=(_read_facts(host, pool, tuple(other for other, _ in others)),),
+        hosts=(replace(_read_facts(host, pool, tuple(other for other, _ in others)), firewall=_read_marks(host, domains, networks)),),
         machines=domains.machines,
         networks=tuple(networks),
         volumes=tuple(volumes),
@@ -74,6 +74,11 @@ def _read_host(host: Host) -> world.World:
         broken=domains.broken,
         orphans=tuple(_list_orphans(host, {volume.name for volume in volumes})),
     )
+
+
+def _read_marks(host: Host, domains: world.World, networks: list[world.Network]) -> frozenset[str]:
+    """What is in force in the firewall; nobody asks a host where nothing is ours."""
+    return host.firewall.find_marks() if domains.machines or networks else frozenset()
 
 
 def _list_orphans(host: Host, present: set[str]) -> Iterator[world.Orphan]:

@@ -12,13 +12,15 @@ T = TypeVar("T")
 
 
 def to_plain(value: Any) -> Any:
-    """Dataclasses become dicts without the fields that have their default; tuples become lists."""
+    """Dataclasses become dicts without the fields that have their default; tuples become lists, sets sorted ones."""
     if is_dataclass(value) and not isinstance(value, type):
         return {f.name: to_plain(getattr(value, f.name)) for f in fields(value) if getattr(value, f.name) != f.default}
     if isinstance(value, dict):
         return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [to_plain(item) for item in value]
+    if isinstance(value, frozenset):
+        return sorted(map(to_plain, value))
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)
     return float(value) if isinstance(value, float) else value
@@ -43,6 +45,9 @@ def _read(kind: Any, raw: Any, path: str) -> Any:
         if raw is None and type(None) in inner:
             return None
         return _read(next(item for item in inner if item is not type(None)), raw, path)
+    if origin is frozenset:
+        _expect(isinstance(raw, list), "a list", raw, path)
+        return frozenset(_read(inner[0], item, f"{path}[{n}]") for n, item in enumerate(raw))
     if origin is tuple:
         _expect(isinstance(raw, list), "a list", raw, path)
         if len(inner) == 2 and inner[1] is Ellipsis:

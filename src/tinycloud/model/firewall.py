@@ -53,7 +53,8 @@ class Part:
 
     @property
     def is_empty(self) -> bool:
-        return not (self.chains or self.elements or self.sets or self.addresses)
+        """True when it says nothing. Sets alone are only names: whoever refers to them declares them too."""
+        return not (self.chains or self.addresses or any(self.elements.values()))
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, in one order, and only what there is: equal parts are equal bytes."""

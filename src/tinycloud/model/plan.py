@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tinycloud.model.sheet import Sheet
 
 if TYPE_CHECKING:
+    from tinycloud.model.firewall import Part
     from tinycloud.model.machine import Mark
     from tinycloud.model.pool import Place
     from tinycloud.model.stack import Group, Guest
@@ -115,6 +116,8 @@ class Plan:
     steps: tuple[Step, ...]
     machines: dict[str, Wanted] = field(default_factory=dict)
     networks: dict[str, NetworkWanted] = field(default_factory=dict)
+    parts: dict[str, Part] = field(default_factory=dict)
+    """What the stack has in the firewall of a host, first and last, by the name that steps use."""
     outputs: dict[str, Any] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
     """Inputs whose values are secret: what a person may want to be told of."""

@@ -82,6 +82,8 @@ class Host:
     pool: Pool | None = None
     uefi: bool = False
     more_pools: tuple[Pool, ...] = ()
+    firewall: frozenset[str] = frozenset()
+    """The marks of the parts of its firewall that are in force."""
 
     @property
     def pools(self) -> tuple[Pool, ...]:

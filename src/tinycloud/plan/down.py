@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from tinycloud.model.plan import Act, Change, Plan, Price
 from tinycloud.plan.leave import describe_fate, describe_kept, describe_machine, describe_network, forget_orphans
-from tinycloud.plan.steps import StepList
+from tinycloud.plan.steps import StepList, name_wall
 from tinycloud.plan.up import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tinycloud.model.names import VolumeName
     from tinycloud.model.stack import Stack
@@ -28,14 +28,22 @@ def plan_down(stack: str, world: World, declared: Stack | None = None, *, volume
     gone = [steps.remove_stopped(machine, stops[machine.ref], volumes=volumes) for machine in machines]
     changes = [change for machine in machines for change in describe_machine(machine, world, volumes=volumes)]
     off = steps.gate("off", gone)
+    _open_walls(stack, world, steps, stops.values())
     for network in world.stack_networks(stack):
-        steps.remove_network(stack, network.name, network.host, off)
+        steps.remove_network(stack, network.name, network.host, off, f"{name_wall(network.host)}:exact")
         changes.append(describe_network(network))
     theirs = {volume for machine in machines for volume in (*machine.mark.volumes, *machine.mark.leaving)}
     changes += _remove_others(stack, world, steps, theirs, lambda name: not name.is_data or volumes or _is_disposable(name, declared))
     changes += forget_orphans(stack, world, steps, "off")
     hosts = {step.host for step in steps.steps if step.kind != "gate"}
     return Plan(stack, "down", tuple(changes), steps.finish(), hosts=tuple(sorted(hosts)), parent=fingerprint(world, stack))
+
+
+def _open_walls(stack: str, world: World, steps: StepList, stops: Iterable[str]) -> None:
+    """Nothing of the stack in a firewall, when its machines are off; what tells that there was something goes later."""
+    hosts = {machine.host for machine in world.stack_machines(stack)} | {network.host for network in world.stack_networks(stack)}
+    for host in sorted(hosts):
+        steps.apply_wall(host, stack, "", *stops, exact=True)
 
 
 def _remove_others(stack: str, world: World, steps: StepList, theirs: set[str], may_go: Callable[[VolumeName], bool]) -> list[Change]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tinycloud.model.plan import Act, Change, Price
 
 if TYPE_CHECKING:
+    from tinycloud.model.firewall import Part
     from tinycloud.model.plan import Wanted
     from tinycloud.model.world import World
     from tinycloud.plan.desired import Desired
@@ -50,6 +51,9 @@ class Draft:
     """Networks that are replaced."""
     queues: dict[str, str] = field(default_factory=dict)
     """Group → the step after which its next machine may be restarted."""
+
+    parts: dict[str, Part] = field(default_factory=dict)
+    """What a stack has in the firewall of a host, by the name that steps use."""
 
     def say(self, act: Act, kind: str, name: str, text: str, price: Price, reason: str = "") -> None:
         self.changes.append(Change(act, kind, name, text, price, reason))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from tinycloud.model.firewall import Key, Lan, Part
 from tinycloud.plan.forwards import make_ways_in
+from tinycloud.plan.guard import make_guard
+from tinycloud.plan.lans import make_lans
 from tinycloud.plan.policies import make_rules
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
     Piece = Callable[[str, Sequence[Mark], Sequence[Lan]], Part]
 
-PIECES: tuple[Piece, ...] = (make_rules, make_ways_in)
+PIECES: tuple[Piece, ...] = (make_guard, make_lans, make_rules, make_ways_in)
 
 
 def make_part(stack: str, marks: Sequence[Mark], lans: Sequence[Lan]) -> Part:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tinycloud.model.plan import Act, Change, Price
 from tinycloud.plan.draft import ADDED
 from tinycloud.plan.pools import is_fixed
+from tinycloud.plan.steps import name_wall
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -23,7 +24,7 @@ def plan_leavings(draft: Draft) -> None:
         draft.steps.gate(f"off:{name}", draft.off.get(name, ()))
     for network in draft.world.stack_networks(draft.stack):
         if network.name not in draft.desired.networks:
-            draft.steps.remove_network(draft.stack, network.name, network.host, ADDED, *gone)
+            draft.steps.remove_network(draft.stack, network.name, network.host, ADDED, f"{name_wall(network.host)}:exact", *gone)
             draft.changes.append(describe_network(network))
     _leave_volumes(draft)
 

@@ -63,6 +63,13 @@ class StepList:
         args = {"name": names.make_network_name(stack, name)}
         return self.add(f"net:{name}:remove", "network.remove", name, args, *needs, host=host)
 
+    # access rules
+
+    def apply_wall(self, host: str, stack: str, part: str, *needs: str, subject: str = "", exact: bool = False) -> str:
+        """``part`` is the plan's name of it; empty for nothing at all."""
+        id = f"{name_wall(host)}:exact" if exact else name_wall(host)
+        return self.add(id, "firewall.apply", subject, {"stack": stack, "part": part}, *needs, host=host)
+
     # disks
 
     def create_disks(self, wanted: Wanted, volumes: Iterable[str], *, half_made: bool = False) -> list[str]:
@@ -138,22 +145,22 @@ class StepList:
         return self._on_machine("define", wanted.host, wanted.mark, needs)
 
     def start(self, host: str, mark: Mark, *needs: str) -> str:
-        return self._on_machine("start", host, mark, needs)
+        return self._on_machine("start", host, mark, (*needs, name_wall(host)))
 
     def wait(self, host: str, mark: Mark, *needs: str) -> str:
         return self._on_machine("ready", host, mark, needs)
 
     def resume(self, host: str, mark: Mark, *needs: str) -> str:
-        return self._on_machine("resume", host, mark, needs)
+        return self._on_machine("resume", host, mark, (*needs, name_wall(host)))
 
     def change_live(self, host: str, mark: Mark, changes: dict[str, Any], *needs: str) -> str:
-        return self._on_machine("live", host, mark, needs, **changes)
+        return self._on_machine("live", host, mark, (*needs, name_wall(host)), **changes)
 
     def stop(self, host: str, mark: Mark, *needs: str) -> str:
         return self._on_machine("stop", host, mark, needs, limit=mark.spec.stop_limit)
 
     def undefine(self, host: str, mark: Mark, *needs: str) -> str:
-        return self._on_machine("undefine", host, mark, needs)
+        return self._on_machine("undefine", host, mark, (*needs, f"{name_wall(host)}:exact"))
 
     def _on_machine(self, verb: str, host: str, mark: Mark, needs: tuple[str, ...], **more: Any) -> str:
         args = {"domain": mark.domain, "machine": mark.ref, **more}
@@ -178,6 +185,11 @@ class StepList:
         for volume in list_removable(machine.mark, volumes=volumes):
             self.remove_volume(machine.host, volume, machine.mark.machine, gone, pool=machine.mark.pool_of(volume))
         return gone
+
+
+def name_wall(host: str) -> str:
+    """The step after which the access rules let a host's new machines in; that after which they know no others ends in ``:exact``."""
+    return f"wall:{host}"
 
 
 def _describe(wanted: Wanted, again: dict[str, Any] | None, *, used: bool) -> dict[str, Any]:

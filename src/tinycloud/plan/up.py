@@ -16,6 +16,7 @@ from tinycloud.plan.machines import plan_machine
 from tinycloud.plan.networks import plan_networks
 from tinycloud.plan.steps import StepList
 from tinycloud.plan.totals import sum_up
+from tinycloud.plan.wall import plan_wall
 
 if TYPE_CHECKING:
     from tinycloud.model.world import World
@@ -40,6 +41,7 @@ def plan_up(loaded: Loaded, world: World, options: Options = Options()) -> Plan:
     for group, ids in draft.ready.items():
         draft.steps.gate(f"group:{group}", ids)
     plan_leavings(draft)
+    plan_wall(draft)
     _plan_note(draft)
     draft.steps.gate(ADDED, draft.last)
     steps = () if draft.refused else draft.steps.finish()
@@ -51,6 +53,7 @@ def plan_up(loaded: Loaded, world: World, options: Options = Options()) -> Plan:
         steps=steps,
         machines=draft.final,
         networks=desired.networks,
+        parts=draft.parts,
         outputs=desired.outputs,
         secrets=tuple(sorted(name for name, it in loaded.stack.inputs.items() if it.type == "secret")),
         totals=sum_up(steps, desired.memory, world),

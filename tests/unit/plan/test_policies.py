@@ -157,6 +157,9 @@ def test_a_thousand_machines_with_twenty_rules_are_quick_and_one_more_changes_li
     before = make_part("shop", machines[:-1], LANS)
     assert time.process_time() - began < 0.6, "0.1 s on a quiet machine"
     after = make_part("shop", machines, LANS)
-    assert {name for _, name in after.chains.keys() - before.chains.keys()} == {"shop.web-1001.in", "shop.web-1001.out"}
+    assert {name for table, name in after.chains.keys() - before.chains.keys() if table == INET} == {
+        "shop.web-1001.in",
+        "shop.web-1001.out",
+    }
     assert all(after.chains[key] == text for key, text in before.chains.items())
-    assert sum(len(after.elements[key] - them) for key, them in before.elements.items()) < 16
+    assert sum(len(after.elements[key] - them) for key, them in before.elements.items()) < 20

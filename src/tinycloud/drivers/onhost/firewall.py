@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from typing import Any
 
 FOLDER = "/var/lib/tinycloud/firewall"
+LOCK = f"{FOLDER}/lock"
 HOOKS = "/etc/libvirt/hooks"
 TABLES = ("inet tinycloud", "bridge tinycloud")
 METRIC = "7432"  # tells the addresses that we put on an interface from all others; it orders nothing, for they have no network of their own
@@ -155,9 +156,14 @@ class Kept:
         write(f"{FOLDER}/restore.sh", make_restore([it["part"] for it in self.parts.values()]))
 
     def clear(self) -> None:
+        """All of it, the lock last; what somebody else put there stays."""
         for name in ("restore.sh", "ruleset.nft", "base.nft"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{FOLDER}/{name}")
+        with contextlib.suppress(OSError):
+            os.rmdir(f"{FOLDER}/parts")
+            os.unlink(LOCK)
+            os.rmdir(FOLDER)
 
 
 def write(path: str, text: str) -> None:
@@ -308,14 +314,28 @@ def remove_hooks() -> None:
 
 @contextlib.contextmanager
 def locked() -> Iterator[None]:
+    """Nobody else works here meanwhile. The last part takes the folder and this lock with it: then it is made and taken anew."""
     os.umask(0o077)
-    os.makedirs(f"{FOLDER}/parts", exist_ok=True)
-    handle = os.open(f"{FOLDER}/lock", os.O_CREAT | os.O_RDWR, 0o600)
+    while True:
+        with contextlib.suppress(FileNotFoundError):  # the folder went again at once
+            os.makedirs(f"{FOLDER}/parts", exist_ok=True)
+            handle = os.open(LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if is_still(handle):
+                break
+            os.close(handle)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)
+
+
+def is_still(handle: int) -> bool:
+    """False when the lock that we got is no longer the one that others find."""
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(LOCK)) and os.path.isdir(f"{FOLDER}/parts")
+    except FileNotFoundError:
+        return False
 
 
 def apply(stack: str, mark: str, part: Plain, base: str) -> Plain:

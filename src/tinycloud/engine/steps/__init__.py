@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tinycloud.engine.steps import machine, network, pool, prepare, raw, volume
+from tinycloud.engine.steps import firewall, machine, network, pool, prepare, raw, volume
 
 if TYPE_CHECKING:
     from tinycloud.engine.steps.action import Action
@@ -16,6 +16,7 @@ ACTIONS: dict[str, Action] = {
     "network.create": network.Create(),
     "network.update": network.Update(),
     "network.remove": network.Remove(),
+    "firewall.apply": firewall.Apply(),
     "disk.create": volume.Create(),
     "disk.copy": raw.Copy(),
     "disk.prepare": prepare.Prepare(),
