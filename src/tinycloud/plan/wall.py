@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Side:
-    """What a stack has on one host, now or in the end."""
+    """What a stack has on one host, now or in the end. Of machines that claim the same, the first has it."""
 
     marks: dict[str, Mark]
     lans: dict[str, Lan]
 
     def make_part(self, stack: str) -> Part:
-        return make_part(stack, [self.marks[ref] for ref in sorted(self.marks)], [self.lans[name] for name in sorted(self.lans)])
+        return make_part(stack, list(self.marks.values()), [self.lans[name] for name in sorted(self.lans)])
 
 
 def plan_wall(draft: Draft) -> None:
@@ -83,7 +83,8 @@ def _make_lans(networks: Iterable[NetworkWanted | Network]) -> dict[str, Lan]:
 
 def _widen(before: _Side, after: _Side) -> _Side:
     """Both together: a machine that changes its addresses has the old ones until it is off, and the new ones from its start on."""
-    marks = {**before.marks, **{ref: _with_old_nics(mark, before.marks.get(ref)) for ref, mark in after.marks.items()}}
+    staying = {ref: _with_old_nics(mark, before.marks.get(ref)) for ref, mark in after.marks.items()}
+    marks = staying | {ref: mark for ref, mark in before.marks.items() if ref not in staying}
     lans = dict(after.lans)
     for name, lan in before.lans.items():
         if lans.setdefault(name, lan) != lan:
