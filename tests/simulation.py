@@ -321,7 +321,21 @@ class Simulation:
             self._make(step, volume, size)
         assert not set(args["attach"]) - self.volumes.keys()
         assert not set(args["detach"]) - set(domain.live.volumes)
+        self._move_nics(domain, args)
         domain.live = domain.defined
+        self.check_shared()
+
+    def _move_nics(self, domain: Domain, args: dict[str, Any]) -> None:
+        """NICs that stay do so as they are; those that are plugged in have a network, and an address that is theirs."""
+        before, after = ({nic.mac: nic for nic in mark.spec.nics} for mark in (domain.live, domain.defined))
+        assert before.keys() - set(args["unplug"]) | set(args["plug"]) == after.keys()
+        for mac in before.keys() - set(args["unplug"]):
+            assert (before[mac].network, before[mac].model) == (after[mac].network, after[mac].model)
+        for mac in args["plug"]:
+            network = self.networks[f"{domain.live.stack}/{after[mac].network}"]
+            assert network.active
+            assert not after[mac].address or (mac, after[mac].address) in {(r.mac, r.address) for r in network.reservations}
+        assert (domain.live.seed_volume == domain.defined.seed_volume) == (not args["seed"])
 
     def do_machine_stop(self, step: Step, args: dict[str, Any]) -> None:
         domain = self.domains[args["machine"]]

@@ -10,6 +10,7 @@ from lxml import etree
 
 from tests.contract.things import MAC, a_disk, a_domain, a_network, a_nic, make_pool, make_volume
 from tinycloud.drivers.fake import FakeHost
+from tinycloud.engine.steps.nics import read_nics
 from tinycloud.errors import LibvirtFailed
 from tinycloud.model.names import NAMESPACE
 from tinycloud.templates.xml import LIVE_NAMESPACE
@@ -118,6 +119,28 @@ def test_the_disk_of_a_running_domain_grows_with_its_file(host: Host) -> None:
     assert found.capacity == 2 * MIB
     with pytest.raises(LibvirtFailed):
         host.domains.resize_disk("a-1", "vdq", 2 * MIB)
+
+
+def test_a_nic_is_plugged_in_once_and_only_into_a_network_that_runs(host: Host) -> None:
+    host.networks.define(a_network())
+    run(host)
+    with pytest.raises(LibvirtFailed):
+        host.domains.attach("a-1", a_nic("a-front"))
+    host.networks.start("a-front")
+    host.domains.attach("a-1", a_nic("a-front"))
+    assert list(read_nics(host.domains.get_xml("a-1"))) == [MAC]
+    with pytest.raises(LibvirtFailed):
+        host.domains.attach("a-1", a_nic("a-front"))
+    host.domains.detach("a-1", a_nic("a-front"))
+    assert list(read_nics(host.domains.get_xml("a-1"))) == ([] if isinstance(host, FakeHost) else [MAC]), "no guest lets the real one go"
+
+
+def test_a_nic_that_is_not_there_is_not_unplugged(host: Host) -> None:
+    host.networks.define(a_network())
+    host.networks.start("a-front")
+    run(host)
+    with pytest.raises(LibvirtFailed):
+        host.domains.detach("a-1", a_nic("a-front"))
 
 
 def test_disk_use_is_told_of_domains_that_exist(host: Host) -> None:

@@ -97,6 +97,7 @@ OFFLINE = change(WEB, prepare="offline", guest=OFFLINE_GUEST)
 ELSEWHERE = "[{name: a, size: 1 GiB, pool: fast}, {name: b, size: 512 MiB, pool: thick}, {name: c, size: 1 GiB, pool: san}]"
 GROWN = ELSEWHERE.replace("512 MiB", "1 GiB").replace("1 GiB, pool: fast", "2 GiB, pool: fast")
 BACK = "  back: {subnet: 10.61.0.0/24, access: isolated}"
+SIDE = "\n  side: {subnet: 10.62.0.0/24, access: isolated}"
 
 SCENARIOS = (
     Scenario(
@@ -164,6 +165,19 @@ SCENARIOS = (
         replace=("front",),
     ),
     Scenario("a network less", before=a_stack(web=change(WEB, networks="[front, back]"), more=BACK), text=a_stack()),
+    Scenario("a nic more", before=a_stack(), text=a_stack(web=change(WEB, networks="[front, back]"), more=BACK)),
+    Scenario(
+        "a nic less one exchanged and one elsewhere",
+        before=a_stack(web=change(WEB, networks="[front, back, {network: back, model: e1000e}, back]"), more=BACK),
+        text=a_stack(web=change(WEB, networks="[front, {network: back, model: e1000e}, side]"), more=BACK + SIDE),
+    ),
+    Scenario("its only nic elsewhere", before=a_stack(), text=a_stack(web=change(WEB, networks="[back]"), more=BACK), replace=("web",)),
+    Scenario(
+        "a nic for a machine paused by hand with a seed that is a cd",
+        before=a_stack(web=change(WEB, disk_bus="scsi")),
+        text=a_stack(web=change(WEB, disk_bus="scsi", networks="[front, back]"), more=BACK),
+        prepare=_pause,
+    ),
     Scenario("a machine paused by hand", before=a_stack(), text=a_stack(), prepare=_pause),
     Scenario(
         "a network and machines off",

@@ -154,7 +154,7 @@ def _look_at_domain(it: Photo) -> Photo:
         "state": it["state"],
         "autostart": it["autostart"],
         "xml": _canonical(it["xml"]),
-        "live": it["live"] and _canonical(it["live"]),
+        "live": it["live"] and _canonical(_by_mac(it["live"])),
         "level": it["live"] and _read_level(it["live"]),
     }
 
@@ -162,6 +162,16 @@ def _look_at_domain(it: Photo) -> Photo:
 def _read_level(xml: str) -> str:
     note = etree.fromstring(xml).find(f"metadata/{{{LIVE_NAMESPACE}}}live")
     return "" if note is None else str(note.get("level"))
+
+
+def _by_mac(xml: str) -> str:
+    """NICs of what runs in one order: one that was unplugged and put back is the last one then."""
+    root = etree.fromstring(xml)
+    devices = root.find("devices")
+    nics = sorted(root.findall("devices/interface"), key=lambda nic: [mac.get("address") for mac in nic.findall("mac")])
+    if devices is not None and nics:
+        devices.extend(nics)
+    return etree.tostring(root, encoding="unicode")
 
 
 def _canonical(xml: str) -> str:

@@ -1,4 +1,4 @@
-"""Disks in the XML of a domain: found by target, their medium exchanged."""
+"""Disks and NICs in the XML of a domain: disks found by target, their medium exchanged; NICs found by MAC."""
 
 from __future__ import annotations
 
@@ -15,6 +15,16 @@ def find_disk(domain: Any, target: str) -> Any:
 def target_of(disk: Any) -> str:
     target = disk.find("target")
     return str(target.get("dev")) if target is not None else ""
+
+
+def find_nic(domain: Any, mac: str) -> Any:
+    """The NIC element with that MAC, None without one."""
+    return next((nic for nic in domain.findall("devices/interface") if mac_of(nic) == mac.lower()), None)
+
+
+def mac_of(nic: Any) -> str:
+    mac = nic.find("mac")
+    return str(mac.get("address")).lower() if mac is not None else ""
 
 
 def put_medium(drive: Any, medium: tuple[str, str] | None) -> None:

@@ -97,6 +97,8 @@ class MachineSpec:
     """Digest of the user's own template, values and patches; empty for the shipped template as it is."""
     guest: str = ""
     """Digest of what is set up inside; secrets enter by fingerprint."""
+    seed: str = ""
+    """Digest of what its seed says of it, where NICs came and went since that was set up; else empty, and its seed is that of ``guest``."""
     offline: bool = False
     """True when that gets in by an edit of its disk before the start; else the guest reads a seed."""
     user: str = "root"
@@ -175,7 +177,8 @@ class Mark:
 
     @property
     def seed_volume(self) -> str | None:
-        return names.seed_name(self.stack, self.machine, self.spec.guest) if self.spec.guest and not self.spec.offline else None
+        digest = self.spec.seed or self.spec.guest
+        return names.seed_name(self.stack, self.machine, digest) if digest and not self.spec.offline else None
 
     @property
     def prepared_volume(self) -> str | None:

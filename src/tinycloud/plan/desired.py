@@ -20,7 +20,7 @@ from tinycloud.plan.naming import make_names, make_options
 from tinycloud.plan.outside import lead_in
 from tinycloud.plan.place import Need, Rooms, choose_hypervisor
 from tinycloud.plan.pools import Book, DiskWish, check_pools
-from tinycloud.plan.preparing import check_way, find_way, make_guest_digest
+from tinycloud.plan.preparing import check_way, find_way, make_digests
 from tinycloud.plan.resolve import Known, canonical
 from tinycloud.plan.rules import check_enforced, limit_level, make_policies
 from tinycloud.plan.subnets import choose_subnets
@@ -295,8 +295,11 @@ class Designer:
         group = draft.group.model_copy(update={"values": values}) if values else draft.group
         way = find_way(draft.group, draft.image)
         check_way(draft.mark.group, group, guest, way)
-        digest = "" if way == "none" else make_guest_digest(guest, draft.mark.spec)
-        spec = replace(draft.mark.spec, guest=digest, custom=self._custom(group), disk_custom=self._disk_custom(group, group.disk_template))
+        present = self.world.machine_by_ref.get(draft.mark.ref)
+        digest, seed = make_digests(way, guest, draft.mark.spec, present.mark.spec if present else None)
+        spec = replace(
+            draft.mark.spec, guest=digest, seed=seed, custom=self._custom(group), disk_custom=self._disk_custom(group, group.disk_template)
+        )
         volumes = (replace(v, custom=self._disk_custom(group, d.template)) for v, d in zip(spec.volumes, group.volumes, strict=True))
         spec = replace(spec, volumes=tuple(volumes))
         image_format = draft.image.format if draft.image else ""

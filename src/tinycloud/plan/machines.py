@@ -12,9 +12,10 @@ from tinycloud.model.machine import LEVELS
 from tinycloud.model.names import DEFAULT_POOL
 from tinycloud.model.plan import Act, Price
 from tinycloud.plan.draft import ADDED
+from tinycloud.plan.nics import find_moves
 from tinycloud.plan.pools import is_fixed
 from tinycloud.plan.preparing import check_place
-from tinycloud.plan.price import Field, compare, worst
+from tinycloud.plan.price import Field, compare, find_effort, worst
 from tinycloud.plan.rules import tell_level
 from tinycloud.plan.steps import list_removable
 
@@ -34,8 +35,8 @@ def plan_machine(draft: Draft, wanted: Wanted) -> None:
         _add(draft, wanted)
         return
     fields = compare(present.mark.spec, wanted.mark.spec)
-    remade = [nic.network for nic in wanted.mark.spec.nics if nic.network in draft.remade]
-    if remade and not any(change.name == "nics" for change in fields):
+    remade = [nic.network for nic in (*wanted.mark.spec.nics, *present.mark.spec.nics) if nic.network in draft.remade]
+    if remade and not any(change.name == "nics" and find_effort([change]) is Price.RESTART for change in fields):
         fields.append(Field("nics", f"network {remade[0]} is made anew", Price.RESTART))
     if fields:
         _change(draft, wanted, present, fields)
@@ -171,13 +172,14 @@ def _change(draft: Draft, wanted: Wanted, present: Machine, fields: list[Field])
     if price is Price.REPLACE and not draft.options.allows(mark.machine, mark.group):
         draft.say(Act.REFUSED, "machine", mark.machine, ", ".join(change.text for change in fields), price, dear.reason)
         return
-    spec = replace(mark.spec, disk_generation=old.spec.disk_generation + 1) if price is Price.REPLACE else mark.spec
+    effort = find_effort(fields)
+    spec = replace(mark.spec, disk_generation=old.spec.disk_generation + 1) if effort is Price.REPLACE else mark.spec
     wanted = _with_places(draft, replace(wanted, mark=replace(mark, generation=old.generation + 1, spec=spec)))
     draft.final[mark.ref] = wanted
     texts = [*(change.text for change in fields), *_left_behind(draft, wanted, old)]
     if any(change.name in ("level", "policies") for change in fields) and (why := tell_level(wanted)):
         texts.append(why)
-    if price is Price.LIVE and not present.is_off:
+    if effort is Price.LIVE and not present.is_off:
         _change_live(draft, wanted, present)
     else:
         texts += [*_lost(draft, wanted.mark, old), *([_off(present)] if present.is_off else [])]
@@ -210,8 +212,10 @@ def _change_live(draft: Draft, wanted: Wanted, present: Machine) -> None:
     mark, host, old, new = wanted.mark, wanted.host, present.mark, wanted.mark.spec
     before = {volume.name for volume in old.spec.volumes}
     added = [mark.data_volume(volume.name) for volume in new.volumes if volume.name not in before]
-    made = draft.steps.create_disks(wanted, added)
-    gone = [volume for volume in old.volumes if volume not in mark.volumes]
+    seeds = [it for it in (old.seed_volume, mark.seed_volume) if it] if old.seed_volume != mark.seed_volume else []
+    made = draft.steps.create_disks(wanted, [*added, *(seeds[1:])])
+    gone = [volume for volume in old.volumes if volume not in mark.volumes and volume not in seeds]
+    moves = find_moves(old.spec.nics, new.nics)
     changes = {
         "memory": [old.spec.memory, new.memory] if new.memory != old.spec.memory else None,
         "cpus": [old.spec.cpus.count, new.cpus.count] if new.cpus != old.spec.cpus else None,
@@ -220,10 +224,16 @@ def _change_live(draft: Draft, wanted: Wanted, present: Machine) -> None:
         "detach": gone,
         "limits": _limited(mark, old),
         "medium": [list(old.medium), list(mark.medium)] if old.medium != mark.medium else None,
+        "seed": seeds,
+        "unplug": [nic.mac for nic in moves.unplug],
+        "plug": [nic.mac for nic in moves.plug],
     }
-    live = draft.steps.change_live(host, mark, changes, draft.steps.define(wanted, *made))
+    first = [f"net:{nic.network}" for nic in moves.plug]
+    if _is_paused_by_hand(present):  # a guest that stands still lets nothing go
+        first.append(draft.steps.resume(host, mark))
+    live = draft.steps.change_live(host, mark, changes, draft.steps.define(wanted, *made), *first)
     draft.done(mark.group, _see_ready(draft, wanted, present, live) or live)
-    for volume in mark.leaving:
+    for volume in [*mark.leaving, *seeds[:1]]:
         draft.steps.remove_volume(host, volume, mark.machine, ADDED)
 
 
@@ -235,16 +245,20 @@ def _limited(mark: Mark, old: Mark) -> dict[str, list[dict[str, int]]]:
 
 
 def _see_ready(draft: Draft, wanted: Wanted, present: Machine, *after: str) -> str | None:
-    """The step after which a machine that is on is ready, None when it is. One that a person paused goes on."""
+    """The step after which a machine that is on is ready, None when it is. One that a person paused goes on, in one of ``after``."""
     mark, host = wanted.mark, wanted.host
     last = None
-    if present.state == "paused" and present.reason == "by a person":
-        last = draft.steps.resume(host, mark, *after)
+    if _is_paused_by_hand(present):
+        last = after[-1] if after else draft.steps.resume(host, mark)
     elif present.state != "running":
         return None
     if not _was_ready(present, mark):
         last = draft.steps.wait(host, mark, *([last] if last else after))
     return last
+
+
+def _is_paused_by_hand(present: Machine) -> bool:
+    return present.state == "paused" and present.reason == "by a person"
 
 
 def _was_ready(present: Machine, mark: Mark) -> bool:

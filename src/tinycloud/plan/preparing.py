@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -74,6 +75,20 @@ def check_place(mark: Mark, place: Place | None) -> None:
             code="not-prepared",
             hint="prepare: cloud-init, or a pool of files",
         )
+
+
+def make_digests(way: str, guest: Guest, spec: MachineSpec, old: MachineSpec | None) -> tuple[str, str]:
+    """The digests of what is set up inside, and of the seed where that differs from it.
+
+    A guest that reads a seed is told of its NICs at each start, and is not set up once more for them.
+    """
+    digest = "" if way == "none" else make_guest_digest(guest, spec)
+    if way != "cloud-init" or old is None or not old.guest or old.offline:
+        return digest, ""
+    same_but_nics = make_guest_digest(guest, replace(spec, nics=old.nics)) == (old.seed or old.guest)
+    if not same_but_nics:
+        return digest, ""
+    return old.guest, "" if digest == old.guest else digest
 
 
 def make_guest_digest(guest: Guest, spec: MachineSpec) -> str:

@@ -26,6 +26,8 @@ class Field:
     text: str
     price: Price
     reason: str = ""
+    effort: Price | None = None
+    """What is done for it, where that is less than its price: being cut off costs a flag, but no disk."""
 
 
 _ORDER = (Price.LIVE, Price.RESTART, Price.REPLACE)
@@ -40,6 +42,11 @@ def compare(old: MachineSpec, new: MachineSpec) -> list[Field]:
 def worst(changes: list[Field]) -> Price:
     """The price of all together: the highest of any."""
     return max((change.price for change in changes), key=_ORDER.index)
+
+
+def find_effort(changes: list[Field]) -> Price:
+    """What has to be done for all of them together."""
+    return max((change.effort or change.price for change in changes), key=_ORDER.index)
 
 
 def _plain(name: str, word: str, price: Price, reason: str = "") -> Callable[[MachineSpec, MachineSpec], Field]:
@@ -98,7 +105,8 @@ _CPU_WORDS = {"count": "cpus", "max": "cpus max", "model": "cpu model"}
 
 
 def _nics(old: MachineSpec, new: MachineSpec) -> Field:
-    return Field("nics", *compare_nics(old.nics, new.nics))
+    it = compare_nics(old.nics, new.nics)
+    return Field("nics", it.text, it.price, it.reason, it.effort)
 
 
 def _volumes(old: MachineSpec, new: MachineSpec) -> Field:
@@ -241,6 +249,7 @@ _RULES: dict[str, Callable[[MachineSpec, MachineSpec], Field | None]] = {
     "serial": _plain("serial", "serial", Price.RESTART),
     "custom": _custom,
     "guest": _guest,
+    "seed": _silent,
     "offline": _plain("offline", "prepared offline", Price.RESTART, "the guest is set up another way"),
     "autostart": _plain("autostart", "autostart", Price.LIVE),
     "user": _plain("user", "login user", Price.LIVE),

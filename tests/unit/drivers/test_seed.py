@@ -49,7 +49,8 @@ def tell(keys: Keys, guest: str = "{}") -> dict[str, Any]:
 def test_a_seed_is_three_files_that_cloud_init_knows(keys: Keys) -> None:
     label, files = read_iso(make_seed(a_machine("{run: [date]}"), keys))
     assert label == "cidata"
-    assert sorted(files) == ["meta-data", "network-config", "user-data"]
+    assert sorted(files) == ["meta-data", "network-config", "user-data", "vendor-data"]
+    assert b'"when": ["boot-new-instance", "boot"]' in files["vendor-data"], "a NIC may come after the first start"
     assert files["user-data"].startswith(b"#cloud-config\n{")
     assert json.loads(files["user-data"].partition(b"\n")[2])["runcmd"] == ["date"]
 

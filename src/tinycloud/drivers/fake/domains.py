@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lxml import etree
 
-from tinycloud.drivers.devices import find_disk, put_medium, target_of
+from tinycloud.drivers.devices import find_disk, find_nic, mac_of, put_medium, target_of
 from tinycloud.drivers.libvirt.errors import NO_DOMAIN, OPERATION_INVALID
 from tinycloud.drivers.records import BlockRecord, DomainRecord, NicCounters
 from tinycloud.errors import Clash, LibvirtFailed
@@ -169,10 +169,12 @@ class FakeDomains:
 
     def attach(self, name: str, device: str, *, live: bool = True, config: bool = False) -> None:
         for key in self._where(name, live=live, config=config):
-            root, disk = parse(self._get(name)[key]), parse(device)
-            if disk.tag == "disk":
-                self._must_take(name, root, disk, live=key == "live")
-            _insert(root.find("devices"), disk)
+            root, it = parse(self._get(name)[key]), parse(device)
+            if it.tag == "disk":
+                self._must_take(name, root, it, live=key == "live")
+            if it.tag == "interface":
+                self._must_take_nic(name, root, it, live=key == "live")
+            _insert(root.find("devices"), it)
             self._put(name, key, root)
 
     def _must_take(self, name: str, root: Any, disk: Any, *, live: bool) -> None:
@@ -185,14 +187,23 @@ class FakeDomains:
         if find_disk(root, target_of(disk)) is not None:
             raise LibvirtFailed(f"domain {name} has a disk {target_of(disk)} already", number=_XML)
 
+    def _must_take_nic(self, name: str, root: Any, nic: Any, *, live: bool) -> None:
+        """The same for NICs."""
+        source = nic.find("source")
+        if live and source.get("network"):
+            self._networks.must_run(str(source.get("network")), f"cannot attach a device to {name}")
+        if find_nic(root, mac_of(nic)) is not None:
+            raise LibvirtFailed(f"domain {name} has a NIC {mac_of(nic)} already", number=OPERATION_INVALID)
+
     def detach(self, name: str, device: str, *, live: bool = True, config: bool = False) -> None:
         """A guest that lets go at once."""
         for key in self._where(name, live=live, config=config):
-            root, target = etree.fromstring(self._get(name)[key]), target_of(parse(device))
-            disk = find_disk(root, target)
-            if disk is None:
-                raise LibvirtFailed(f"domain {name} has no disk {target}", number=_NO_DEVICE if key == "live" else _INVALID)
-            disk.getparent().remove(disk)
+            root, wanted = etree.fromstring(self._get(name)[key]), parse(device)
+            found = find_nic(root, mac_of(wanted)) if wanted.tag == "interface" else find_disk(root, target_of(wanted))
+            if found is None:
+                what = f"NIC {mac_of(wanted)}" if wanted.tag == "interface" else f"disk {target_of(wanted)}"
+                raise LibvirtFailed(f"domain {name} has no {what}", number=_NO_DEVICE if key == "live" else _INVALID)
+            found.getparent().remove(found)
             self._put(name, key, root)
 
     def _where(self, name: str, *, live: bool, config: bool) -> list[str]:
@@ -309,15 +320,17 @@ def _with_metadata(xml: str, element: str, uri: str) -> str:
 
 
 def _insert(devices: Any, device: Any) -> None:
-    """Disks of a bus stand in the order of their targets, as libvirt has them."""
+    """Devices of a kind stand together, disks of a bus in the order of their targets, as libvirt has them."""
     later = (
         item for item in devices.findall("disk") if target_of(item)[:2] == target_of(device)[:2] and target_of(item) > target_of(device)
     )
     after = next(later, None) if device.tag == "disk" else None
-    if after is None:
-        devices.append(device)
-    else:
+    if after is not None:
         after.addprevious(device)
+    elif same := devices.findall(device.tag):
+        same[-1].addnext(device)
+    else:
+        devices.append(device)
 
 
 def _file_of(disk: Any) -> str:

@@ -37,6 +37,7 @@ def make_seed(wanted: Wanted, keys: Keys, networks: Mapping[str, NetworkWanted] 
         {
             "user-data": f"#cloud-config\n{user}\n".encode(),
             "meta-data": json.dumps(make_meta_data(mark)).encode(),
+            "vendor-data": f"#cloud-config\n{json.dumps(make_vendor_data())}\n".encode(),
             "network-config": json.dumps(make_network_config(wanted, networks)).encode(),
         }
     )
@@ -45,6 +46,11 @@ def make_seed(wanted: Wanted, keys: Keys, networks: Mapping[str, NetworkWanted] 
 def make_meta_data(mark: Mark) -> dict[str, Any]:
     """A new guest section is a new instance to cloud-init: it sets up once more."""
     return {"instance-id": f"{mark.domain}-{mark.spec.guest[:12]}", "local-hostname": mark.machine}
+
+
+def make_vendor_data() -> dict[str, Any]:
+    """What is said to cloud-init alone, below what the user says: NICs come and go after the first start, so look at each one."""
+    return {"updates": {"network": {"when": ["boot-new-instance", "boot"]}}}
 
 
 def make_network_config(wanted: Wanted, networks: Mapping[str, NetworkWanted] = {}) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from lxml import etree
 from tinycloud.engine.passphrase import ensure_passphrase, make_passphrase
 from tinycloud.engine.ready import Waiting
 from tinycloud.engine.steps.action import Action, Before
+from tinycloud.engine.steps.nics import change_nics, look_at_nics, undo_nics
 from tinycloud.engine.steps.plugged import change_medium, detach_disk, find_disks, find_free_target, find_key, plug_in, set_limits
 from tinycloud.engine.steps.raw import grow_live
 from tinycloud.engine.steps.volume import pool_path
@@ -197,20 +198,21 @@ class Resume(Action):
 
 
 class ChangeLive(Action):
-    """Memory, cpus, disks, their sizes and limits, and the CD of a running machine. Its definition has them already (machine.define)."""
+    """Memory, cpus, disks, their sizes and limits, the CD, NICs and seed of a running machine, as its definition has them already."""
 
     def look(self, run: Run, step: Step) -> Before:
         record = run.host(step).domains.find(step.args["domain"])
         root = etree.fromstring(record.xml) if record else None
         mark = root.find(f"metadata/{{{NAMESPACE}}}machine") if root is not None else None
-        keys = {volume: find_key(disk) for volume, disk in _make_disks(run, step).items()}
+        disks = _make_disks(run, step)
+        keys = {volume: find_key(disk) for volume, disk in disks.items()}
         folder = pool_path(run.host(step))
         present = find_disks(run.host(step), step.args["domain"]) if root is not None else {}
         return {
             "mark": bare(mark) if mark is not None else None,
             "keys": {volume: keys[volume] for volume in [*step.args["attach"], *step.args["limits"]]},
             "detached": {key: present[key].xml for volume in step.args["detach"] if (key := f"{folder}/{volume}") in present},
-        }
+        } | ({"nics": look_at_nics(run, step, disks)} if root is not None else {})
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         host, args, wanted = run.host(step), step.args, run.machine(step)
@@ -236,6 +238,7 @@ class ChangeLive(Action):
             set_limits(host, domain, find_key(declared[volume]), limits)
         if args["medium"]:
             change_medium(host, domain, args["medium"][1])
+        change_nics(run, step, declared)
         host.domains.set_autostart(domain, on=wanted.mark.spec.autostart)
         host.domains.set_metadata(domain, bare(make_mark(wanted.mark)), NAMESPACE, live=True, config=True)
 
@@ -244,6 +247,8 @@ class ChangeLive(Action):
         domain = args["domain"]
         if host.domains.get_state(domain) != "running":
             return
+        if "nics" in before:
+            undo_nics(run, step, before["nics"])
         if args["memory"]:
             host.domains.set_memory(domain, args["memory"][0] // 1024)
         folder, keys = pool_path(host), before.get("keys", {})

@@ -6,7 +6,7 @@ import string
 import time
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lxml import etree
 
@@ -116,16 +116,23 @@ def detach_disk(host: Host, domain: str, key: str, what: str) -> None:
     let_go(host, domain, lambda: find_disks(host, domain).get(key), what)
 
 
-def let_go(host: Host, domain: str, find: Callable[[], PluggedDisk | None], what: str, limit: float = 30.0) -> None:
-    """Ask a running machine to let a disk go, and wait until it has: only then nobody writes to the file."""
+class Plugged(Protocol):
+    """A device of a machine, by its XML."""
+
+    @property
+    def xml(self) -> str: ...
+
+
+def let_go(host: Host, domain: str, find: Callable[[], Plugged | None], what: str, limit: float = 30.0) -> None:
+    """Ask a running machine to let a device go, and wait until it has: only then nobody writes to a disk's file."""
     end, asked = time.monotonic() + limit, 0.0
-    while (disk := find()) is not None:
+    while (device := find()) is not None:
         now = time.monotonic()
         if now > end:
             raise Failed(f"{domain} does not let {what} go", hint=f"tinycloud stop {domain}")
         if not asked or now - asked > _ASK_AGAIN:
             with suppress(LibvirtFailed) if asked else nullcontext():  # libvirt may still be waiting for the first answer
-                host.domains.detach(domain, disk.xml)
+                host.domains.detach(domain, device.xml)
             asked = now
         else:
             time.sleep(0.2)
