@@ -9,6 +9,7 @@ from lxml import etree
 
 from tinycloud.engine.steps.plugged import detach_disk, find_disks, find_free_target, find_key, let_go, plug_in
 from tinycloud.engine.steps.volume import pool_path
+from tinycloud.errors import Failed, LibvirtFailed
 from tinycloud.templates.domain import render_domain
 
 if TYPE_CHECKING:
@@ -87,7 +88,18 @@ def plug_nics(host: Host, domain: str, nics: Iterable[PluggedNic]) -> None:
     """Plug in those that are not there."""
     for nic in nics:
         if nic.mac not in find_nics(host, domain):
-            host.domains.attach(domain, _bare(nic.xml))
+            try:
+                host.domains.attach(domain, _bare(nic.xml))
+            except LibvirtFailed as err:
+                raise _explain(domain, nic, err) from err
+
+
+def _explain(domain: str, nic: PluggedNic, err: LibvirtFailed) -> Exception:
+    """libvirt's refusal in words that say what to do, where it is one that people meet."""
+    if any("No more available PCI slots" in fact for fact in err.facts):
+        message = f"{domain} has no free place for another {nic.model} NIC while it runs"
+        return Failed(message, code="no-slot", hint=f"tinycloud stop {domain.replace('-', '/', 1)}; it is plugged in by the next up")
+    return err
 
 
 def look_at_nics(run: Run, step: Step, disks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
