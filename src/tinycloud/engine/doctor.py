@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tinycloud.engine.doctor_wall import RULES, check_others, check_rules
+from tinycloud.engine.finding import Finding
 from tinycloud.engine.room import find_pool
 from tinycloud.engine.steps.pool import PATH
 from tinycloud.errors import Missing, TinycloudError
@@ -20,6 +21,8 @@ from tinycloud.templates.objects import render_pool
 
 if TYPE_CHECKING:
     from tinycloud.engine.parts import Parts
+
+__all__ = ["CHECKS", "Finding", "examine"]
 
 _PATH: Final = os.environ.get("PATH", "") + ":/usr/local/sbin:/usr/sbin:/sbin"
 _TOOLS: Final = {
@@ -32,23 +35,6 @@ _TOOLS: Final = {
 }
 _LEAST_MEMORY: Final = Bytes(1024**3)
 _LEAST_DISK: Final = Bytes(5 * 1024**3)
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One answer. ``state``: ok, note (works, but) or problem. ``fix`` is a command to type, empty when there is nothing to do."""
-
-    topic: str
-    state: str
-    text: str
-    fix: tuple[str, ...] = ()
-    root: bool = True
-
-    @property
-    def command(self) -> str:
-        """The fix as it is typed."""
-        sudo = ["sudo"] if self.fix and self.root and os.geteuid() != 0 else []
-        return shlex.join([*sudo, *self.fix])
 
 
 Check = Callable[["Parts"], Iterator[Finding]]
@@ -72,7 +58,9 @@ def _ask(check: Check, parts: Parts) -> list[Finding]:
 
 def _mend(parts: Parts, check: Check, finding: Finding) -> Finding:
     try:
-        if finding.fix[0] == "tinycloud":
+        if finding.topic == RULES:
+            parts.first_host.firewall.restore()
+        elif finding.fix[0] == "tinycloud":
             parts.first_host.volumes.ensure_pool(render_pool(POOL, PATH))
         else:
             parts.shell.run(finding.fix, root=finding.root, limit=900)
@@ -234,6 +222,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_pool,
     check_pools,
     check_memory,
+    check_rules,
+    check_others,
     check_bridge_filter,
     check_state,
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tinycloud.engine.refs import make_wake_hint
 from tinycloud.engine.steps.machine import note_live
 from tinycloud.engine.wake import has_room, is_starved
+from tinycloud.engine.wall import put_back
 from tinycloud.errors import NotReady, Refused
 from tinycloud.model.machine import Live
 
@@ -22,6 +23,7 @@ _OFF = ("stopped", "crashed")
 def start(host: Host, machine: Machine) -> None:
     """Power on; one that runs stays as it is, one that is paused is not resumed."""
     if machine.state in _OFF:
+        _ensure_wall(host, machine)
         host.domains.start(machine.mark.domain)
         note_live(host, machine.mark.domain, Live(time.time(), ""))
 
@@ -36,6 +38,7 @@ def stop(host: Host, machine: Machine, *, force: bool = False, limit: float | No
 def reboot(host: Host, machine: Machine) -> None:
     """Ask the guest to restart; returns at once."""
     _must_run(machine, "reboot")
+    _ensure_wall(host, machine)
     host.domains.reboot(machine.mark.domain)
 
 
@@ -58,6 +61,12 @@ def resume(host: Host, machine: Machine) -> None:
         if machine.state != "paused":
             raise Refused(f"{machine.ref} is {machine.state}, not paused", hint=f"tinycloud start {machine.ref}")
         host.domains.resume(machine.mark.domain)
+
+
+def _ensure_wall(host: Host, machine: Machine) -> None:
+    """The rules are there before the machine is; looking costs some milliseconds."""
+    if machine.mark.spec.nics:
+        put_back(host)
 
 
 def _must_run(machine: Machine, verb: str) -> None:

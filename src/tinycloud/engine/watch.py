@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinycloud.engine.space import note_levels
 from tinycloud.engine.wake import find_starved, list_full_disks, note, wake_machines
+from tinycloud.engine.wall import put_back
 from tinycloud.errors import LibvirtFailed, TinycloudError
 from tinycloud.model.units import Bytes
 from tinycloud.plan.space import name_file
@@ -30,7 +31,10 @@ _BREATH = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One thing that a watch saw or did. ``kind``: no-space, goes-on, pool, trouble; ``subject`` is a machine or ``HOST/POOL``."""
+    """One thing that a watch saw or did.
+
+    ``kind``: no-space, goes-on, pool, rules, trouble; ``subject`` is a machine, ``HOST/POOL`` or a host.
+    """
 
     time: float
     kind: str
@@ -50,6 +54,9 @@ class Watch:
     interval: float = 2.0
     _starved: set[str] = field(default_factory=set)
     _woken: dict[str, float] = field(default_factory=dict)
+    _walled: set[str] = field(default_factory=set)
+    """Hosts whose access rules were in force at the last look."""
+    _looked: bool = False
     _trouble: str = ""
     _poke: threading.Event = field(default_factory=threading.Event)
     _stopped: bool = False
@@ -81,6 +88,7 @@ class Watch:
         """Look once: tell of machines that stopped since the last look, let those go on that have room, tell of pools."""
         waiting: set[str] = set()
         for host in self.parts.hosts.values():
+            self._guard(host)
             for machine in find_starved(host):
                 waiting.add(machine.ref)
                 if machine.ref not in self._starved:
@@ -93,8 +101,19 @@ class Watch:
             self._woken[ref] = now
             self._say("goes-on", ref, f"{ref} goes on: there is room again")
         self._starved = waiting
+        self._looked = True
         for filling in note_levels(self.parts):
             self._say("pool", f"{filling.host}/{filling.pool}", filling.text)
+
+    def _guard(self, host: Host) -> None:
+        """Rules that were in force and no longer are come back; a down takes them away for good, and then nothing is kept of them."""
+        if host.firewall.find_marks():
+            self._walled.add(host.name)
+        elif host.name in self._walled or not self._looked:
+            self._walled.discard(host.name)
+            if put_back(host):
+                self._walled.add(host.name)
+                self._say("rules", host.name, f"the access rules of {host.name} were gone, and are in force again")
 
     def _tell_starved(self, host: Host, machine: Machine) -> None:
         try:

@@ -1,0 +1,24 @@
+"""One answer of the doctor."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """``state``: ok, note (works, but) or problem. ``fix`` is a command to type, empty when there is nothing to do."""
+
+    topic: str
+    state: str
+    text: str
+    fix: tuple[str, ...] = ()
+    root: bool = True
+
+    @property
+    def command(self) -> str:
+        """The fix as it is typed."""
+        sudo = ["sudo"] if self.fix and self.root and os.geteuid() != 0 else []
+        return shlex.join([*sudo, *self.fix])
