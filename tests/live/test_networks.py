@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 STACK = """
 stack: lan
 networks:
-  front: {subnet: 10.60.0.0/24, records: {printer: 10.60.0.5, www: web}}
-  back: {subnet: 10.61.0.0/24, access: isolated}
+  front:
+    subnet: 10.60.0.0/24
+    subnet6: fd00:60::/64
+    records: {printer: 10.60.0.5, www: web}
+    dhcp: {ranges: [10.60.0.200-10.60.0.201], options: {ntp-server: 10.60.0.9}}
+  back: {subnet: 10.61.0.0/24, subnet6: auto, access: isolated}
+  side: {subnet: 10.62.0.0/24}
 groups:
   web: {count: 2, image: nano, memory: 128 MiB, networks: [front]}
-  db: {image: nano, memory: 128 MiB, networks: [front, back]}
+  db: {image: nano, memory: 128 MiB, networks: [{network: front, address: 10.60.0.40, mac: "52:54:00:00:00:4A"}, back, side]}
 """
 
 
@@ -43,6 +48,16 @@ def look_up(bench: Bench, machine: str, name: str, server: str = "10.60.0.1") ->
     return sorted({*re.findall(r"Address: (\S+)", out), *re.findall(r"name = (\S+)", out)})
 
 
+def address6(bench: Bench, machine: str, network: str) -> str:
+    """The IPv6 address that a machine is known by."""
+    shown = bench.run("network", "show", f"lan/{network}", "--json").json
+    return str(next(row["address6"] for row in shown["machines"] if row["machine"] == machine))
+
+
+def run(bench: Bench, machine: str, line: str) -> str:
+    return bench.run("exec", f"lan/{machine}", "--", "sh", "-c", line).out
+
+
 def remember(bench: Bench) -> dict[str, Any]:
     """What is different when a network was made anew."""
     links = bench.call(["ip", "-o", "link", "show", "type", "bridge"]).out
@@ -50,12 +65,44 @@ def remember(bench: Bench) -> dict[str, Any]:
 
 
 def test_guests_know_each_other_by_every_name_that_they_have(bench: Bench, file: Path) -> None:
-    assert look_up(bench, "db-1", "web-1") == look_up(bench, "db-1", "web-1.lan") == ["10.60.0.12"]
-    assert look_up(bench, "db-1", "web") == look_up(bench, "web-2", "www") == ["10.60.0.12", "10.60.0.13"]
-    assert look_up(bench, "db-1", "10.60.0.13") == ["web-2.lan"]
-    assert look_up(bench, "db-1", "db-1.back.lan", "10.61.0.1") == ["10.61.0.11"]
-    assert look_up(bench, "db-1", "web-2", "10.61.0.1") == ["10.60.0.13"], "of a machine that is not in that network"
+    web = sorted(["10.60.0.11", address6(bench, "lan/web-1", "front")])
+    assert look_up(bench, "db-1", "web-1") == look_up(bench, "db-1", "web-1.lan") == web
+    assert look_up(bench, "db-1", "web")[:2] == look_up(bench, "web-2", "www")[:2] == ["10.60.0.11", "10.60.0.12"]
+    assert look_up(bench, "db-1", "10.60.0.12") == ["web-2.lan"]
+    assert look_up(bench, "db-1", "db-1.back.lan", "10.61.0.1")[0] == "10.61.0.11"
+    assert look_up(bench, "db-1", "web-2", "10.61.0.1")[0] == "10.60.0.12", "of a machine that is not in that network"
     assert look_up(bench, "web-1", "printer.lan") == ["10.60.0.5"]
+
+
+def test_guests_reach_each_other_by_ipv6_under_the_addresses_that_they_are_known_by(bench: Bench, file: Path) -> None:
+    told = address6(bench, "lan/web-1", "front")
+    assert told in run(bench, "web-1", "ip -6 addr show dev eth0")
+    assert look_up(bench, "db-1", told) == ["web-1.lan"]
+    assert "1 packets received" in run(bench, "db-1", f"ping -6 -c1 -W5 {told}")
+    assert address6(bench, "lan/db-1", "back") in run(bench, "db-1", "ip -6 addr show dev eth1")
+
+
+def test_a_guest_has_one_way_out_and_the_card_that_is_declared(bench: Bench, file: Path) -> None:
+    routes = run(bench, "db-1", "ip route")
+    assert re.findall(r"default via (\S+)", routes) == ["10.60.0.1"]
+    assert "10.62.0.0/24 dev eth2" in routes
+    assert "52:54:00:00:00:4a" in run(bench, "db-1", "ip link show dev eth0")
+
+
+def test_clones_with_one_client_identifier_keep_their_own_addresses(bench: Bench, file: Path) -> None:
+    """As cloned disks with one machine-id send it: the reservation is by MAC."""
+    ask = "udhcpc -f -n -q -i eth0 -x 0x3d:ff00112233 -s /bin/true 2>&1; sed -n 's/^nameserver //p' /etc/resolv.conf"
+    found = [re.findall(r"lease of (\S+) obtained", run(bench, machine, ask)) for machine in ("web-1", "web-2", "web-1")]
+    assert found == [["10.60.0.11"], ["10.60.0.12"], ["10.60.0.11"]]
+
+
+def test_a_guest_of_nobody_gets_an_address_of_the_range_and_the_options(bench: Bench, file: Path) -> None:
+    bridge = bench.run("network", "show", "lan/front", "--json").json["bridge"]
+    bench.call(["sh", "-c", "printf '#!/bin/sh\\necho $1 $ip ntp=$ntpsrv router=$router\\n' > /run/show; chmod +x /run/show"])
+    add = f"ip link add tcx type veth peer name gx && ip link set tcx master {bridge} up && ip link set gx up"
+    ask = "busybox udhcpc -f -n -q -t 20 -T 1 -i gx -O ntpsrv -s /run/show"
+    told = bench.call(["sh", "-c", f"{add} && {ask}; ip link del tcx"])
+    assert re.search(r"bound 10.60.0.20[01] ntp=10.60.0.9 router=10.60.0.1", told.out), told
 
 
 def test_records_and_names_of_machines_come_while_others_run(bench: Bench, file: Path) -> None:
@@ -64,14 +111,14 @@ def test_records_and_names_of_machines_come_while_others_run(bench: Bench, file:
     file.write_text(STACK.replace("printer: 10.60.0.5", "printer: 10.60.0.6, scanner: [10.60.0.7]").replace("count: 2", "count: 1"))
     bench.run("up", str(file), "--yes")
     assert (look_up(bench, "web-1", "printer"), look_up(bench, "web-1", "scanner")) == (["10.60.0.6"], ["10.60.0.7"])
-    assert look_up(bench, "db-1", "web") == ["10.60.0.12"]
+    assert look_up(bench, "db-1", "web") == sorted(["10.60.0.11", address6(bench, "lan/web-1", "front")])
     assert remember(bench) == before
     assert bench.ls("lan")["lan/web-1"]["started"] == started
 
 
 def test_leases_say_whose_each_address_is(bench: Bench, file: Path) -> None:
     rows = {(row["network"], row["address"]): row for row in bench.run("network", "leases", "--json").json}
-    assert rows["lan/front", "10.60.0.12"]["machine"] == "lan/web-1"
+    assert rows["lan/front", "10.60.0.11"]["machine"] == "lan/web-1"
     assert rows["lan/back", "10.61.0.11"]["machine"] == "lan/db-1"
     assert all(row["leased"] and row["reserved"] == bool(row["machine"]) for row in rows.values())
-    assert [row["ref"] for row in bench.run("network", "list", "--json").json] == ["lan/back", "lan/front"]
+    assert [row["ref"] for row in bench.run("network", "list", "--json").json] == ["lan/back", "lan/front", "lan/side"]

@@ -12,7 +12,7 @@ from tinycloud.cli.session import complete_network, json_option, open_cloud
 from tinycloud.model.units import Duration
 
 if TYPE_CHECKING:
-    from tinycloud.engine.networks import LeaseRow, NetworkRow
+    from tinycloud.engine.networks import LeaseRow, Member, NetworkRow
 
 
 @click.group("network")
@@ -32,8 +32,15 @@ def network_as_json(row: NetworkRow) -> dict[str, Any]:
         "bridge": facts.bridge,
         "mtu": facts.mtu,
         "active": facts.active,
-        "machines": [{"machine": it.machine, "state": it.state, "address": it.nic.address, "mac": it.nic.mac} for it in row.members],
+        "subnet6": facts.subnet6 or None,
+        "ranges": [list(ends) for ends in facts.ranges],
+        "machines": [_member_as_json(it) for it in row.members],
     }
+
+
+def _member_as_json(member: Member) -> dict[str, Any]:
+    nic = member.nic
+    return {"machine": member.machine, "state": member.state, "address": nic.address, "address6": nic.address6, "mac": nic.mac}
 
 
 @group.command("list")
@@ -73,7 +80,9 @@ def show(network: str, as_json: bool) -> None:
     for key, value in _facts(row).items():
         print(f"{key:<9} {value}")
     for member in row.members:
-        print(f"machine   {member.machine}  {member.nic.address or '(its own address)'}  {member.nic.mac}  {member.state}")
+        nic = member.nic
+        addresses = " ".join(filter(None, (nic.address, nic.address6))) or "(its own address)"
+        print(f"machine   {member.machine}  {addresses}  {nic.mac}  {member.state}")
 
 
 def _facts(row: NetworkRow) -> dict[str, Any]:
@@ -81,7 +90,8 @@ def _facts(row: NetworkRow) -> dict[str, Any]:
     return {
         "network": facts.ref,
         "access": facts.access.replace(":", " "),
-        "subnet": facts.subnet or "-",
+        "subnet": " ".join(filter(None, (facts.subnet, facts.subnet6))) or "-",
+        **({"range": " ".join(f"{low}-{high}" for low, high in facts.ranges)} if facts.ranges else {}),
         "host": facts.host,
         "bridge": facts.bridge or "-",
         "mtu": facts.mtu or "default",

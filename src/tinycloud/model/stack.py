@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr
 
 from tinycloud.model.disk_keys import Cdrom, DiskOptions, Volume
 from tinycloud.model.keys import Bus, Name, Part, Size, Time, Words, plain, wrap
+from tinycloud.model.network_keys import Addresses, Dhcp, Macs, Subnet6
 from tinycloud.model.outside_keys import FloatingTo, ForwardTo  # noqa: TC001 - pydantic reads annotations
 from tinycloud.model.show import show
 from tinycloud.model.units import Bytes, Duration
@@ -107,11 +108,16 @@ class Network(Part):
     """A layer-2 network with a subnet."""
 
     subnet: Subnet = Field(None, description='IPv4 subnet; "auto", the default, takes a free /24')
+    subnet6: Subnet6 | None = Field(
+        None,
+        description='IPv6 subnet, a /64 from which machines make addresses by their MAC; "auto" takes one of fd00::/8; default: no IPv6',
+    )
     access: Access = Field(
         "nat",
         description="nat: out through the host; isolated: nowhere; routed: the site knows the way; {bridge: NAME}: a bridge of the host",
     )
     mtu: StrictInt | None = Field(None, ge=576, le=65521, description="largest packet, in bytes; default: the kernel's, 1500")
+    dhcp: Dhcp = Field(Dhcp(), description="ranges for other guests, and what else DHCP tells")
     records: dict[Annotated[StrictStr, Field(pattern=HOSTNAME)], Record] = Field(
         {}, description="more names that its name server knows: addresses, or the machine or group that is meant, or a list of them"
     )
@@ -171,6 +177,13 @@ class Nic(Part):
 
     network: Name = Field(description="a name from networks:")
     model: StrictStr = Field("virtio", pattern=r"^[a-z0-9_-]+$", description="the card that the guest sees: virtio, e1000e, rtl8139 …")
+    address: Addresses | None = Field(
+        None, description="an address of the network's subnet; for a group of several machines a list, one for each; default: a free one"
+    )
+    mac: Macs | None = Field(None, description="a MAC address, or a list, one for each machine; default: one derived from the names")
+    default_route: StrictBool | None = Field(
+        None, description="true: the guest goes out here; default: through the first of its networks that leads out"
+    )
     spoofing: Literal["stopped", "allowed"] = Field(
         "stopped", description="allowed: what it sends may carry addresses of others, as a router's or a vendor appliance's does"
     )

@@ -140,6 +140,9 @@ class Network:
     """Digest of the template of its own that it was made from, with its values."""
     sheet: Sheet | None = None
     """What its dnsmasq is told beside the XML; None where it does not listen (a bridge, a template of somebody's own)."""
+    subnet6: str = ""
+    ranges: tuple[tuple[str, str], ...] = ()
+    """Addresses that DHCP gives to others, first and last."""
 
     @property
     def ref(self) -> str:
@@ -204,6 +207,8 @@ class Foreign:
     bridges: tuple[str, ...] = ()
     subnets: tuple[tuple[str, str], ...] = ()
     """(subnet, whose): addresses of interfaces, routes, other networks."""
+    subnets6: tuple[tuple[str, str], ...] = ()
+    """The same of IPv6."""
 
 
 @dataclass(frozen=True, slots=True)

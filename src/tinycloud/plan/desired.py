@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from tinycloud.errors import NotFound, Refused, make_did_you_mean
 from tinycloud.model import names
 from tinycloud.model.disk import Cd, DiskTuning, IoLimits
-from tinycloud.model.machine import CpuSpec, MachineSpec, Mark, NicSpec, VolumeSpec, make_digest
+from tinycloud.model.machine import CpuSpec, MachineSpec, Mark, VolumeSpec, make_digest
 from tinycloud.model.plan import NetworkWanted, Wanted
 from tinycloud.model.sheet import Sheet
 from tinycloud.model.units import Bytes
 from tinycloud.model.world import World
-from tinycloud.plan.address import AddressBook, assign_mac
+from tinycloud.plan.addressing import Addressing
 from tinycloud.plan.clash import check_domains, check_networks
 from tinycloud.plan.hand import carry_hand, list_leaving
 from tinycloud.plan.naming import make_names, make_options
@@ -23,7 +23,7 @@ from tinycloud.plan.pools import Book, DiskWish, check_pools
 from tinycloud.plan.preparing import check_way, find_way, make_digests
 from tinycloud.plan.resolve import Known, canonical
 from tinycloud.plan.rules import check_enforced, limit_level, make_policies
-from tinycloud.plan.subnets import choose_subnets
+from tinycloud.plan.subnets import choose_subnets, choose_subnets6
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,10 +66,7 @@ class Designer:
     loaded: Loaded
     world: World
     _subnets: dict[str, IPv4Network | None] = field(default_factory=dict)
-    _books: dict[str, AddressBook] = field(default_factory=dict)
-    _kept: dict[str, str] = field(default_factory=dict)
-    """MAC → the address that it has and keeps."""
-    _macs: set[str] = field(default_factory=set)
+    _subnets6: dict[str, str] = field(default_factory=dict)
     _policies: dict[str, tuple[PolicySpec, ...]] = field(default_factory=dict)
 
     @property
@@ -81,8 +78,8 @@ class Designer:
         check_networks(self.stack.stack, self.stack.networks, self.world)
         check_pools(self.stack, self.world)
         self._subnets = choose_subnets(self.stack, self.world)
-        self._books = {name: AddressBook(name, subnet) for name, subnet in self._subnets.items() if subnet}
-        self._keep_addresses()
+        self._subnets6 = choose_subnets6(self.stack, self.world)
+        self._addressing = Addressing(self.stack, self.world, self._subnets, self._subnets6)
         rooms = Rooms(self.world)
         drafts = [draft for name in sorted(self.stack.groups) for draft in self._draft_group(name, rooms)]
         check_domains(((draft.host.name, draft.mark) for draft in drafts), self.world)
@@ -93,18 +90,6 @@ class Designer:
         return Desired(machines, self._networks(machines, known), outputs, rooms.taken, rooms.book)
 
     # networks
-
-    def _keep_addresses(self) -> None:
-        """What machines of this stack have now is theirs until they are gone; it is taken before anything is handed out."""
-        for machine in self.world.stack_machines(self.stack.stack):
-            mark = machine.mark
-            group = self.stack.groups.get(mark.group)
-            leaving = group is None or mark.index > group.count
-            for nic in mark.spec.nics:
-                self._macs.add(nic.mac)
-                book = self._books.get(nic.network)
-                if book and nic.address and book.keep(nic.address, leaving=leaving):
-                    self._kept[nic.mac] = nic.address
 
     def _networks(self, machines: dict[str, Wanted], known: Known) -> dict[str, NetworkWanted]:
         lines: dict[str, list[tuple[str, str, str]]] = {name: [] for name in sorted(self.stack.networks)}
@@ -122,21 +107,24 @@ class Designer:
             return Sheet()
         records = {word: values for other in sorted(self.stack.networks) for word, values in self.stack.networks[other].records.items()}
         own = {**records, **self.stack.networks[name].records}
-        return Sheet(make_names(self.stack.stack, name, marks, own), make_options())
+        return Sheet(make_names(self.stack.stack, name, marks, own), make_options(name, marks, self.stack.networks[name].dhcp))
 
     def _own_template(self, wanted: NetworkWanted, known: Known) -> NetworkWanted:
         declared = self.stack.networks[wanted.name]
         if not declared.template:
             return wanted
         values = known.tree(declared.values, None)
-        custom = make_digest([self.loaded.templates[declared.template], canonical(values)])[:24]
+        ranges = [wanted.ranges] if wanted.ranges else []  # its XML may have others, so that they are not compared one by one
+        custom = make_digest([self.loaded.templates[declared.template], canonical(values), *ranges])[:24]
         return replace(wanted, template=declared.template, values=values, custom=custom)
 
     def _network(self, name: str, rows: tuple[tuple[str, str, str], ...]) -> NetworkWanted:
         declared = self.stack.networks[name]
         subnet = self._subnets[name]
         bridge = declared.bridge or names.make_bridge(self.stack.stack, name)
-        return NetworkWanted(self.world.home, self.stack.stack, name, str(subnet or ""), declared.access, bridge, declared.mtu, rows)
+        ranges = tuple(sorted((str(low), str(high)) for low, high in declared.dhcp.ranges))
+        it = NetworkWanted(self.world.home, self.stack.stack, name, str(subnet or ""), declared.access, bridge, declared.mtu, rows)
+        return replace(it, subnet6=self._subnets6.get(name, ""), ranges=ranges)
 
     # machines
 
@@ -183,7 +171,7 @@ class Designer:
     def _spec(self, name: str, group: Group, machine: str, image: Image | None, host: Host, present: Machine | None) -> MachineSpec:
         old = present.mark.spec if present else None
         pool = group.pool or names.DEFAULT_POOL
-        nics = tuple(self._nics(group, machine, old))
+        nics = self._addressing.make_nics(group, machine, int(machine.rpartition("-")[2]), old)
         policies = self._get_policies(name, group)
         check_enforced(name, policies, nics, self.stack.networks)
         spec = MachineSpec(
@@ -265,19 +253,6 @@ class Designer:
                 hint=f"disk: {image.size}, or more",
             )
         return Bytes(-(-size // 512) * 512)
-
-    def _nics(self, group: Group, machine: str, old: MachineSpec | None) -> list[NicSpec]:
-        """The first NIC in a network stays the first one there, and so on."""
-        before: dict[str, list[str]] = {}
-        for present in old.nics if old else ():
-            before.setdefault(present.network, []).append(present.mac)
-        out = []
-        for nic in group.networks:
-            macs, book = before.get(nic.network), self._books.get(nic.network)
-            mac = macs.pop(0) if macs else assign_mac(self.stack.stack, machine, nic.network, self._macs)
-            address = self._kept.get(mac) or (book.assign() if book else None)
-            out.append(NicSpec(nic.network, mac, address, nic.model, spoofing=nic.spoofing == "allowed"))
-        return out
 
     # what needs everybody's address
 

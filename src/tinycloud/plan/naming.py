@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from tinycloud.model.machine import Mark, NicSpec
+    from tinycloud.model.network_keys import Dhcp
 
 Names = tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -80,6 +81,21 @@ def _is_address(value: str) -> bool:
     return True
 
 
-def make_options() -> tuple[str, ...]:
-    """A name without a dot that is not known is nobody's: nobody outside is asked for it, nor for the IPv6 address of one that is."""
-    return ("local=//",)
+def make_options(network: str, marks: Sequence[Mark], dhcp: Dhcp) -> tuple[str, ...]:
+    """More of dnsmasq's configuration.
+
+    A name without a dot that is not known is nobody's: nobody outside is asked for it, nor for the IPv6 address of one that is.
+    A client is told by its MAC alone: cloned guests have the same client identifier. NICs that are not their guest's way out are
+    offered no router.
+    """
+    side = sorted(nic.mac for mark in marks for nic in mark.spec.nics if nic.network == network and nic.side)
+    return (
+        "local=//",
+        "dhcp-ignore-clid",
+        *(f"dhcp-option={number},{value}" for number, value in sorted(dhcp.options.items())),
+        *(f"dhcp-mac=set:{_SIDE},{mac}" for mac in side),
+        *([f"dhcp-option=tag:{_SIDE},3"] if side else []),
+    )
+
+
+_SIDE = "tc-side"

@@ -29,11 +29,16 @@ def plan_networks(draft: Draft) -> None:
 
 
 def describe(wanted: NetworkWanted) -> str:
-    return ", ".join(part for part in (wanted.subnet, wanted.access.replace(":", " ")) if part)
+    return ", ".join(part for part in (wanted.subnet, wanted.subnet6, wanted.access.replace(":", " ")) if part)
 
 
 def _compare(wanted: NetworkWanted, present: Network) -> list[str]:
-    pairs = (("subnet", present.subnet, wanted.subnet), ("access", present.access, wanted.access), ("mtu", present.mtu, wanted.mtu))
+    pairs: tuple[tuple[str, object, object], ...] = (
+        ("subnet", present.subnet, wanted.subnet),
+        ("subnet6", present.subnet6, wanted.subnet6),
+        ("access", present.access, wanted.access),
+        ("mtu", present.mtu, wanted.mtu),
+    )
     found = [f"{word} {old or 'none'} → {new or 'none'}" for word, old, new in pairs if old != new]
     return found if present.custom == wanted.custom else [*found, "template or values"]
 
@@ -80,6 +85,8 @@ def _compare_lines(wanted: NetworkWanted, present: Network, reserved: list[str])
 
     Machines that come or go bring and take their names: that is not said twice.
     """
+    if not wanted.custom:
+        reserved += _differ("ranges of others", frozenset(wanted.ranges), frozenset(present.ranges))
     if present.sheet is None or present.sheet == wanted.sheet:
         return reserved
     now, then = (frozenset((address, word) for address, words in it.names for word in words) for it in (wanted.sheet, present.sheet))

@@ -101,8 +101,14 @@ def _tell_stays(stay: list[tuple[NicSpec, NicSpec]]) -> Iterator[str]:
         pairs = (("", old.address, new.address), ("", old.address6, new.address6))
         words = [f"{word}{was or 'none'} → {will or 'none'}" for word, was, will in pairs if was != will]
         words += [f"spoofing {_spoofing(old)} → {_spoofing(new)}"] if old.spoofing != new.spoofing else []
+        words += [_tell_way(new)] if old.side != new.side else []
         if words:
             yield f"NIC in {new.network} {', '.join(words)}"
+
+
+def _tell_way(new: NicSpec) -> str:
+    """Whether the guest's default route goes through it from now on."""
+    return "is no longer the way out" if new.side else "is the way out from the guest's next lease on"
 
 
 def _name(nic: NicSpec) -> str:

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network
 from typing import TYPE_CHECKING
 
 from tinycloud.errors import WrongInput
-from tinycloud.plan.address import check_free, choose_subnet
+from tinycloud.plan.address import check_free, choose_subnet, make_subnet6
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -44,9 +44,27 @@ def choose_subnets(stack: Stack, world: World) -> dict[str, IPv4Network | None]:
     return dict(sorted(chosen.items()))
 
 
+def choose_subnets6(stack: Stack, world: World) -> dict[str, str]:
+    """The IPv6 subnet of every network that has one, by name. Raises Clash."""
+    present = {network.name: network for network in world.stack_networks(stack.stack)}
+    taken = [(network.subnet6, f"network {network.ref}") for network in world.networks if network.subnet6 and network.stack != stack.stack]
+    taken += [pair for host in world.foreign for pair in host.subnets6]
+    chosen: dict[str, str] = {}
+    for name, network in sorted(stack.networks.items()):
+        if network.subnet6 is None or network.bridge:
+            continue
+        subnet = make_subnet6(stack.stack, name) if network.subnet6 == "auto" else network.subnet6
+        now = present.get(name)
+        if now is None or not now.active or now.subnet6 != str(subnet):
+            check_free(name, subnet, [*taken, *((other, f"network {it} of this stack") for it, other in chosen.items())])
+        chosen[name] = str(subnet)
+    return chosen
+
+
 def _check_bridge(name: str, network: Network) -> None:
-    if network.subnet or network.mtu:
-        key = "subnet" if network.subnet else "mtu"
+    told = [key for key in ("subnet", "subnet6", "mtu") if getattr(network, key)]
+    if told or network.dhcp != type(network.dhcp)():
+        key = [*told, "dhcp"][0]
         raise WrongInput(
             f'network "{name}" is bridge {network.bridge} of the host, whose {key} is not ours to set',
             code="wrong-value",

@@ -10,15 +10,57 @@ from tinycloud.model.names import make_machine_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from ipaddress import IPv4Address
 
-    from tinycloud.model.stack import Network, Stack
+    from tinycloud.model.stack import Group, Network, Stack
     from tinycloud.source.check_groups import Complain
     from tinycloud.source.complaints import Complaint
+    from tinycloud.source.load import KeyPath
 
 
 def check_networks(stack: Stack, complain: Complain) -> Iterator[Complaint]:
     for name, network in stack.networks.items():
         yield from _records(stack, name, network, complain)
+        yield from _ranges(name, network, complain)
+    for name, group in stack.groups.items():
+        yield from _nics(stack, name, group, complain)
+
+
+def _ranges(name: str, network: Network, complain: Complain) -> Iterator[Complaint]:
+    """Ranges are in the subnet, but for the gateway, and apart from each other."""
+    ends: list[tuple[IPv4Address, IPv4Address]] = []
+    for n, (low, high) in enumerate(network.dhcp.ranges):
+        path: KeyPath = ("networks", name, "dhcp", "ranges", n)
+        if network.subnet is None and not network.bridge:
+            yield complain("missing-key", f'network "{name}" has ranges, and its subnet is automatic', path, hint="declare its subnet:")
+        elif network.subnet and not (network.subnet[1] < low and high < network.subnet[-1]):
+            message = f'range {low}-{high} of network "{name}" is not in {network.subnet[2]}-{network.subnet[-2]}'
+            yield complain("wrong-value", message, path)
+        if other := next((end for end in ends if end[0] <= high and low <= end[1]), None):
+            yield complain("overlap", f'ranges {other[0]}-{other[1]} and {low}-{high} of network "{name}" overlap', path)
+        ends.append((low, high))
+
+
+def _nics(stack: Stack, name: str, group: Group, complain: Complain) -> Iterator[Complaint]:
+    """What is declared of single machines is said for each, and once."""
+    base: KeyPath = ("groups", name, "networks")
+    ways = [n for n, nic in enumerate(group.networks) if nic.default_route]
+    if len(ways) > 1:
+        yield complain("wrong-value", f'group "{name}" has {len(ways)} default routes, expected one', (*base, ways[1], "default_route"))
+    for n, nic in enumerate(group.networks):
+        network = stack.networks.get(nic.network)
+        if nic.default_route and network and network.access == "isolated":
+            message = f'group "{name}" has its default route through "{nic.network}", which is isolated'
+            yield complain("wrong-value", message, (*base, n, "default_route"))
+        if nic.address and network and network.subnet is None:
+            why = "is somebody else's" if network.bridge else "is automatic"
+            message = f'group "{name}" declares an address of network "{nic.network}", whose subnet {why}'
+            hint = "" if network.bridge else f"declare the subnet: of {nic.network}"
+            yield complain("wrong-value", message, (*base, n, "address"), hint=hint)
+        for key, values in (("address", nic.address), ("mac", nic.mac)):
+            if values and (len(values) < group.count or len(set(values)) < len(values)):
+                message = f'group "{name}" has {group.count} machines and {len(set(values))} of {key}, expected one for each'
+                yield complain("wrong-value", message, (*base, n, key))
 
 
 def _records(stack: Stack, name: str, network: Network, complain: Complain) -> Iterator[Complaint]:

@@ -24,6 +24,7 @@ def make_network(wanted: NetworkWanted) -> dict[str, Any]:
     """What a template may use as ``network.NAME``: the gateway is the subnet's first address, the DNS domain the stack's name."""
     outer = wanted.access.removeprefix("bridge:") if wanted.access.startswith("bridge:") else None
     subnet = ip_network(wanted.subnet) if wanted.subnet else None
+    subnet6 = ip_network(wanted.subnet6) if wanted.subnet6 else None
     name = names.make_network_name(wanted.stack, wanted.name)
     return {
         "name": name,
@@ -35,6 +36,9 @@ def make_network(wanted: NetworkWanted) -> dict[str, Any]:
         "domain": wanted.stack,
         "gateway": str(subnet[1]) if subnet else "",
         "prefix": subnet.prefixlen if subnet else 0,
+        "gateway6": str(subnet6[1]) if subnet6 else "",
+        "prefix6": subnet6.prefixlen if subnet6 else 0,
+        "ranges": wanted.ranges,
         "reservations": wanted.reservations,
         "lease_seconds": LEASE_SECONDS,
         "names_file": make_names_path(name),

@@ -27,14 +27,15 @@ _MODES = {"nat": "nat", "route": "routed", None: "isolated"}
 
 
 def read_network(root: Any) -> dict[str, Any]:
-    """What a network's XML says of what we declare: subnet, access, bridge, mtu, and the digest of its own template."""
+    """What a network's XML says of what we declare: subnets, access, bridge, mtu, and the digest of its own template."""
     forward, bridge, mtu = root.find("forward"), root.find("bridge"), root.find("mtu")
     name = str(bridge.get("name", "")) if bridge is not None else ""
     mode = forward.get("mode", "nat") if forward is not None else None
     mark = root.find(f"metadata/{{{names.NAMESPACE}}}network")
     is_nat = mode == "route" and mark is not None and mark.get("access") == "nat"
     return {
-        "subnet": _read_subnet(root.find("ip")),
+        "subnet": _read_subnet(_find_ip(root, "ipv4")),
+        "subnet6": _read_subnet(_find_ip(root, "ipv6")),
         "access": f"bridge:{name}" if mode == "bridge" else "nat" if is_nat else _MODES.get(mode, "foreign"),
         "bridge": name,
         "mtu": int(mtu.get("size", "0")) if mtu is not None else None,
@@ -46,6 +47,10 @@ def has_sheet(root: Any) -> bool:
     """True for a network whose dnsmasq reads our files beside its own configuration."""
     values = [str(option.get("value")) for option in root.iterfind(f"{{{DNSMASQ}}}options/{{{DNSMASQ}}}option")]
     return any(value.endswith(NAMES) for value in values) and any(value.endswith(OPTIONS) for value in values)
+
+
+def _find_ip(root: Any, family: str) -> Any:
+    return next((ip for ip in root.findall("ip") if ip.get("family", "ipv4") == family), None)
 
 
 def _read_subnet(ip: Any) -> str:
@@ -88,7 +93,7 @@ def _check_network(root: Any, wanted: NetworkWanted, what: str) -> None:
             f"{what}: {err}", code="template", hint="write <ip address='{{ network.gateway }}' prefix='{{ network.prefix }}'>"
         ) from err
     bridge = wanted.access.removeprefix("bridge:") if wanted.access.startswith("bridge:") else wanted.bridge
-    expected = {"subnet": wanted.subnet, "access": wanted.access, "bridge": bridge, "mtu": wanted.mtu}
+    expected = {"subnet": wanted.subnet, "subnet6": wanted.subnet6, "access": wanted.access, "bridge": bridge, "mtu": wanted.mtu}
     for word, value in expected.items():
         if found[word] != value:
             raise WrongInput(
@@ -106,6 +111,7 @@ def _check_network(root: Any, wanted: NetworkWanted, what: str) -> None:
 
 _EXTEND = '{% extends "network.xml.j2" %}, and fill its blocks'
 _HINTS = {
+    "subnet6": "write <ip family='ipv6' address='{{ network.gateway6 }}' prefix='{{ network.prefix6 }}'/>",
     "subnet": f"<ip> and <dhcp> as the shipped template has them: {_EXTEND}",
     "access": f"<forward> as the shipped template has it: {_EXTEND}",
     "bridge": "write <bridge name='{{ network.bridge }}'/>",

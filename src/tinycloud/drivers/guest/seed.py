@@ -84,7 +84,7 @@ def make_static(mark: Mark, number: int, networks: Mapping[str, NetworkWanted]) 
     nics = mark.spec.nics
     subnet = IPv4Network(networks[nics[number].network].subnet)
     first = str(subnet[1])
-    ways = [n for n, nic in enumerate(nics) if nic.address and networks[nic.network].access != "isolated"]
+    ways = [n for n, nic in enumerate(nics) if nic.address and not nic.side and networks[nic.network].access != "isolated"]
     return Static(f"{nics[number].address}/{subnet.prefixlen}", first if ways[:1] == [number] else "", first)
 
 

@@ -92,6 +92,19 @@ class Networks:
     def remove_reservation(self, name: str, line: Reservation) -> None:
         self._update(name, _DELETE, line)
 
+    def add_range(self, name: str, first: str, last: str) -> None:
+        self._update_ranges(name, _ADD, first, last)
+
+    def remove_range(self, name: str, first: str, last: str) -> None:
+        self._update_ranges(name, _DELETE, first, last)
+
+    def _update_ranges(self, name: str, command: int, first: str, last: str) -> None:
+        xml = etree.tostring(etree.Element("range", start=first, end=last), encoding="unicode")
+        with guarded(f"change the ranges of network {name}"):
+            network = self._conn.networkLookupByName(name)
+            flags = _CONFIG | (_LIVE if network.isActive() else 0)
+            network.update(command, _DHCP_RANGE, 0, xml, flags)
+
     def _update(self, name: str, command: int, line: Reservation) -> None:
         host = etree.Element("host", mac=line.mac, name=line.name, ip=line.address)
         etree.SubElement(host, "lease", expiry=str(LEASE_SECONDS), unit="seconds")

@@ -132,7 +132,15 @@ def _make_keyfiles(guest: Guest, nics: Sequence[RecipeNic]) -> Iterator[Change]:
         else:
             lines += ["method=manual", f"address1={nic.address}{f',{nic.gateway}' if nic.gateway else ''}"]
             lines += [f"dns={';'.join(nic.dns)};"] if nic.dns else []
-        yield WriteFile(f"{folder}/tinycloud-{nic.name}.nmconnection", _text([*lines, "", "[ipv6]", "method=auto"]), 0o600, (0, 0))
+        yield WriteFile(
+            f"{folder}/tinycloud-{nic.name}.nmconnection",
+            _text([*lines, *_IPV6]),
+            0o600,
+            (0, 0),
+        )
+
+
+_IPV6: Final = ("", "[ipv6]", "method=auto", "addr-gen-mode=eui64")  # by its MAC: that is the address that we know it by
 
 
 # ifupdown, ifupdown-ng and busybox: https://manpages.debian.org/bookworm/ifupdown/interfaces.5.en.html
