@@ -169,7 +169,6 @@ NETWORK_VARIABLES = {
     "uuid": "UUID of the network, derived from stack and network",
     "gateway6": "the host's address in the IPv6 subnet, empty where there is none",
     "prefix6": "length of the IPv6 subnet's prefix, 0 where there is none",
-    "ranges": "list of (first, last): addresses that DHCP gives to others",
     "names_file": "where the host keeps the names that its dnsmasq is to know (addn-hosts)",
     "options_file": "where the host keeps more of dnsmasq's configuration (conf-file)",
     "access": "nat, isolated, routed, or bridge:NAME",

@@ -201,9 +201,8 @@ class Simulation:
             wanted.custom,
             wanted.sheet if wanted.subnet else None,
             wanted.subnet6,
-            wanted.ranges,
         )
-        assert old is None or replace(old, active=True, reservations=rows, sheet=made.sheet, ranges=made.ranges) == made, (
+        assert old is None or replace(old, active=True, reservations=rows, sheet=made.sheet) == made, (
             f"{step.id}: the old network is still there"
         )
         for other in self.networks.values():
@@ -219,7 +218,7 @@ class Simulation:
         present = self.networks[args["network"]]
         assert present.active
         self.networks[args["network"]] = replace(
-            present, reservations=tuple(world.Reservation(*row) for row in wanted.reservations), sheet=wanted.sheet, ranges=wanted.ranges
+            present, reservations=tuple(world.Reservation(*row) for row in wanted.reservations), sheet=wanted.sheet
         )
 
     def do_network_remove(self, step: Step, args: dict[str, Any]) -> None:

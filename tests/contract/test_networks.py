@@ -9,7 +9,7 @@ from lxml import etree
 
 from tests.contract.things import OTHER_UUID, a_domain, a_network, a_nic
 from tinycloud.drivers.libvirt.errors import NO_NETWORK
-from tinycloud.engine.steps.network import read_ranges, read_reservations, set_ranges
+from tinycloud.engine.steps.network import read_reservations
 from tinycloud.errors import Clash, LibvirtFailed
 from tinycloud.model.names import make_bridge, make_network_uuid
 from tinycloud.model.sheet import Sheet
@@ -164,22 +164,7 @@ def test_a_sheet_is_kept_before_and_while_the_network_runs_and_goes(host: Host) 
         assert host.networks.read_sheets() == {"a-front": more}
     record = host.networks.find("a-front")
     assert record is not None
-    assert etree.fromstring(record.xml).find("ip/dhcp/range") is None, "what made dnsmasq start anew is gone again"
+    assert etree.fromstring(record.xml).find("dns/txt") is None, "what made dnsmasq start anew is gone again"
     host.networks.remove_sheet("a-front")
     host.networks.remove_sheet("a-front")
     assert host.networks.read_sheets() == {}
-
-
-@pytest.mark.parametrize("active", [False, True], ids=["stopped", "running"])
-def test_ranges_come_and_go(host: Host, active: bool) -> None:
-    host.networks.define(a_network("front", "10.99.1.0/24", ONE))
-    if active:
-        host.networks.start("a-front")
-    set_ranges(host, "a-front", [("10.99.1.200", "10.99.1.210"), ("10.99.1.220", "10.99.1.221")])
-    set_ranges(host, "a-front", [("10.99.1.220", "10.99.1.221")])
-    assert read_ranges(host, "a-front") == {("10.99.1.220", "10.99.1.221")}
-    for wrong in (host.networks.add_range, host.networks.remove_range):
-        first, last = ("10.99.1.220", "10.99.1.221") if wrong == host.networks.add_range else ("10.99.1.200", "10.99.1.210")
-        with pytest.raises(LibvirtFailed):
-            wrong("a-front", first, last)
-    assert read_reservations(host, "a-front") == [ONE]

@@ -33,7 +33,7 @@ def network_as_json(row: NetworkRow) -> dict[str, Any]:
         "mtu": facts.mtu,
         "active": facts.active,
         "subnet6": facts.subnet6 or None,
-        "ranges": [list(ends) for ends in facts.ranges],
+        "ranges": list(facts.sheet.ranges) if facts.sheet else [],
         "machines": [_member_as_json(it) for it in row.members],
     }
 
@@ -91,7 +91,7 @@ def _facts(row: NetworkRow) -> dict[str, Any]:
         "network": facts.ref,
         "access": facts.access.replace(":", " "),
         "subnet": " ".join(filter(None, (facts.subnet, facts.subnet6))) or "-",
-        **({"range": " ".join(f"{low}-{high}" for low, high in facts.ranges)} if facts.ranges else {}),
+        **({"range": " ".join(facts.sheet.ranges)} if facts.sheet and facts.sheet.ranges else {}),
         "host": facts.host,
         "bridge": facts.bridge or "-",
         "mtu": facts.mtu or "default",

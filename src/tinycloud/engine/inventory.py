@@ -150,7 +150,6 @@ def _read_network(host: str, stack: str, name: str, record: NetworkRecord, sheet
         **read_network(root),
         active=record.active,
         reservations=lines,
-        ranges=tuple(sorted((str(item.get("start")), str(item.get("end"))) for item in root.findall("ip/dhcp/range"))),
         sheet=sheets.get(record.name, Sheet()) if has_sheet(root) else None,
     )
 

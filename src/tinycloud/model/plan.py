@@ -94,8 +94,6 @@ class NetworkWanted:
     sheet: Sheet = Sheet()  # noqa: RUF009 - frozen
     """What its dnsmasq is told beside the XML."""
     subnet6: str = ""
-    ranges: tuple[tuple[str, str], ...] = ()
-    """Addresses that DHCP gives to others, first and last."""
 
 
 @dataclass(frozen=True, slots=True)

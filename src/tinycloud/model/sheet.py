@@ -13,6 +13,7 @@ FOLDER: Final = "/var/lib/libvirt/dnsmasq"
 """Where libvirt keeps such files itself, so that what confines dnsmasq lets it read ours."""
 NAMES: Final = ".tc-names"
 OPTIONS: Final = ".tc-options"
+RANGE: Final = "dhcp-range="
 PENDING: Final = "# not read yet"
 """The first of the options as long as the dnsmasq that runs has not read them."""
 
@@ -23,6 +24,12 @@ class Sheet:
 
     names: tuple[tuple[str, tuple[str, ...]], ...] = ()
     options: tuple[str, ...] = ()
+
+    @property
+    def ranges(self) -> tuple[str, ...]:
+        """Addresses that DHCP gives to others: ``10.60.0.200-10.60.0.250``."""
+        words = (line.removeprefix(RANGE).split(",") for line in self.options if line.startswith(RANGE))
+        return tuple(f"{low}-{high}" for low, high, *_ in words)
 
     @property
     def names_text(self) -> str:

@@ -141,8 +141,6 @@ class Network:
     sheet: Sheet | None = None
     """What its dnsmasq is told beside the XML; None where it does not listen (a bridge, a template of somebody's own)."""
     subnet6: str = ""
-    ranges: tuple[tuple[str, str], ...] = ()
-    """Addresses that DHCP gives to others, first and last."""
 
     @property
     def ref(self) -> str:

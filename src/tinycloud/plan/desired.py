@@ -107,24 +107,27 @@ class Designer:
             return Sheet()
         records = {word: values for other in sorted(self.stack.networks) for word, values in self.stack.networks[other].records.items()}
         own = {**records, **self.stack.networks[name].records}
-        return Sheet(make_names(self.stack.stack, name, marks, own), make_options(name, marks, self.stack.networks[name].dhcp))
+        return Sheet(
+            make_names(self.stack.stack, name, marks, own),
+            make_options(
+                self.stack.networks[name], [nic for mark in marks for nic in mark.spec.nics if nic.network == name], self._subnets[name]
+            ),
+        )
 
     def _own_template(self, wanted: NetworkWanted, known: Known) -> NetworkWanted:
         declared = self.stack.networks[wanted.name]
         if not declared.template:
             return wanted
         values = known.tree(declared.values, None)
-        ranges = [wanted.ranges] if wanted.ranges else []  # its XML may have others, so that they are not compared one by one
-        custom = make_digest([self.loaded.templates[declared.template], canonical(values), *ranges])[:24]
+        custom = make_digest([self.loaded.templates[declared.template], canonical(values)])[:24]
         return replace(wanted, template=declared.template, values=values, custom=custom)
 
     def _network(self, name: str, rows: tuple[tuple[str, str, str], ...]) -> NetworkWanted:
         declared = self.stack.networks[name]
         subnet = self._subnets[name]
         bridge = declared.bridge or names.make_bridge(self.stack.stack, name)
-        ranges = tuple(sorted((str(low), str(high)) for low, high in declared.dhcp.ranges))
         it = NetworkWanted(self.world.home, self.stack.stack, name, str(subnet or ""), declared.access, bridge, declared.mtu, rows)
-        return replace(it, subnet6=self._subnets6.get(name, ""), ranges=ranges)
+        return replace(it, subnet6=self._subnets6.get(name, ""))
 
     # machines
 

@@ -10,11 +10,15 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from tinycloud.model.machine import LEASE_SECONDS
+from tinycloud.model.sheet import RANGE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from ipaddress import IPv4Network
 
     from tinycloud.model.machine import Mark, NicSpec
-    from tinycloud.model.network_keys import Dhcp
+    from tinycloud.model.stack import Network
 
 Names = tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -81,21 +85,26 @@ def _is_address(value: str) -> bool:
     return True
 
 
-def make_options(network: str, marks: Sequence[Mark], dhcp: Dhcp) -> tuple[str, ...]:
-    """More of dnsmasq's configuration.
+def make_options(network: Network, nics: Sequence[NicSpec], subnet: IPv4Network | None) -> tuple[str, ...]:
+    """More of dnsmasq's configuration, for a network with these NICs.
 
     A name without a dot that is not known is nobody's: nobody outside is asked for it, nor for the IPv6 address of one that is.
     A client is told by its MAC alone: cloned guests have the same client identifier. NICs that are not their guest's way out are
     offered no router.
     """
-    side = sorted(nic.mac for mark in marks for nic in mark.spec.nics if nic.network == network and nic.side)
+    side = sorted(nic.mac for nic in nics if nic.side)
     return (
         "local=//",
         "dhcp-ignore-clid",
-        *(f"dhcp-option={number},{value}" for number, value in sorted(dhcp.options.items())),
+        *([] if network.template else [f"dhcp-lease-max={_MOST_LEASES}"]),
+        *(f"{RANGE}{low},{high},{subnet.netmask},{LEASE_SECONDS}s" for low, high in sorted(network.dhcp.ranges) if subnet),
+        *(f"dhcp-option={number},{value}" for number, value in sorted(network.dhcp.options.items())),
         *(f"dhcp-mac=set:{_SIDE},{mac}" for mac in side),
         *([f"dhcp-option=tag:{_SIDE},3"] if side else []),
     )
 
 
 _SIDE = "tc-side"
+_MOST_LEASES = 1_000_000
+"""No limit: dnsmasq's own is 1,000. It may be said once, and libvirt says it for a template with ranges of its own: their size, in
+which our machines are not counted."""

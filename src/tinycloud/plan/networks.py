@@ -85,8 +85,6 @@ def _compare_lines(wanted: NetworkWanted, present: Network, reserved: list[str])
 
     Machines that come or go bring and take their names: that is not said twice.
     """
-    if not wanted.custom:
-        reserved += _differ("ranges of others", frozenset(wanted.ranges), frozenset(present.ranges))
     if present.sheet is None or present.sheet == wanted.sheet:
         return reserved
     now, then = (frozenset((address, word) for address, words in it.names for word in words) for it in (wanted.sheet, present.sheet))

@@ -38,7 +38,6 @@ def make_network(wanted: NetworkWanted) -> dict[str, Any]:
         "prefix": subnet.prefixlen if subnet else 0,
         "gateway6": str(subnet6[1]) if subnet6 else "",
         "prefix6": subnet6.prefixlen if subnet6 else 0,
-        "ranges": wanted.ranges,
         "reservations": wanted.reservations,
         "lease_seconds": LEASE_SECONDS,
         "names_file": make_names_path(name),

@@ -96,8 +96,9 @@ def test_machines_get_nothing_of_a_range_and_a_range_takes_nothing_of_theirs() -
 def test_ranges_and_options_of_dhcp_change_live() -> None:
     world = up(a_stack())
     plan = plan_up(load(a_stack(lan=", dhcp: {ranges: [10.60.0.200-10.60.0.210], options: {ntp-server: 10.60.0.5, 66: boot}}")), world)
-    assert [(change.text, str(change.price)) for change in plan.changes] == [("ranges of others: 1 more, what its DHCP says", "live")]
-    assert plan.networks["lan"].sheet.options[2:] == ("dhcp-option=42,10.60.0.5", "dhcp-option=66,boot")
+    assert [(change.text, str(change.price)) for change in plan.changes] == [("what its DHCP says", "live")]
+    assert plan.networks["lan"].sheet.ranges == ("10.60.0.200-10.60.0.210",)
+    assert plan.networks["lan"].sheet.options[4:] == ("dhcp-option=42,10.60.0.5", "dhcp-option=66,boot")
     assert {step.kind for step in plan.steps if step.kind != "gate"} == {"network.update"}
 
 

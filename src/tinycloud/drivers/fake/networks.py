@@ -100,24 +100,6 @@ class FakeNetworks:
 
         self._update(name, remove)
 
-    def add_range(self, name: str, first: str, last: str) -> None:
-        def add(root: Any) -> None:
-            dhcp = root.find("ip/dhcp")
-            if any((it.get("start"), it.get("end")) == (first, last) for it in dhcp.findall("range")):
-                raise LibvirtFailed(f"network {name} has the range {first}-{last} already", number=OPERATION_INVALID)
-            etree.SubElement(dhcp, "range", start=first, end=last)
-
-        self._update(name, add)
-
-    def remove_range(self, name: str, first: str, last: str) -> None:
-        def remove(root: Any) -> None:
-            found = [it for it in root.findall("ip/dhcp/range") if (it.get("start"), it.get("end")) == (first, last)]
-            if not found:
-                raise LibvirtFailed(f"network {name} has no range {first}-{last}", number=OPERATION_INVALID)
-            found[0].getparent().remove(found[0])
-
-        self._update(name, remove)
-
     def _update(self, name: str, change: Callable[[Any], None]) -> None:
         """Change the definition, and the running network with it."""
         with self._documents.lock:

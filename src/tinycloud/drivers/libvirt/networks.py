@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # virNetworkUpdateCommand, virNetworkUpdateSection and flags
 _ADD, _DELETE = 3, 2
-_DHCP_RANGE: Final = 5
+_DNS_TXT: Final = 11
 _DHCP_HOST: Final = 4
 _LIVE, _CONFIG = 1, 2
 
@@ -92,19 +92,6 @@ class Networks:
     def remove_reservation(self, name: str, line: Reservation) -> None:
         self._update(name, _DELETE, line)
 
-    def add_range(self, name: str, first: str, last: str) -> None:
-        self._update_ranges(name, _ADD, first, last)
-
-    def remove_range(self, name: str, first: str, last: str) -> None:
-        self._update_ranges(name, _DELETE, first, last)
-
-    def _update_ranges(self, name: str, command: int, first: str, last: str) -> None:
-        xml = etree.tostring(etree.Element("range", start=first, end=last), encoding="unicode")
-        with guarded(f"change the ranges of network {name}"):
-            network = self._conn.networkLookupByName(name)
-            flags = _CONFIG | (_LIVE if network.isActive() else 0)
-            network.update(command, _DHCP_RANGE, 0, xml, flags)
-
     def _update(self, name: str, command: int, line: Reservation) -> None:
         host = etree.Element("host", mac=line.mac, name=line.name, ip=line.address)
         etree.SubElement(host, "lease", expiry=str(LEASE_SECONDS), unit="seconds")
@@ -141,15 +128,14 @@ class Networks:
         self._sheets.write(name, sheet, (lambda: self._restart_dnsmasq(network, name)) if is_active else None)
 
     def _restart_dnsmasq(self, network: Any, name: str) -> None:
-        """libvirt starts dnsmasq anew, and nothing else, when a range of its DHCP changes: one comes and goes."""
-        ip = etree.fromstring(network.XMLDesc(0)).find("ip")
-        if ip is None:
-            return
-        address = str(ip.get("address"))
-        spare = etree.tostring(etree.Element("range", start=address, end=address), encoding="unicode")
+        """libvirt starts dnsmasq anew, and nothing else, when a TXT record changes: one comes and goes.
+
+        Not a range of its DHCP, with which dnsmasq would have no room for the leases that there are.
+        """
+        spare = "<txt name='tinycloud' value='starts anew'/>"
         with guarded(f"restart the DHCP server of network {name}"):
-            network.update(_ADD, _DHCP_RANGE, 0, spare, _LIVE)
-            network.update(_DELETE, _DHCP_RANGE, 0, spare, _LIVE)
+            network.update(_ADD, _DNS_TXT, -1, spare, _LIVE)
+            network.update(_DELETE, _DNS_TXT, -1, spare, _LIVE)
 
     def remove_sheet(self, name: str) -> None:
         self._sheets.remove(name)

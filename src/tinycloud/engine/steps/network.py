@@ -13,7 +13,7 @@ from tinycloud.model.world import Reservation
 from tinycloud.templates.own import render_own_network
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from tinycloud.drivers.host import Host
     from tinycloud.engine.run import Run
@@ -38,21 +38,6 @@ def set_reservations(host: Host, name: str, wanted: Iterable[Reservation]) -> No
         host.networks.add_reservation(name, line)
 
 
-def read_ranges(host: Host, name: str) -> set[tuple[str, str]]:
-    """The addresses that its DHCP gives to others."""
-    record = host.networks.find(name)
-    items = etree.fromstring(record.xml).findall("ip/dhcp/range") if record else []
-    return {(str(it.get("start")), str(it.get("end"))) for it in items}
-
-
-def set_ranges(host: Host, name: str, wanted: Iterable[Sequence[str]]) -> None:
-    target, present = {(first, last) for first, last in wanted}, read_ranges(host, name)
-    for first, last in sorted(present - target):
-        host.networks.remove_range(name, first, last)
-    for first, last in sorted(target - present):
-        host.networks.add_range(name, first, last)
-
-
 class Create(Action):
     """A network, running; with all its reservations from the start. One that was there, stopped, is stopped again by undo."""
 
@@ -69,7 +54,6 @@ class Create(Action):
         networks.start(step.args["name"])
         if wanted.subnet:
             set_reservations(run.host(step), step.args["name"], [Reservation(*row) for row in wanted.reservations])
-            _put_ranges(run, step)
 
     def undo(self, run: Run, step: Step, before: Before) -> None:
         networks, name = run.host(step).networks, step.args["name"]
@@ -78,13 +62,6 @@ class Create(Action):
         if before["xml"] and networks.find(name) is None:
             networks.define(before["xml"])
         _put_sheet(run, step, before)
-
-
-def _put_ranges(run: Run, step: Step) -> None:
-    """A template of the user's own may have ranges of its own, which stay."""
-    wanted = run.network(step)
-    if not wanted.custom:
-        set_ranges(run.host(step), step.args["name"], wanted.ranges)
 
 
 def _look_at_sheet(run: Run, step: Step) -> Before | None:
@@ -109,20 +86,16 @@ class Update(Action):
 
     def look(self, run: Run, step: Step) -> Before:
         lines = [[r.mac, r.address, r.name] for r in read_reservations(run.host(step), step.args["name"])]
-        ranges = sorted(map(list, read_ranges(run.host(step), step.args["name"])))
-        return {"lines": lines, "ranges": ranges, "sheet": _look_at_sheet(run, step)}
+        return {"lines": lines, "sheet": _look_at_sheet(run, step)}
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         lines = [Reservation(*row) for row in run.network(step).reservations]
         set_reservations(run.host(step), step.args["name"], lines)
-        _put_ranges(run, step)
         run.host(step).networks.write_sheet(step.args["name"], run.network(step).sheet)
 
     def undo(self, run: Run, step: Step, before: Before) -> None:
         if run.host(step).networks.find(step.args["name"]) is not None:
             _put_sheet(run, step, before)
-            if "ranges" in before:
-                set_ranges(run.host(step), step.args["name"], before["ranges"])
             set_reservations(run.host(step), step.args["name"], [Reservation(*row) for row in before["lines"]])
 
 
