@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from tinycloud.model.access import PolicySpec
     from tinycloud.model.disk_keys import DiskOptions, Volume
+    from tinycloud.model.machine import NicSpec
     from tinycloud.model.stack import Group, Stack
     from tinycloud.model.world import Host, Image, Machine
     from tinycloud.source import Loaded
