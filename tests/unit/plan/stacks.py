@@ -98,6 +98,29 @@ def fields_of_a_group() -> dict[str, st.SearchStrategy[Any]]:
     }
 
 
+def forwards() -> st.SearchStrategy[list[Doc]]:
+    targets = st.sampled_from(("app-1", "db-2:22", "web-1:8080", "web-3"))
+    forward = st.fixed_dictionaries(
+        {"host_port": st.sampled_from((80, 81, 8080)), "to": targets},
+        optional={"from": st.sampled_from(("anywhere", "192.0.2.0/24")), "protocol": st.sampled_from(("tcp", "udp"))},
+    )
+    return st.lists(forward, max_size=2, unique_by=lambda it: it["host_port"])
+
+
+def floating() -> st.SearchStrategy[list[Doc]]:
+    addresses, targets = st.sampled_from(("198.51.100.10", "198.51.100.11")), st.sampled_from(("app-1", "db-2", "web-1"))
+    it = st.fixed_dictionaries({"address": addresses, "to": targets, "interface": st.just("eth0")})
+    return st.lists(it, max_size=2, unique_by=lambda it: it["address"])
+
+
+def _leads(doc: Doc, to: str) -> bool:
+    """True when a forward may lead to a machine: it is there, and in a network that the host leads into."""
+    name, _, index = to.partition(":")[0].rpartition("-")
+    group = doc["groups"].get(name, {})
+    access = [doc["networks"].get(network, {}).get("access", "nat") for network in group.get("networks", ())]
+    return int(index) <= group.get("count", 0) and any(it in ("nat", "routed") for it in access)
+
+
 def groups() -> st.SearchStrategy[Doc]:
     fields = fields_of_a_group()
     must = {key: fields.pop(key) for key in ("image", "count", "networks", "memory")}
@@ -116,6 +139,8 @@ def tidy(doc: Doc) -> Doc:
         for command in group.get("guest", {}).get("run", []) if not {"db", "web"} <= doc["groups"].keys() else []:
             if "groups." in command:
                 group["guest"]["run"] = ["true"]
+    for section in ("forwards", "floating"):
+        doc[section] = [it for it in doc.get(section, []) if _leads(doc, it["to"])]
     return doc
 
 
@@ -125,6 +150,8 @@ def docs(stack: str = "shop") -> st.SearchStrategy[Doc]:
         "policies": st.just(POLICIES),
         "networks": st.dictionaries(st.sampled_from(NETWORKS), networks(), min_size=1, max_size=3),
         "groups": st.dictionaries(st.sampled_from(GROUPS), groups(), min_size=1, max_size=3),
+        "forwards": forwards(),
+        "floating": floating(),
     }
     return st.fixed_dictionaries(body).map(tidy)
 
@@ -133,7 +160,7 @@ def docs(stack: str = "shop") -> st.SearchStrategy[Doc]:
 def edits(draw: st.DrawFn, doc: Doc) -> Doc:
     """The document after somebody's editor: one thing in it is other, new or gone."""
     doc = copy.deepcopy(doc)
-    what = draw(st.sampled_from(("field", "field", "field", "group", "network", "network", "less")))
+    what = draw(st.sampled_from(("field", "field", "field", "group", "network", "network", "ways", "less")))
     if what == "field" and doc["groups"]:
         name = draw(st.sampled_from(sorted(doc["groups"])))
         key = draw(st.sampled_from(sorted(fields_of_a_group())))
@@ -142,6 +169,8 @@ def edits(draw: st.DrawFn, doc: Doc) -> Doc:
         doc["groups"][draw(st.sampled_from(GROUPS))] = draw(groups())
     elif what == "network":
         doc["networks"][draw(st.sampled_from(NETWORKS))] = draw(networks())
+    elif what == "ways":
+        doc["forwards"], doc["floating"] = draw(forwards()), draw(floating())
     else:
         section = draw(st.sampled_from(("groups", "networks")))
         if doc[section]:
