@@ -13,6 +13,7 @@ from typing import Any
 
 
 def put(path: str, text: str) -> None:
+    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)  # libvirt makes its own with the first network that it starts
     part = f"{path}.{os.getpid()}.part"
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     with os.fdopen(handle, "w") as file:
