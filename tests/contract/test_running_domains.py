@@ -135,6 +135,32 @@ def test_a_nic_is_plugged_in_once_and_only_into_a_network_that_runs(host: Host) 
     assert list(read_nics(host.domains.get_xml("a-1"))) == ([] if isinstance(host, FakeHost) else [MAC]), "no guest lets the real one go"
 
 
+def test_what_a_nic_carries_is_limited_and_no_longer(host: Host) -> None:
+    host.networks.define(a_network())
+    host.networks.start("a-front")
+    run(host, devices=a_nic("a-front"))
+    limits = {
+        "inbound.average": 1000,
+        "inbound.peak": 2000,
+        "inbound.burst": 64,
+        "outbound.average": 500,
+        "outbound.peak": 0,
+        "outbound.burst": 0,
+    }
+    try:
+        host.domains.set_nic_limits("a-1", MAC, limits)
+    except LibvirtFailed as err:
+        if any("qdisc kind is unknown" in fact for fact in err.facts):
+            pytest.skip("this kernel has no schedulers; live/test_bandwidth.py asks one that has")
+        raise
+    found = etree.fromstring(host.domains.get_xml("a-1")).findall("devices/interface/bandwidth/*")
+    assert [(way.tag, way.get("average"), way.get("peak")) for way in found] == [("inbound", "1000", "2000"), ("outbound", "500", None)]
+    host.domains.set_nic_limits("a-1", MAC, dict.fromkeys(limits, 0))
+    assert not etree.fromstring(host.domains.get_xml("a-1")).findall("devices/interface/bandwidth/*")
+    with pytest.raises(LibvirtFailed):
+        host.domains.set_nic_limits("a-1", "52:00:00:00:00:09", limits)
+
+
 def test_a_nic_that_is_not_there_is_not_unplugged(host: Host) -> None:
     host.networks.define(a_network())
     host.networks.start("a-front")

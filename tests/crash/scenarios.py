@@ -171,6 +171,13 @@ SCENARIOS = (
         before=a_stack(web=change(WEB, networks="[front, back, {network: back, model: e1000e}, back]"), more=BACK),
         text=a_stack(web=change(WEB, networks="[front, {network: back, model: e1000e}, side]"), more=BACK + SIDE),
     ),
+    Scenario(
+        "another bandwidth and a router s nic",
+        before=a_stack(web=change(WEB, networks="[{network: front, bandwidth: 2 MiB}]")),
+        text=a_stack(
+            web=change(WEB, networks="[{network: front, spoofing: allowed, bandwidth: {in: {average: 1 MiB, peak: 3 MiB, burst: 64 KiB}}}]")
+        ),
+    ),
     Scenario("its only nic elsewhere", before=a_stack(), text=a_stack(web=change(WEB, networks="[back]"), more=BACK), replace=("web",)),
     Scenario(
         "a nic for a machine paused by hand with a seed that is a cd",

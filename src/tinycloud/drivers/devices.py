@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lxml import etree
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def find_disk(domain: Any, target: str) -> Any:
@@ -25,6 +28,20 @@ def find_nic(domain: Any, mac: str) -> Any:
 def mac_of(nic: Any) -> str:
     mac = nic.find("mac")
     return str(mac.get("address")).lower() if mac is not None else ""
+
+
+def put_bandwidth(nic: Any, limits: Mapping[str, int]) -> None:
+    """Change a NIC's element so that it carries as much as ``limits`` say (``inbound.average`` …)."""
+    for old in nic.findall("bandwidth"):
+        nic.remove(old)
+    made = etree.Element("bandwidth")
+    for way in ("inbound", "outbound"):
+        if limits.get(f"{way}.average"):
+            words = {word: str(limits[f"{way}.{word}"]) for word in ("average", "peak", "burst") if limits.get(f"{way}.{word}")}
+            etree.SubElement(made, way, words)
+    if len(made):
+        model = nic.find("model")
+        nic.insert(nic.index(model) + 1 if model is not None else len(nic), made)
 
 
 def put_medium(drive: Any, medium: tuple[str, str] | None) -> None:

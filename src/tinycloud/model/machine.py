@@ -11,6 +11,7 @@ from tinycloud.model import names
 from tinycloud.model.access import Floating, Forward, PolicySpec  # noqa: TC001 - the codec reads annotations
 from tinycloud.model.codec import from_plain, to_plain
 from tinycloud.model.disk import ROOT, Cd, DiskTuning, Hand, IoLimits
+from tinycloud.model.nic import Bandwidth
 from tinycloud.model.units import Bytes  # noqa: TC001 - the codec reads annotations
 
 LEVELS = ("started", "address", "ssh", "done")
@@ -56,6 +57,7 @@ class NicSpec:
     """True where the network would offer a default route, and the guest has its own through another NIC."""
     spoofing: bool = False
     """True where it may send with any address, as routers do."""
+    bandwidth: Bandwidth = Bandwidth()  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr
 from tinycloud.model.disk_keys import Cdrom, DiskOptions, Volume
 from tinycloud.model.keys import Bus, Name, Part, Size, Time, Words, plain, wrap
 from tinycloud.model.network_keys import Addresses, Dhcp, Macs, Subnet6
+from tinycloud.model.nic_keys import BandwidthKey  # noqa: TC001 - pydantic reads annotations
 from tinycloud.model.outside_keys import FloatingTo, ForwardTo  # noqa: TC001 - pydantic reads annotations
 from tinycloud.model.show import show
 from tinycloud.model.units import Bytes, Duration
@@ -187,6 +188,7 @@ class Nic(Part):
     spoofing: Literal["stopped", "allowed"] = Field(
         "stopped", description="allowed: what it sends may carry addresses of others, as a router's or a vendor appliance's does"
     )
+    bandwidth: BandwidthKey = None
 
 
 class User(Part):

@@ -9,6 +9,7 @@ from tinycloud.errors import Clash
 from tinycloud.model.machine import NicSpec
 from tinycloud.model.names import make_machine_name
 from tinycloud.plan.address import AddressBook, assign_mac, make_eui64
+from tinycloud.plan.nics import make_bandwidth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,6 +116,7 @@ class Addressing:
                     nic.model,
                     address6=make_eui64(subnet6, mac) if subnet6 else None,
                     spoofing=nic.spoofing == "allowed",
+                    bandwidth=make_bandwidth(nic.bandwidth),
                     side=number != way and leads_out(self.stack.networks[nic.network]),
                 )
             )

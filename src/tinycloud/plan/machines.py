@@ -12,7 +12,7 @@ from tinycloud.model.machine import LEVELS
 from tinycloud.model.names import DEFAULT_POOL
 from tinycloud.model.plan import Act, Price
 from tinycloud.plan.draft import ADDED
-from tinycloud.plan.nics import find_moves
+from tinycloud.plan.nics import find_limited, find_moves
 from tinycloud.plan.pools import is_fixed
 from tinycloud.plan.preparing import check_place
 from tinycloud.plan.price import Field, compare, find_effort, worst
@@ -227,6 +227,7 @@ def _change_live(draft: Draft, wanted: Wanted, present: Machine) -> None:
         "seed": seeds,
         "unplug": [nic.mac for nic in moves.unplug],
         "plug": [nic.mac for nic in moves.plug],
+        "bandwidth": find_limited(old.spec.nics, new.nics),
     }
     first = [f"net:{nic.network}" for nic in moves.plug]
     if _is_paused_by_hand(present):  # a guest that stands still lets nothing go

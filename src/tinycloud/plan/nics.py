@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tinycloud.model.nic import Bandwidth, Rate
 from tinycloud.model.plan import Price
+from tinycloud.model.units import Bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tinycloud.model.machine import NicSpec
+    from tinycloud.model.nic_keys import NicBandwidth
 
 Nics = tuple["NicSpec", ...]
 
@@ -42,6 +45,22 @@ def find_moves(old: Nics, new: Nics) -> Moves:
         tuple(nic for nic in old if not _is_same_card(nic, after.get(nic.mac))),
         tuple(nic for nic in new if not _is_same_card(nic, before.get(nic.mac))),
     )
+
+
+def find_limited(old: Nics, new: Nics) -> dict[str, list[dict[str, int]]]:
+    """MAC → bandwidth as it is and as it should be, of NICs that stay and whose bandwidth changes."""
+    after = {nic.mac: nic for nic in new}
+    stay = [(nic, it) for nic in old if _is_same_card(nic, it := after.get(nic.mac)) and it]
+    return {nic.mac: [nic.bandwidth.settings, it.bandwidth.settings] for nic, it in stay if nic.bandwidth != it.bandwidth}
+
+
+def make_bandwidth(declared: NicBandwidth | None) -> Bandwidth:
+    """What the file says about how much a NIC carries."""
+    if declared is None:
+        return Bandwidth()
+    ways = (declared.rate_in, declared.rate_out)
+    rates = [Rate(way.average, way.peak or Bytes(0), way.burst or Bytes(0)) if way else Rate() for way in ways]
+    return Bandwidth(*rates)
 
 
 def _is_same_card(one: NicSpec, other: NicSpec | None) -> bool:
@@ -100,6 +119,7 @@ def _tell_stays(stay: list[tuple[NicSpec, NicSpec]]) -> Iterator[str]:
     for old, new in stay:
         pairs = (("", old.address, new.address), ("", old.address6, new.address6))
         words = [f"{word}{was or 'none'} → {will or 'none'}" for word, was, will in pairs if was != will]
+        words += [f"bandwidth {old.bandwidth} → {new.bandwidth}"] if old.bandwidth != new.bandwidth else []
         words += [f"spoofing {_spoofing(old)} → {_spoofing(new)}"] if old.spoofing != new.spoofing else []
         words += [_tell_way(new)] if old.side != new.side else []
         if words:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from tinycloud.model.disk import DRIVE
 from tinycloud.model.names import make_serial
+from tinycloud.model.units import Bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 _LEAST: Final = 1024**2
 _MOST_VOLUMES: Final = 24  # of 26 letters one is the root disk's and one the seed's
 _MOST_IDE: Final = 3  # of the four there are; the seed takes one
+_LEAST_RATE: Final = 1024
+_MOST_RATE: Final = 512 * 1024**3  # what tc counts in 32 bits of kilobytes has room for
 _PATCHES: Final = ("set", "text", "add", "replace", "remove")
 
 
@@ -28,7 +31,7 @@ class Complain(Protocol):
 
 
 def check_group(name: str, group: Group, complain: Complain) -> Iterator[Complaint]:
-    for part in (_sizes, _cpus, _boot, _volumes, _disks, _users, _patches):
+    for part in (_sizes, _cpus, _boot, _volumes, _disks, _bandwidth, _users, _patches):
         yield from part(name, group, complain)
 
 
@@ -129,6 +132,22 @@ def _options(name: str, disk: DiskOptions | Volume, path: KeyPath, complain: Com
             yield complain(
                 "wrong-value", f'limits of group "{name}" have {word} and {apart[0]}, expected one of them', (*path, "limits", word)
             )
+
+
+def _bandwidth(name: str, group: Group, complain: Complain) -> Iterator[Complaint]:
+    """What the kernel would refuse, or round down to nothing."""
+    for n, nic in enumerate(group.networks):
+        for word, rate in (("in", nic.bandwidth.rate_in), ("out", nic.bandwidth.rate_out)) if nic.bandwidth else ():
+            path: KeyPath = ("groups", name, "networks", n, "bandwidth")
+            if rate and not _LEAST_RATE <= rate.average <= _MOST_RATE:
+                message = (
+                    f'bandwidth {word} of group "{name}" is {rate.average} a second, expected {Bytes(_LEAST_RATE)} to {Bytes(_MOST_RATE)}'
+                )
+                yield complain("wrong-value", message, path)
+            if rate and rate.peak is not None and rate.peak < rate.average:
+                yield complain(
+                    "wrong-value", f'bandwidth {word} of group "{name}" peaks at {rate.peak}, its average is {rate.average}', path
+                )
 
 
 def _users(name: str, group: Group, complain: Complain) -> Iterator[Complaint]:

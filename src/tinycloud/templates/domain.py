@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from tinycloud.model.disk import Attached
-    from tinycloud.model.machine import Mark
+    from tinycloud.model.machine import Mark, NicSpec
+    from tinycloud.model.nic import Rate
     from tinycloud.model.plan import Wanted
     from tinycloud.model.pool import Place
 
@@ -229,6 +230,12 @@ def render_scsi_controller(index: int) -> str:
     return f"<controller type='scsi' index='{index}' model='virtio-scsi'/>"
 
 
+def _rates(nic: NicSpec) -> list[tuple[str, Rate]]:
+    """The directions that are limited, by libvirt's words."""
+    ways = (("inbound", nic.bandwidth.inbound), ("outbound", nic.bandwidth.outbound))
+    return [(way, rate) for way, rate in ways if rate.average]
+
+
 def _make_nics(mark: Mark, order: dict[str, int]) -> list[dict[str, Any]]:
     return [
         {
@@ -236,6 +243,7 @@ def _make_nics(mark: Mark, order: dict[str, int]) -> list[dict[str, Any]]:
             "mac": nic.mac,
             "model": nic.model,
             "tap": mark.tap(nic),
+            "bandwidth": {way: {word: value for word, value in rate.settings.items() if value} for way, rate in _rates(nic)},
             "boot": order.get("network") if number == 0 else None,
         }
         for number, nic in enumerate(mark.spec.nics)

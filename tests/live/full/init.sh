@@ -12,7 +12,7 @@ for folder in /var/lib/libvirt /var/log/libvirt /var/cache/libvirt /var/lib/tiny
     mount -t tmpfs fresh "$folder"
 done
 cp /run/conf/* /etc/libvirt
-mkdir -p /var/lib/libvirt/images /var/log/libvirt/qemu
+mkdir -p /var/lib/libvirt/images /var/lib/libvirt/dnsmasq /var/log/libvirt/qemu
 hostname full
 ip link set lo up
 for module in virtio_console virtio_blk dm-mod tun kvm_amd; do modprobe "$module"; done

@@ -143,3 +143,30 @@ def test_a_nic_is_a_router_s_from_one_moment_to_the_next() -> None:
 
 def test_spoofing_is_stopped_unless_the_file_says_otherwise() -> None:
     assert plan_change("[front]", "[{network: front, spoofing: stopped}]").is_empty
+
+
+LIMITED = "{network: front, bandwidth: {in: {average: 10 MiB, peak: 20 MiB, burst: 1 MiB}, out: 5 MB}}"
+
+
+def test_bandwidth_changes_while_the_machine_runs() -> None:
+    plan = plan_change("[front, back]", f"[{LIMITED}, {{network: back, bandwidth: 1 MB}}]")
+    change = change_of(plan)
+    assert change.price is Price.LIVE
+    assert change.text == (
+        "NIC in front bandwidth none → in 10 MiB/s peak 20 MiB/s burst 1 MiB, out 4.8 MiB/s, NIC in back bandwidth none → in 977 KiB/s, out 977 KiB/s"
+    )
+    limits = live_of(plan).args["bandwidth"]
+    front, back = plan.machines["shop/web-1"].mark.spec.nics
+    assert limits[front.mac][1] == {
+        "inbound.average": 10486,
+        "inbound.peak": 20972,
+        "inbound.burst": 1024,
+        "outbound.average": 5000,
+        "outbound.peak": 0,
+        "outbound.burst": 0,
+    }
+    assert set(limits[back.mac][0].values()) == {0}
+
+
+def test_a_nic_that_is_plugged_in_comes_with_its_limits() -> None:
+    assert live_of(plan_change("[back]", f"[back, {LIMITED}]")).args["bandwidth"] == {}

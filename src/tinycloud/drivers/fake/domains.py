@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lxml import etree
 
-from tinycloud.drivers.devices import find_disk, find_nic, mac_of, put_medium, target_of
+from tinycloud.drivers.devices import find_disk, find_nic, mac_of, put_bandwidth, put_medium, target_of
 from tinycloud.drivers.libvirt.errors import NO_DOMAIN, OPERATION_INVALID
 from tinycloud.drivers.records import BlockRecord, DomainRecord, NicCounters
 from tinycloud.errors import Clash, LibvirtFailed
@@ -241,6 +241,15 @@ class FakeDomains:
                 for word, value in limits.items():
                     if value:
                         etree.SubElement(tune, word).text = str(value)
+            self._put(name, key, root)
+
+    def set_nic_limits(self, name: str, mac: str, limits: Mapping[str, int], *, live: bool = True) -> None:
+        for key in self._where(name, live=live, config=not live):
+            root = etree.fromstring(self._get(name)[key])
+            nic = find_nic(root, mac)
+            if nic is None:
+                raise LibvirtFailed(f"domain {name} has no NIC {mac}", number=_INVALID)
+            put_bandwidth(nic, limits)
             self._put(name, key, root)
 
     def list_blocks(self, name: str) -> list[BlockRecord]:

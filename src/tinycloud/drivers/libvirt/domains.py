@@ -213,6 +213,14 @@ class Domains:
         with guarded(f"limit disk {target} of {name}"):
             self._get(name).setBlockIoTune(target, dict(limits), _where(live=live, config=not live))
 
+    def set_nic_limits(self, name: str, mac: str, limits: Mapping[str, int], *, live: bool = True) -> None:
+        """Limit what a NIC of the running domain (``live``) or of its definition carries.
+
+        The words are ``inbound.average`` and its kin, as the guest sees them; an average of 0 is no limit.
+        """
+        with guarded(f"limit NIC {mac} of {name}"):
+            self._get(name).setInterfaceParameters(mac, dict(limits), _where(live=live, config=not live))
+
     def list_blocks(self, name: str) -> list[BlockRecord]:
         """Sizes of the disks of a domain, running or not; drives without a medium, and disks whose file is gone, are left out."""
         out = []

@@ -120,6 +120,15 @@ def change_nics(run: Run, step: Step, disks: Mapping[str, Mapping[str, Any]]) ->
         wanted = {mac: made[mac] for mac in args["plug"] if mac in made}
         unplug_nics(host, domain, args["unplug"], wanted)
         plug_nics(host, domain, wanted.values())
+    _limit(host, domain, {mac: after for mac, (_, after) in args.get("bandwidth", {}).items()})
+
+
+def _limit(host: Host, domain: str, limits: Mapping[str, Mapping[str, int]]) -> None:
+    """Limit the NICs of a running machine that are there."""
+    present = find_nics(host, domain) if limits else {}
+    for mac, words in limits.items():
+        if mac in present:
+            host.domains.set_nic_limits(domain, mac, words)
 
 
 def undo_nics(run: Run, step: Step, before: Mapping[str, Any]) -> None:
@@ -129,6 +138,7 @@ def undo_nics(run: Run, step: Step, before: Mapping[str, Any]) -> None:
     unplugged = read_nics(f"<domain><devices>{''.join(xmls.values())}</devices></domain>")
     unplug_nics(host, domain, args.get("plug", ()), unplugged)
     plug_nics(host, domain, unplugged.values())
+    _limit(host, domain, {mac: was for mac, (was, _) in args.get("bandwidth", {}).items()})
     if seed := args.get("seed"):
         _exchange_seed(host, domain, seed[1], before["seed"])
 
