@@ -9,8 +9,10 @@ import pytest
 
 from tests.builders import a_world, load, settle
 from tests.unit.plan.views import list_needs
+from tinycloud.model.machine import NicSpec
 from tinycloud.model.plan import Act, Change, Plan, Price, Step
 from tinycloud.plan import Options, plan_up
+from tinycloud.plan.nics import compare_nics
 
 if TYPE_CHECKING:
     from tinycloud.model.world import World
@@ -67,8 +69,11 @@ def test_a_nic_is_unplugged_while_the_machine_runs_and_it_is_said_who_is_cut_off
 def test_nics_that_stay_are_left_alone_whatever_their_order() -> None:
     plan = plan_change("[front, back]", "[back, front]")
     change, live = change_of(plan), live_of(plan)
-    assert (change.text, change.price) == ("order of NICs, from the next start on", Price.LIVE)
+    assert change.text == "NIC in front is no longer the way out, NIC in back is the way out from the guest's next lease on"
+    assert change.price is Price.LIVE
     assert (live.args["unplug"], live.args["plug"]) == ([], [])
+    front, back = (NicSpec(name, f"52:00:00:00:00:0{n}") for n, name in enumerate(("front", "back")))
+    assert compare_nics((front, back), (back, front)).text == "order of NICs, from the next start on"
 
 
 def test_one_nic_of_several_is_exchanged_for_another_model() -> None:
