@@ -133,6 +133,14 @@ def test_what_is_logged_names_its_machine_and_is_limited() -> None:
     ]
 
 
+def test_a_chain_that_is_one_machines_own_has_no_sets_for_thousands_of_them_are_slow() -> None:
+    rules = "{tcp: [80, 443, 22-30], from: network, log: true}, {icmp: true, from: 10.0.0.0/8}"
+    it = part(f"p: {{inbound: [{rules}]}}", group("web", "p"))
+    accepted = [line for line in lines(it, "web-1") if line.endswith('accept comment "p in 1"')]
+    assert len(accepted) == 6, "each of three ranges for each family"
+    assert not [line for line in lines(it, "web-1") if "{" in line]
+
+
 def test_machines_with_the_same_policies_share_their_chains() -> None:
     it = part("p: {inbound: [{tcp: 22}]}", group("web", "p", ", count: 9"), group("db", "p"))
     assert len([name for _, name in it.chains if ".policy-" in name]) == 1
