@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.nft import BASE, INET
+from tinycloud.plan.ends import list_subnets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -79,9 +80,11 @@ class Town:
     def _host_lines(self) -> list[str]:
         """The host with its bridges, and the other end of each NIC in the machine's namespace."""
         lines = ["sysctl -qw net.ipv4.ip_forward=1 net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0"]
+        lines += ["sysctl -qw net.ipv6.conf.all.forwarding=1"]
         for network in self.world.networks:
-            subnet = ip_network(network.subnet)
-            lines += [f"ip link add {network.bridge} type bridge", f"ip addr add {subnet[1]}/{subnet.prefixlen} dev {network.bridge}"]
+            lines += [f"ip link add {network.bridge} type bridge"]
+            for subnet in map(ip_network, list_subnets(network)):
+                lines += [f"ip addr add {subnet[1]}/{subnet.prefixlen} dev {network.bridge}"]
             lines += [f"ip link set {network.bridge} up"]
         for machine in self.world.machines:
             for n, nic in enumerate(machine.mark.spec.nics):
@@ -94,9 +97,11 @@ class Town:
     def _machine_lines(self, machine: Machine) -> list[str]:
         lines = []
         for n, nic in enumerate(machine.mark.spec.nics):
-            subnet = ip_network(self._network(machine, nic.network).subnet)
-            lines += [f"ip addr add {nic.address}/{subnet.prefixlen} dev eth{n}", f"ip link set eth{n} up"]
-            lines += [f"ip route add default via {subnet[1]}"] if n == 0 else []
+            lines += [f"ip link set eth{n} up"]
+            for subnet, address in zip(list_subnets(self._network(machine, nic.network)), (nic.address, nic.address6), strict=False):
+                net = ip_network(subnet)
+                lines += [f"ip addr add {address}/{net.prefixlen} dev eth{n}"]
+                lines += [] if nic.side else [f"ip route add default via {net[1]} dev eth{n}"]
         return lines
 
     def _network(self, machine: Machine, name: str) -> Network:

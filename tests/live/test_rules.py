@@ -20,7 +20,7 @@ from tinycloud.plan.reach import Question, Verdict, decide, parse_port
 
 SHOP = """
 stack: shop
-networks: {front: {subnet: 10.60.0.0/24}, site: {subnet: 10.62.0.0/24, access: routed}}
+networks: {front: {subnet: 10.60.0.0/24, subnet6: 'fd00:60::/64'}, site: {subnet: 10.62.0.0/24, subnet6: 'fd00:62::/64', access: routed}}
 policies:
   db: {inbound: [{tcp: 5432, from: {policy: web}}, {tcp: 5432, from: {stack: mon}, log: true}, {from: host}, {icmp: true, from: 203.0.113.0/24}]}
   ping: {inbound: [{icmp: true}]}
@@ -75,19 +75,23 @@ def list_questions(world: World) -> list[Verdict]:
     return [decide(world, Question(a, b, *parse_port(port))) for a, b in pairs for port in PORTS]
 
 
-def by_link(world: World) -> list[Verdict]:
-    """The same by the addresses that NICs give themselves."""
+def list_questions6(world: World) -> list[Verdict]:
+    """The same by IPv6: by the addresses of the networks, and by those that NICs give themselves."""
+    ends = {ref: address for ref, machine in world.machine_by_ref.items() if (address := machine.mark.spec.nics[0].address6)}
+    pairs = [(a, address) for a in ends for b, address in ends.items() if a != b]
+    pairs += [("host", address) for address in ends.values()] + [(a, f"{address[:9]}1") for a, address in ends.items()]
     (mac,) = (nic.mac for nic in world.machine_by_ref["shop/web-1"].mark.spec.nics)
-    sources = ("shop/box-1", "shop/web-2")
-    return [decide(world, Question(source, make_link_local(mac), *parse_port(port))) for source in sources for port in PORTS]
+    pairs += [(source, make_link_local(mac)) for source in ("host", "shop/box-1", "shop/web-2")]
+    return [decide(world, Question(a, b, *parse_port(port))) for a, b in pairs for port in PORTS]
 
 
-def check(town: Town, verdicts: list[Verdict]) -> None:
+def check(town: Town, world: World, verdicts: list[Verdict]) -> None:
     """Ask all of them for real."""
     questions = []
     for it in verdicts:
-        source = "outside" if it.question.source == OUTSIDE else it.question.source
-        address = f"{it.path.target}%eth0" if it.path.target.startswith("fe80") else it.path.target
+        source = "outside" if it.question.source == OUTSIDE else it.source.machine.ref if it.source.machine else "host"
+        link = "eth0" if it.source.machine else world.network_by_ref["shop/front"].bridge
+        address = f"{it.path.target}%{link}" if it.path.target.startswith("fe80") else it.path.target
         questions.append((source, address, it.question.protocol, it.question.port, it.allowed))
     wrong = [
         f"{it.question}: said {it.allowed}, was {answered}; {[reason.text for reason in it.reasons]}"
@@ -98,11 +102,11 @@ def check(town: Town, verdicts: list[Verdict]) -> None:
 
 
 def test_every_answer_about_who_reaches_whom_is_what_packets_do(town: Town) -> None:
-    verdicts = [*list_questions(FIRST), *by_link(FIRST)]
+    verdicts = [*list_questions(FIRST), *list_questions6(FIRST)]
     allowed = sum(it.allowed for it in verdicts)
-    assert len(verdicts) > 300
+    assert len(verdicts) > 500
     assert 80 < allowed < len(verdicts) - 80, "both kinds, in numbers"
-    check(town, verdicts)
+    check(town, FIRST, verdicts)
     counts = find_counts("shop", town.list_table())
     met: Counter[str] = Counter()
     for it in counts:
@@ -125,7 +129,7 @@ def test_changed_rules_hold_at_once_and_a_connection_that_is_there_goes_on(town:
     old, new = make_whole(FIRST), make_whole(SECOND)
     town.load(render_difference(old, new), new.filtered)
     assert stream.echo("after") == "after"
-    check(town, [*list_questions(SECOND), *by_link(SECOND)])
+    check(town, SECOND, [*list_questions(SECOND), *list_questions6(SECOND)])
     assert stream.echo("much later") == "much later"
     assert decide(FIRST, Question("shop/box-1", "10.60.0.13", "tcp", 80)).allowed
     assert not decide(SECOND, Question("shop/box-1", "10.60.0.13", "tcp", 80)).allowed

@@ -90,7 +90,7 @@ def _make_rule(verdict: Verdict, direction: str) -> str:
     what = "icmp: true" if question.protocol == "icmp" else f"{question.protocol}: {verdict.port}"
     key, word = ("inbound", "from") if direction == "in" else ("outbound", "to")
     policies = owner.machine.mark.spec.policies
-    near = (it for it in policies for rule in it.rules(direction) if rule.covers(question.protocol, question.port))
+    near = (it for it in policies for rule in it.rules(direction) if rule.covers(question.protocol, verdict.port))
     policy = next(near, policies[0]).name
     return f"policies: {{{policy}: {{{key}: [{{{what}, {word}: {_make_peer(other, owner.machine.mark.stack)}}}]}}}}"
 

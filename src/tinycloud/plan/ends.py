@@ -72,7 +72,7 @@ def list_addresses(nic: NicSpec) -> tuple[str, ...]:
 
 
 def list_subnets(network: Network | None) -> tuple[str, ...]:
-    return tuple(filter(None, (network.subnet,))) if network else ()
+    return tuple(filter(None, (network.subnet, network.subnet6))) if network else ()
 
 
 def list_gateways(network: Network) -> tuple[str, ...]:

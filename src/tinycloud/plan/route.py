@@ -5,7 +5,7 @@ A network is entered and left as its access says: see docs/decisions/0020-access
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from tinycloud.plan.ends import find_network, list_addresses, list_gateways, lis
 from tinycloud.plan.verdict import is_ruled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tinycloud.model.machine import NicSpec
     from tinycloud.model.world import Machine, Network, World
@@ -63,7 +63,24 @@ class _Side:
         """Of the kind that ``other`` is."""
         if other and ip_address(other).version == 6:
             return list_addresses(self.nic)[-1] if ip_address(other).is_link_local else self.nic.address6 or ""
-        return self.nic.address or ""
+        return self.nic.address or self.nic.address6 or ""
+
+    def gateway(self, other: str = "") -> str:
+        """The host's address in the network, of the kind that ``other`` is; empty where nobody here knows it."""
+        if other and ip_address(other).is_link_local:
+            return _LINK_LOCAL
+        found = list_gateways(self.network) if self.network else ()
+        version = ip_address(other).version if other else 0
+        return next((it for it in found if version in (0, ip_address(it).version)), "")
+
+
+_LINK_LOCAL = "fe80::1"
+"""Stands for the address that the host gives itself on a link: rules see no more of it than that it is one."""
+
+
+def _find_way_out(sides: Sequence[_Side]) -> _Side:
+    """The NIC with the default route; any, where none leads anywhere."""
+    return next((side for side in sides if side.access != "isolated" and not side.nic.side), sides[0])
 
 
 def find_path(world: World, source: End, target: End) -> Path:
@@ -72,17 +89,17 @@ def find_path(world: World, source: End, target: End) -> Path:
         return _between(world, source, target)
     if target.machine:
         sides = _sides(world, target)
-        return _from_host(source, sides) if source.is_host else _from_outside(source, sides)
+        return _from_host(source, target, sides) if source.is_host else _from_outside(source, target, sides)
     sides = _sides(world, source)
-    return _to_host(target, sides) if target.is_host else _to_outside(target, sides)
+    return _to_host(source, target, sides) if target.is_host else _to_outside(target, sides)
 
 
 def leave(world: World, machine: Machine, where: str) -> Reason:
-    """How a packet of a machine gets out, by its first NIC."""
-    nics = machine.mark.spec.nics
-    if not nics:
+    """How a packet of a machine gets out."""
+    sides = [_Side(machine, nic, find_network(world, machine, nic)) for nic in machine.mark.spec.nics]
+    if not sides:
         return Reason("route", f"{machine.ref} is in no network", passes=False, host=machine.host)
-    return _leave(_Side(machine, nics[0], find_network(world, machine, nics[0])), where)
+    return _leave(_find_way_out(sides), where)
 
 
 def _sides(world: World, end: End) -> list[_Side]:
@@ -104,12 +121,20 @@ def _between(world: World, source: End, target: End) -> Path:
         return Path((Reason("route", f"{(source if not ours else target).name} is in no network", passes=False, host=source.host),))
     if source.host != target.host:
         return Path((Reason("route", f"they share no network, and are on two hosts: {source.host}, {target.host}", passes=False),))
-    a = ours[0]
+    a = _find_way_out(ours)
     by_guest = bool(source.address or a.address(target.address))
     b = _choose(theirs, by_guest=by_guest)
     to = target.address or b.address()
-    leaving, entering = _leave(a, f"to network {b.nic.network} of {target.name}"), _enter(b, by_guest=by_guest)
-    return Path((leaving, entering), source.address or a.address(to), to)
+    way = (_leave(a, f"to network {b.nic.network} of {target.name}"), _enter(b, by_guest=by_guest), *_answer(world, target, a, to))
+    return Path(way, source.address or a.address(to), to)
+
+
+def _answer(world: World, target: End, asking: _Side, address: str) -> Iterator[Reason]:
+    """A guest with a NIC in the network of whoever asks answers through that, with an address which it may not use there."""
+    near = [side for side in _sides(world, replace(target, address="")) if side.link == asking.link and not side.nic.spoofing]
+    if near:
+        text = f"{target.name} answers through its NIC in network {near[0].nic.network}, where it may not use {address}"
+        yield Reason("route", text, passes=False, host=target.host)
 
 
 def _choose(sides: Sequence[_Side], *, by_guest: bool) -> _Side:
@@ -124,7 +149,7 @@ def _near(name: str, source: str, target: str, host: str, network: Network | Non
 
 
 def _leave(side: _Side, where: str) -> Reason:
-    """How a packet of a machine gets out of the network of its first NIC."""
+    """How a packet of a machine gets out of a network."""
     name, host = side.nic.network, side.machine.host
     match side.access:
         case "isolated":
@@ -154,33 +179,32 @@ def _enter(side: _Side, *, by_guest: bool) -> Reason:
     return Reason("entrance", f"network {name} is not ours: its own routers decide", host=host)
 
 
-def _from_host(source: End, sides: Sequence[_Side]) -> Path:
+def _from_host(source: End, target: End, sides: Sequence[_Side]) -> Path:
     side = next((side for side in sides if side.nic.address), sides[0] if sides else None)
     if side is None:
         return Path((Reason("route", "it is in no network", passes=False, host=source.host),))
-    gateways = list_gateways(side.network) if side.network else ()
-    here = source.address or (gateways[0] if gateways else "")
-    return Path((Reason("route", f"the host is in network {side.nic.network}", host=source.host),), here, side.address(here))
+    to = target.address or side.address(source.address)
+    here = source.address or side.gateway(to)
+    return Path((Reason("route", f"the host is in network {side.nic.network}", host=source.host),), here, to)
 
 
-def _to_host(target: End, sides: Sequence[_Side]) -> Path:
+def _to_host(source: End, target: End, sides: Sequence[_Side]) -> Path:
     side = next((side for side in sides if side.network and target.address in list_gateways(side.network)), sides[0] if sides else None)
     if side is None:
         return Path((Reason("route", "it is in no network", passes=False, host=target.host),))
-    gateways = list_gateways(side.network) if side.network else ()
-    there = target.address or (gateways[0] if gateways else "")
+    there = target.address or side.gateway(source.address)
     text = f"the host is in network {side.nic.network}; its own firewall has the last word"
     return Path((Reason("route", text, host=target.host),), side.address(there), there)
 
 
-def _from_outside(source: End, sides: Sequence[_Side]) -> Path:
+def _from_outside(source: End, target: End, sides: Sequence[_Side]) -> Path:
     if not sides:
         return Path((Reason("route", "it is in no network", passes=False),))
     side = _find_near(source, sides) or _choose(sides, by_guest=False)
-    target = side.address(source.address)
+    to = target.address or side.address(source.address)
     if _find_near(source, sides):
-        return _near(side.nic.network, source.address, target, side.machine.host, side.network)
-    return Path((_enter(side, by_guest=False),), source.address, target)
+        return _near(side.nic.network, source.address, to, side.machine.host, side.network)
+    return Path((_enter(side, by_guest=False),), source.address, to)
 
 
 def _to_outside(target: End, sides: Sequence[_Side]) -> Path:
@@ -192,7 +216,8 @@ def _to_outside(target: End, sides: Sequence[_Side]) -> Path:
         )
     if not sides:
         return Path((Reason("route", "it is in no network", passes=False, host=target.host),))
-    return Path((_leave(sides[0], "to the outside"),), sides[0].address(target.address), target.address)
+    side = _find_way_out(sides)
+    return Path((_leave(side, "to the outside"),), side.address(target.address), target.address)
 
 
 def _find_near(end: End, sides: Sequence[_Side]) -> _Side | None:

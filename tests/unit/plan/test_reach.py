@@ -115,6 +115,19 @@ def test_every_answer_names_what_lets_it_pass_or_stops_it(source: str, target: s
         assert any(reason.policy and reason.rule and reason.host == "local" for reason in verdict.reasons)
 
 
+def test_an_address_in_another_network_than_the_one_that_both_are_in_does_not_answer() -> None:
+    """The guest answers by the nearer way, and may not use that address there."""
+    verdict = ask("shop/hidden-1", "10.60.0.12", "tcp/5432")
+    assert verdict.denied_by
+    assert "shop/db-1 answers through its NIC in network back, where it may not use 10.60.0.12" in [it.text for it in verdict.reasons]
+
+
+def test_the_way_out_is_the_nic_that_has_the_default_route() -> None:
+    """The first NIC of the machine is in an isolated network."""
+    assert ask("shop/db-1", "203.0.113.5", "icmp").allowed
+    assert ask("shop/db-1", "mon/probe-1", "icmp").path.source == "10.60.0.12"
+
+
 def test_an_address_of_a_machine_is_the_machine() -> None:
     assert ask("10.60.0.14", "10.60.0.12", "tcp/5432").target.name == "shop/db-1"
 
