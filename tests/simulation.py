@@ -201,6 +201,7 @@ class Simulation:
             wanted.custom,
             wanted.sheet if wanted.subnet else None,
             wanted.subnet6,
+            str(wanted.vlan or ""),
         )
         assert old is None or replace(old, active=True, reservations=rows, sheet=made.sheet) == made, (
             f"{step.id}: the old network is still there"
@@ -249,6 +250,9 @@ class Simulation:
         domain = self.domains[args["machine"]]
         mark = domain.live = domain.defined
         for nic in mark.spec.nics:
+            if nic.external:
+                assert any(nic.external in foreign.networks for foreign in self.before.foreign)
+                continue
             network = self.networks[f"{mark.stack}/{nic.network}"]
             assert network.active
             assert not nic.address or (nic.mac, nic.address) in {(r.mac, r.address) for r in network.reservations}
@@ -263,7 +267,7 @@ class Simulation:
 
     def check_wall(self, host: str, mark: Mark) -> None:
         """Before a machine has taps, the firewall knows what they may send, and translates what its networks need translated."""
-        networks = [self.networks[f"{mark.stack}/{nic.network}"] for nic in mark.spec.nics]
+        networks = [self.networks[f"{mark.stack}/{nic.network}"] for nic in mark.spec.nics if not nic.external]
         if self.part is None:  # no step changed anything: what was in force is what is needed
             assert not networks or self.marks[host, mark.stack] in self.hosts[host].firewall
             return
@@ -299,7 +303,7 @@ class Simulation:
             [(d.live.stack, nic.network, nic.address) for d in on for nic in d.live.spec.nics if nic.address],
             [volume for d in on for volume in d.live.volumes],
             [d.live.uuid for d in self.domains.values()],
-            [network.bridge for network in self.networks.values() if not network.access.startswith("bridge:")],
+            [network.bridge for network in self.networks.values() if not network.access.startswith(("bridge:", "direct:"))],
         ):
             assert len(set(what)) == len(what)
         for host in self.hosts.values():

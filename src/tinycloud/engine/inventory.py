@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
@@ -58,11 +58,12 @@ def _read_host(host: Host) -> world.World:
     records = {record.name: record for record in host.volumes.list_all()}
     pool, others = read_pools(host, records)
     volumes = [*_list_volumes(host, records), *(volume for _, found in others for volume in found)]
-    ours = {network.bridge for network in networks}
-    foreign = replace(
-        domains.foreign[0],
+    ours = {network.bridge for network in networks if not network.access.startswith("bridge:")}
+    foreign = world.Foreign(
+        host.name,
+        domains.foreign[0].domains,
         networks=tuple(sorted(n.name for n in foreign_networks)),
-        subnets=tuple(_read_subnets(host, ours)),
+        **_read_links(host, ours),
     )
     return world.World(
         hosts=(replace(_read_facts(host, pool, tuple(other for other, _ in others)), firewall=_read_marks(host, domains, networks)),),
@@ -221,23 +222,36 @@ def _read_facts(host: Host, pool: world.Pool | None, others: tuple[world.Pool, .
     )
 
 
-def _read_subnets(host: Host, ours: set[str]) -> list[tuple[str, str]]:
-    """Subnets of the host's interfaces and routes, but for those of our own bridges."""
+def _read_links(host: Host, ours: set[str]) -> dict[str, Any]:
+    """What :class:`world.Foreign` says of the host's interfaces and routes, but for those of our own bridges."""
     try:
-        addresses = json.loads(host.shell.run(["ip", "-j", "-4", "addr"]).stdout or b"[]")
-        routes = json.loads(host.shell.run(["ip", "-j", "-4", "route"]).stdout or b"[]")
+        links = _ask(host, "-d", "addr")
+        routes, routes6 = _ask(host, "-4", "route"), _ask(host, "-6", "route")
     except (ToolFailed, ValueError):
-        return []
+        return {}
+    theirs = [link for link in links if link.get("ifname") not in ours]
+    kinds = {str(link["ifname"]): link.get("linkinfo", {}).get("info_kind", "") for link in theirs if "ifname" in link}
+    return {
+        "subnets": _list_subnets(host.name, theirs, "inet", [it for it in routes if it.get("dev") not in ours]),
+        "subnets6": _list_subnets(host.name, theirs, "inet6", [it for it in routes6 if it.get("dev") not in ours]),
+        "switches": tuple(sorted((name, kind) for name, kind in kinds.items() if kind in ("bridge", "openvswitch"))),
+        "cards": tuple(sorted(name for name, kind in kinds.items() if kind not in ("bridge", "openvswitch", "tun"))),
+    }
+
+
+def _ask(host: Host, *words: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(host.shell.run(["ip", "-j", *words]).stdout or b"[]")
+    return found
+
+
+def _list_subnets(host: str, links: list[dict[str, Any]], family: str, routes: list[dict[str, Any]]) -> tuple[tuple[str, str], ...]:
+    """Of addresses and of routes; link-local ones are everybody's."""
     out = [
-        (f"{item['local']}/{item['prefixlen']}", f"interface {link['ifname']} of {host.name}")
-        for link in addresses
-        if link.get("ifname") not in ours and link.get("ifname") != "lo"
+        (f"{item['local']}/{item['prefixlen']}", f"interface {link['ifname']} of {host}")
+        for link in links
+        if link.get("ifname") != "lo"
         for item in link.get("addr_info", ())
-        if "local" in item
+        if item.get("family") == family and "local" in item
     ]
-    out += [
-        (route["dst"], f"route through {route.get('dev', '?')} on {host.name}")
-        for route in routes
-        if "/" in route.get("dst", "") and route.get("dev") not in ours
-    ]
-    return sorted(set(out))
+    out += [(route["dst"], f"route through {route.get('dev', '?')} on {host}") for route in routes if "/" in route.get("dst", "")]
+    return tuple(sorted({pair for pair in out if not pair[0].startswith(("fe80:", "ff00:"))}))

@@ -23,8 +23,9 @@ def list_addresses(host: Host, mark: Mark, sources: Sequence[str] = ("agent", "a
     """Every address of the machine that anybody knows, best source first: leases, then ``sources`` in turn."""
     macs = {nic.mac for nic in mark.spec.nics}
     for nic in mark.spec.nics:
-        if nic.address:
-            yield from (lease for lease in host.networks.list_leases(make_network_name(mark.stack, nic.network)) if lease.mac == nic.mac)
+        if nic.address or nic.external:
+            network = nic.external or make_network_name(mark.stack, nic.network)
+            yield from (lease for lease in host.networks.list_leases(network) if lease.mac == nic.mac)
     for source in sources:
         yield from (lease for lease in host.domains.list_addresses(mark.domain, source) if lease.mac in macs)
 

@@ -53,6 +53,8 @@ class NicSpec:
     model: str = "virtio"
     address6: str | None = None
     """The IPv6 address that it has in a network of ours; None where there is no IPv6, or somebody else gives it."""
+    external: str = ""
+    """What libvirt calls the network, where it is none of ours."""
     side: bool = False
     """True where the network would offer a default route, and the guest has its own through another NIC."""
     spoofing: bool = False

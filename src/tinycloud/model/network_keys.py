@@ -10,6 +10,7 @@ from pydantic import Field
 
 from tinycloud.model.keys import Part, plain
 from tinycloud.model.show import show
+from tinycloud.model.vlan import Tags
 
 Range = tuple[IPv4Address, IPv4Address]
 """The first and the last address."""
@@ -146,12 +147,43 @@ def _parse_subnet6(value: object) -> IPv6Network | Literal["auto"]:
     return subnet
 
 
+def _parse_vlan(value: object) -> Tags:
+    if isinstance(value, dict):
+        if not set(value) <= {"trunk", "native"} or "trunk" not in value:
+            raise ValueError(f"found {show(value)}, expected a number, or {{trunk: [NUMBER …], native: NUMBER}}")
+        tags = tuple(_parse_tag(item) for item in _list(value["trunk"]))
+        native = _parse_tag(value["native"]) if "native" in value else None
+        if not tags or len(set(tags)) < len(tags) or native in tags:
+            raise ValueError(f"found {show(value)}, expected each VLAN once")
+        return Tags(tags, trunk=True, native=native)
+    return Tags((_parse_tag(value),))
+
+
+def _parse_tag(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 4094:
+        raise ValueError(f"found {show(value)}, expected a VLAN from 1 to 4094")
+    return value
+
+
+_TAG_SCHEMA: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": 4094}
+_VLAN_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        _TAG_SCHEMA,
+        {
+            "type": "object",
+            "properties": {"trunk": {"type": "array", "items": _TAG_SCHEMA}, "native": _TAG_SCHEMA},
+            "required": ["trunk"],
+            "additionalProperties": False,
+        },
+    ]
+}
 _RANGE_SCHEMA: dict[str, Any] = {"type": "string", "examples": ["10.60.0.200-10.60.0.250"]}
 _ONE_OR_MORE: dict[str, Any] = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
 _OPTIONS_SCHEMA: dict[str, Any] = {"type": "object", "additionalProperties": {"type": ["string", "integer", "array"]}}
 
 Addresses = Annotated[tuple[str, ...], *plain(_parse_addresses, {**_ONE_OR_MORE, "examples": ["10.60.0.10"]})]
 Macs = Annotated[tuple[str, ...], *plain(_parse_macs, {**_ONE_OR_MORE, "examples": ["52:54:00:12:34:56"]})]
+Vlan = Annotated[Tags, *plain(_parse_vlan, _VLAN_SCHEMA)]
 Subnet6 = Annotated[IPv6Network | Literal["auto"], *plain(_parse_subnet6, {"type": "string", "examples": ["fd00:60::/64", "auto"]})]
 
 

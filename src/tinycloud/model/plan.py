@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.model.sheet import Sheet
+from tinycloud.model.vlan import Tags  # noqa: TC001 - the codec reads annotations
 
 if TYPE_CHECKING:
     from tinycloud.model.firewall import Part
@@ -94,6 +95,9 @@ class NetworkWanted:
     sheet: Sheet = Sheet()  # noqa: RUF009 - frozen
     """What its dnsmasq is told beside the XML."""
     subnet6: str = ""
+    vlan: Tags | None = None
+    virtualport: str = ""
+    """``openvswitch`` for a bridge of that kind."""
 
 
 @dataclass(frozen=True, slots=True)

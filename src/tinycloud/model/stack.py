@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv4Network
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr, model_validator
 
 from tinycloud.model.disk_keys import Cdrom, DiskOptions, Volume
 from tinycloud.model.keys import Bus, Name, Part, Size, Time, Words, plain, wrap
-from tinycloud.model.network_keys import Addresses, Dhcp, Macs, Subnet6
+from tinycloud.model.network_keys import Addresses, Dhcp, Macs, Subnet6, Vlan
 from tinycloud.model.nic_keys import BandwidthKey  # noqa: TC001 - pydantic reads annotations
 from tinycloud.model.outside_keys import FloatingTo, ForwardTo  # noqa: TC001 - pydantic reads annotations
 from tinycloud.model.show import show
@@ -38,7 +38,9 @@ def _parse_access(value: object) -> str:
         return str(value)
     if isinstance(value, dict) and set(value) == {"bridge"} and re.fullmatch(r"[A-Za-z0-9_.-]{1,15}", str(value["bridge"])):
         return f"bridge:{value['bridge']}"
-    raise ValueError(f"found {show(value)}, expected nat, isolated, routed or {{bridge: NAME}}")
+    if isinstance(value, dict) and set(value) == {"direct"} and re.fullmatch(r"[^/\s]{1,15}", str(value["direct"])):
+        return f"direct:{value['direct']}"
+    raise ValueError(f"found {show(value)}, expected nat, isolated, routed, {{bridge: NAME}} or {{direct: INTERFACE}}")
 
 
 _NOT_FOR_MACHINES = tuple(map(IPv4Network, ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "224.0.0.0/3")))
@@ -48,6 +50,7 @@ _ACCESS_SCHEMA = {
     "anyOf": [
         {"enum": ["nat", "isolated", "routed"]},
         {"type": "object", "properties": {"bridge": {"type": "string"}}, "required": ["bridge"], "additionalProperties": False},
+        {"type": "object", "properties": {"direct": {"type": "string"}}, "required": ["direct"], "additionalProperties": False},
     ]
 }
 HOSTNAME = r"^[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)*$"
@@ -115,7 +118,8 @@ class Network(Part):
     )
     access: Access = Field(
         "nat",
-        description="nat: out through the host; isolated: nowhere; routed: the site knows the way; {bridge: NAME}: a bridge of the host",
+        description="nat: out through the host; isolated: nowhere; routed: the site knows the way; "
+        "{bridge: NAME}: a bridge of the host, Linux's or Open vSwitch's; {direct: INTERFACE}: straight on one of its interfaces (macvtap)",
     )
     mtu: StrictInt | None = Field(None, ge=576, le=65521, description="largest packet, in bytes; default: the kernel's, 1500")
     dhcp: Dhcp = Field(Dhcp(), description="ranges for other guests, and what else DHCP tells")
@@ -125,10 +129,45 @@ class Network(Part):
     template: StrictStr | None = Field(None, description="a libvirt XML template (Jinja2) of the network instead of the shipped one")
     values: dict[StrictStr, Any] = Field({}, description="handed to the template as values.NAME")
 
+    vlan: Vlan | None = Field(
+        None, description="with access: {bridge: NAME} of an Open vSwitch: a number, or {trunk: [NUMBER …], native: NUMBER}"
+    )
+    external: StrictBool = Field(
+        False,
+        description="true: a network that libvirt has already, used and never changed; of the other keys it takes name alone",
+    )
+    name: Annotated[StrictStr, Field(pattern=r"^[^/\s]{1,64}$")] | None = Field(
+        None, description="what libvirt calls the external network; default: as it is called here"
+    )
+
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Self:
+        told = sorted(self.model_fields_set - {"external", "name"})
+        if self.external and told:
+            raise ValueError(f"found external and {told[0]}, expected one of them: an external network is as it is")
+        if self.name and not self.external:
+            raise ValueError("found name without external: true, expected both")
+        if self.external:
+            self.__dict__["access"] = "external"  # whoever asks how it is entered and left is told that nobody here knows
+        return self
+
+    @property
+    def outer(self) -> str | None:
+        """Whose the network is when it is not ours, in words: addresses in it are not ours to give."""
+        if self.external:
+            return "a network that libvirt has already"
+        kind, _, name = self.access.partition(":")
+        return {"bridge": f"bridge {name} of the host", "direct": f"interface {name} of the host"}.get(kind)
+
     @property
     def bridge(self) -> str | None:
-        """The host's own bridge that the network is, None for a network of ours."""
-        return self.access.removeprefix("bridge:") if self.access.startswith("bridge:") else None
+        """The host's own bridge that the network is, None for others."""
+        return self.device if self.access.startswith("bridge:") else None
+
+    @property
+    def device(self) -> str | None:
+        """The host's own bridge or interface that the network is, None for others."""
+        return self.access.partition(":")[2] or None
 
 
 Ports = Annotated[

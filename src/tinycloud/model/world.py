@@ -141,6 +141,8 @@ class Network:
     sheet: Sheet | None = None
     """What its dnsmasq is told beside the XML; None where it does not listen (a bridge, a template of somebody's own)."""
     subnet6: str = ""
+    vlan: str = ""
+    """Its VLAN tags in words."""
 
     @property
     def ref(self) -> str:
@@ -207,6 +209,10 @@ class Foreign:
     """(subnet, whose): addresses of interfaces, routes, other networks."""
     subnets6: tuple[tuple[str, str], ...] = ()
     """The same of IPv6."""
+    switches: tuple[tuple[str, str], ...] = ()
+    """(bridge, kind), kind is bridge or openvswitch: those that networks may be."""
+    cards: tuple[str, ...] = ()
+    """Other interfaces. Where nobody could look there are neither, not even lo."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,7 @@ class Addressing:
                     address6=make_eui64(subnet6, mac) if subnet6 else None,
                     spoofing=nic.spoofing == "allowed",
                     bandwidth=make_bandwidth(nic.bandwidth),
+                    external=_find_external(nic.network, self.stack.networks[nic.network]),
                     side=number != way and leads_out(self.stack.networks[nic.network]),
                 )
             )
@@ -137,9 +138,13 @@ class Addressing:
         return mac, mac
 
 
+def _find_external(name: str, network: Network) -> str:
+    return (network.name or name) if network.external else ""
+
+
 def leads_out(network: Network) -> bool:
     """True for a network whose DHCP offers a default route, and is ours to silence."""
-    return network.access in ("nat", "routed")
+    return not network.outer and network.access in ("nat", "routed")
 
 
 def find_way_out(group: Group, networks: Mapping[str, Network]) -> int | None:

@@ -17,6 +17,7 @@ from tinycloud.plan.addressing import Addressing
 from tinycloud.plan.clash import check_domains, check_networks
 from tinycloud.plan.hand import carry_hand, list_leaving
 from tinycloud.plan.naming import make_names, make_options
+from tinycloud.plan.outer import check_outer, find_virtualport
 from tinycloud.plan.outside import lead_in
 from tinycloud.plan.place import Need, Rooms, choose_hypervisor
 from tinycloud.plan.pools import Book, DiskWish, check_pools
@@ -76,7 +77,8 @@ class Designer:
 
     def design(self) -> Desired:
         """Raises Refused with what is in the way: a clash, a missing image, no host, an unknown reference."""
-        check_networks(self.stack.stack, self.stack.networks, self.world)
+        check_networks(self.stack.stack, (name for name, it in self.stack.networks.items() if not it.external), self.world)
+        check_outer(self.stack, self.world)
         check_pools(self.stack, self.world)
         self._subnets = choose_subnets(self.stack, self.world)
         self._subnets6 = choose_subnets6(self.stack, self.world)
@@ -92,8 +94,16 @@ class Designer:
 
     # networks
 
+    @property
+    def _bridges(self) -> dict[str, str]:
+        """Of networks that are one, ours or the host's."""
+        networks = self.stack.networks.items()
+        return {name: it.bridge or names.make_bridge(self.stack.stack, name) for name, it in networks if it.bridge or not it.outer}
+
     def _networks(self, machines: dict[str, Wanted], known: Known) -> dict[str, NetworkWanted]:
-        lines: dict[str, list[tuple[str, str, str]]] = {name: [] for name in sorted(self.stack.networks)}
+        lines: dict[str, list[tuple[str, str, str]]] = {
+            name: [] for name in sorted(self.stack.networks) if not self.stack.networks[name].external
+        }
         for wanted in machines.values():
             for network, row in _reserve(wanted.mark):
                 lines[network].append(row)
@@ -126,9 +136,9 @@ class Designer:
     def _network(self, name: str, rows: tuple[tuple[str, str, str], ...]) -> NetworkWanted:
         declared = self.stack.networks[name]
         subnet = self._subnets[name]
-        bridge = declared.bridge or names.make_bridge(self.stack.stack, name)
+        bridge = self._bridges.get(name, "")
         it = NetworkWanted(self.world.home, self.stack.stack, name, str(subnet or ""), declared.access, bridge, declared.mtu, rows)
-        return replace(it, subnet6=self._subnets6.get(name, ""))
+        return replace(it, subnet6=self._subnets6.get(name, ""), vlan=declared.vlan, virtualport=find_virtualport(declared, self.world))
 
     # machines
 
@@ -262,8 +272,7 @@ class Designer:
 
     def _known(self, drafts: list[_Draft]) -> Known:
         subnets = {name: str(subnet or "") for name, subnet in self._subnets.items()}
-        bridges = {name: n.bridge or names.make_bridge(self.stack.stack, name) for name, n in self.stack.networks.items()}
-        known = Known(self.stack.stack, subnets, bridges, {name: [] for name in self.stack.groups})
+        known = Known(self.stack.stack, subnets, self._bridges, {name: [] for name in self.stack.groups})
         for draft in drafts:
             known.groups[draft.mark.group].append(draft.mark)
         return known

@@ -29,7 +29,7 @@ def plan_networks(draft: Draft) -> None:
 
 
 def describe(wanted: NetworkWanted) -> str:
-    return ", ".join(part for part in (wanted.subnet, wanted.subnet6, wanted.access.replace(":", " ")) if part)
+    return ", ".join(part for part in (wanted.subnet, wanted.subnet6, wanted.access.replace(":", " "), str(wanted.vlan or "")) if part)
 
 
 def _compare(wanted: NetworkWanted, present: Network) -> list[str]:
@@ -38,6 +38,7 @@ def _compare(wanted: NetworkWanted, present: Network) -> list[str]:
         ("subnet6", present.subnet6, wanted.subnet6),
         ("access", present.access, wanted.access),
         ("mtu", present.mtu, wanted.mtu),
+        ("vlan", present.vlan.removeprefix("vlan "), str(wanted.vlan or "").removeprefix("vlan ")),
     )
     found = [f"{word} {old or 'none'} → {new or 'none'}" for word, old, new in pairs if old != new]
     return found if present.custom == wanted.custom else [*found, "template or values"]

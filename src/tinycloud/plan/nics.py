@@ -64,7 +64,7 @@ def make_bandwidth(declared: NicBandwidth | None) -> Bandwidth:
 
 
 def _is_same_card(one: NicSpec, other: NicSpec | None) -> bool:
-    return other is not None and (one.network, one.model) == (other.network, other.model)
+    return other is not None and (one.network, one.external, one.model) == (other.network, other.external, other.model)
 
 
 def compare_nics(old: Nics, new: Nics) -> NicChange:

@@ -43,11 +43,11 @@ class Known:
         return {"name": mark.machine, "index": mark.index, "group": mark.group, "stack": mark.stack}[word]
 
     def _network(self, name: str, word: str) -> str:
-        if word == "bridge":
+        if word == "bridge" and name in self.bridges:
             return self.bridges[name]
         subnet = self.subnets[name]
         if not subnet:
-            raise WrongInput(f"${{networks.{name}.{word}}} is not known: the subnet of a bridge is not ours", code="unknown-reference")
+            raise WrongInput(f"${{networks.{name}.{word}}} is not known: the network is not ours", code="unknown-reference")
         return subnet if word == "subnet" else str(ip_network(subnet)[1])
 
     def _group(self, name: str, word: str) -> Any:

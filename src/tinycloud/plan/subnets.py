@@ -28,7 +28,7 @@ def choose_subnets(stack: Stack, world: World) -> dict[str, IPv4Network | None]:
     chosen: dict[str, IPv4Network | None] = {}
     taken = [*_others(stack.stack, world), *_staying(stack, present)]
     for name, network in sorted(stack.networks.items()):
-        if network.bridge:
+        if network.outer:
             _check_bridge(name, network)
             chosen[name] = None
         elif network.subnet is not None:
@@ -51,7 +51,7 @@ def choose_subnets6(stack: Stack, world: World) -> dict[str, str]:
     taken += [pair for host in world.foreign for pair in host.subnets6]
     chosen: dict[str, str] = {}
     for name, network in sorted(stack.networks.items()):
-        if network.subnet6 is None or network.bridge:
+        if network.subnet6 is None or network.outer:
             continue
         subnet = make_subnet6(stack.stack, name) if network.subnet6 == "auto" else network.subnet6
         now = present.get(name)
@@ -66,7 +66,7 @@ def _check_bridge(name: str, network: Network) -> None:
     if told or network.dhcp != type(network.dhcp)():
         key = [*told, "dhcp"][0]
         raise WrongInput(
-            f'network "{name}" is bridge {network.bridge} of the host, whose {key} is not ours to set',
+            f'network "{name}" is {network.outer}, whose {key} is not ours to set',
             code="wrong-value",
             hint=f'take {key}: out of network "{name}"',
         )
@@ -95,5 +95,5 @@ def _staying(stack: Stack, present: Mapping[str, world.Network]) -> Iterator[Tak
         declared = stack.networks.get(name)
         if network.subnet and declared is None:
             yield network.subnet, f"network {name} of this stack, which goes only when everything new is there: take it out first"
-        elif network.subnet and declared is not None and declared.subnet is None and not declared.bridge:
+        elif network.subnet and declared is not None and declared.subnet is None and not declared.outer:
             yield network.subnet, f"network {name} of this stack, whose subnet is automatic"

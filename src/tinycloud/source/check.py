@@ -90,7 +90,7 @@ class _Check:
         for name, subnet in known.items():
             nics = sum(g.count * sum(n.network == name for n in g.networks) for g in self.stack.groups.values())
             room = subnet.num_addresses - 3
-            if nics > room and not self.stack.networks[name].bridge:
+            if nics > room and not self.stack.networks[name].outer:
                 message = f'network "{name}" is too small: {nics} NICs, room for {room}'
                 needed = subnet.max_prefixlen - (nics + 3 - 1).bit_length()
                 yield self.complain("subnet-too-small", message, ("networks", name, "subnet"), hint=f"a /{needed} has room")

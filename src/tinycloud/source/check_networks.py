@@ -22,6 +22,9 @@ def check_networks(stack: Stack, complain: Complain) -> Iterator[Complaint]:
     for name, network in stack.networks.items():
         yield from _records(stack, name, network, complain)
         yield from _ranges(name, network, complain)
+        if network.vlan and not network.access.startswith("bridge:"):
+            message = f'network "{name}" has a vlan, which goes with access: {{bridge: NAME}}'
+            yield complain("wrong-value", message, ("networks", name, "vlan"))
     for name, group in stack.groups.items():
         yield from _nics(stack, name, group, complain)
 
@@ -31,7 +34,7 @@ def _ranges(name: str, network: Network, complain: Complain) -> Iterator[Complai
     ends: list[tuple[IPv4Address, IPv4Address]] = []
     for n, (low, high) in enumerate(network.dhcp.ranges):
         path: KeyPath = ("networks", name, "dhcp", "ranges", n)
-        if network.subnet is None and not network.bridge:
+        if network.subnet is None and not network.outer:
             yield complain("missing-key", f'network "{name}" has ranges, and its subnet is automatic', path, hint="declare its subnet:")
         elif network.subnet and not (network.subnet[1] < low and high < network.subnet[-1]):
             message = f'range {low}-{high} of network "{name}" is not in {network.subnet[2]}-{network.subnet[-2]}'
@@ -53,9 +56,9 @@ def _nics(stack: Stack, name: str, group: Group, complain: Complain) -> Iterator
             message = f'group "{name}" has its default route through "{nic.network}", which is isolated'
             yield complain("wrong-value", message, (*base, n, "default_route"))
         if nic.address and network and network.subnet is None:
-            why = "is somebody else's" if network.bridge else "is automatic"
+            why = "is somebody else's" if network.outer else "is automatic"
             message = f'group "{name}" declares an address of network "{nic.network}", whose subnet {why}'
-            hint = "" if network.bridge else f"declare the subnet: of {nic.network}"
+            hint = "" if network.outer else f"declare the subnet: of {nic.network}"
             yield complain("wrong-value", message, (*base, n, "address"), hint=hint)
         for key, values in (("address", nic.address), ("mac", nic.mac)):
             if values and (len(values) < group.count or len(set(values)) < len(values)):
@@ -66,8 +69,8 @@ def _nics(stack: Stack, name: str, group: Group, complain: Complain) -> Iterator
 def _records(stack: Stack, name: str, network: Network, complain: Complain) -> Iterator[Complaint]:
     machines = [make_machine_name(group, index) for group, it in stack.groups.items() for index in range(1, it.count + 1)]
     known = {*stack.groups, *machines}
-    if network.records and network.bridge:
-        message = f'network "{name}" is bridge {network.bridge} of the host, whose name server is not ours'
+    if network.records and network.outer:
+        message = f'network "{name}" is {network.outer}, whose name server is not ours'
         yield complain("wrong-key", message, ("networks", name, "records"), hint=f'take records: out of network "{name}"')
     for word, values in network.records.items():
         path = ("networks", name, "records", word)

@@ -239,7 +239,7 @@ def _rates(nic: NicSpec) -> list[tuple[str, Rate]]:
 def _make_nics(mark: Mark, order: dict[str, int]) -> list[dict[str, Any]]:
     return [
         {
-            "network": make_network_name(mark.stack, nic.network),
+            "network": nic.external or make_network_name(mark.stack, nic.network),
             "mac": nic.mac,
             "model": nic.model,
             "tap": mark.tap(nic),

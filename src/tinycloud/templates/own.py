@@ -11,6 +11,7 @@ from tinycloud.errors import WrongInput
 from tinycloud.model import names
 from tinycloud.model.secret import reveal
 from tinycloud.model.sheet import NAMES, OPTIONS
+from tinycloud.model.vlan import Tags
 from tinycloud.templates.objects import make_network, make_volume, render_network
 from tinycloud.templates.render import render_text
 from tinycloud.templates.xml import check_stamp, parse_xml, to_text
@@ -36,11 +37,27 @@ def read_network(root: Any) -> dict[str, Any]:
     return {
         "subnet": _read_subnet(_find_ip(root, "ipv4")),
         "subnet6": _read_subnet(_find_ip(root, "ipv6")),
-        "access": f"bridge:{name}" if mode == "bridge" else "nat" if is_nat else _MODES.get(mode, "foreign"),
+        "access": _find_outer(forward, name) if mode == "bridge" else "nat" if is_nat else _MODES.get(mode, "foreign"),
         "bridge": name,
+        "vlan": _read_vlan(root.find("vlan")),
         "mtu": int(mtu.get("size", "0")) if mtu is not None else None,
         "custom": str(mark.get("custom", "")) if mark is not None else "",
     }
+
+
+def _find_outer(forward: Any, bridge: str) -> str:
+    interface = forward.find("interface")
+    return f"bridge:{bridge}" if interface is None else f"direct:{interface.get('dev')}"
+
+
+def _read_vlan(vlan: Any) -> str:
+    """The tags in words."""
+    if vlan is None:
+        return ""
+    tags = vlan.findall("tag")
+    native = next((int(tag.get("id")) for tag in tags if tag.get("nativeMode") == "untagged"), None)
+    plain = tuple(int(tag.get("id")) for tag in tags if tag.get("nativeMode") != "untagged")
+    return str(Tags(plain, trunk=vlan.get("trunk") == "yes" or len(tags) > 1, native=native))
 
 
 def has_sheet(root: Any) -> bool:
@@ -93,7 +110,14 @@ def _check_network(root: Any, wanted: NetworkWanted, what: str) -> None:
             f"{what}: {err}", code="template", hint="write <ip address='{{ network.gateway }}' prefix='{{ network.prefix }}'>"
         ) from err
     bridge = wanted.access.removeprefix("bridge:") if wanted.access.startswith("bridge:") else wanted.bridge
-    expected = {"subnet": wanted.subnet, "subnet6": wanted.subnet6, "access": wanted.access, "bridge": bridge, "mtu": wanted.mtu}
+    expected = {
+        "subnet": wanted.subnet,
+        "subnet6": wanted.subnet6,
+        "access": wanted.access,
+        "bridge": "" if wanted.access.startswith("direct:") else bridge,
+        "vlan": str(wanted.vlan or ""),
+        "mtu": wanted.mtu,
+    }
     for word, value in expected.items():
         if found[word] != value:
             raise WrongInput(
@@ -115,6 +139,7 @@ _HINTS = {
     "subnet": f"<ip> and <dhcp> as the shipped template has them: {_EXTEND}",
     "access": f"<forward> as the shipped template has it: {_EXTEND}",
     "bridge": "write <bridge name='{{ network.bridge }}'/>",
+    "vlan": "<vlan> and <virtualport> as the shipped template has them: " + _EXTEND,
     "mtu": "mtu: in the file, and <mtu size='{{ network.mtu }}'/> in the template",
 }
 

@@ -93,9 +93,11 @@ def test_every_kind_of_network_is_read_as_it_is(host: TellingHost, xml: str, acc
 
 
 ADDRESSES = """[
-  {"ifname": "lo", "addr_info": [{"local": "127.0.0.1", "prefixlen": 8}]},
-  {"ifname": "eth0", "addr_info": [{"local": "192.0.2.5", "prefixlen": 24}, {"prefixlen": 64}]},
-  {"ifname": "BRIDGE", "addr_info": [{"local": "10.60.0.1", "prefixlen": 24}]},
+  {"ifname": "lo", "addr_info": [{"family": "inet", "local": "127.0.0.1", "prefixlen": 8}]},
+  {"ifname": "eth0", "addr_info": [{"family": "inet", "local": "192.0.2.5", "prefixlen": 24}, {"prefixlen": 64},
+    {"family": "inet6", "local": "2001:db8::5", "prefixlen": 64}, {"family": "inet6", "local": "fe80::5", "prefixlen": 64}]},
+  {"ifname": "ovs0", "linkinfo": {"info_kind": "openvswitch"}}, {"ifname": "br0", "linkinfo": {"info_kind": "bridge"}},
+  {"ifname": "BRIDGE", "addr_info": [{"family": "inet", "local": "10.60.0.1", "prefixlen": 24}]},
   {"ifname": "down0"}
 ]"""
 ROUTES = '[{"dst": "default", "dev": "eth0"}, {"dst": "198.51.100.0/24", "dev": "tun0"}, {"dst": "10.60.0.0/24", "dev": "BRIDGE"}]'
@@ -113,6 +115,9 @@ def test_subnets_of_the_host_are_in_the_way_but_not_those_of_our_own_bridges(hos
     assert read(host).foreign[0].subnets == (
         ("192.0.2.5/24", "interface eth0 of local"), ("198.51.100.0/24", "route through tun0 on local"),
     )  # fmt: skip
+    foreign = read(host).foreign[0]
+    assert foreign.subnets6[0] == ("2001:db8::5/64", "interface eth0 of local")
+    assert (foreign.switches, foreign.cards) == ((("br0", "bridge"), ("ovs0", "openvswitch")), ("down0", "eth0", "lo"))
 
 
 def test_a_host_that_cannot_tell_its_subnets_is_read_even_so(host: TellingHost) -> None:
