@@ -23,9 +23,20 @@ networks:
     dhcp: {ranges: [10.60.0.200-10.60.0.201], options: {ntp-server: 10.60.0.9}}
   back: {subnet: 10.61.0.0/24, subnet6: auto, access: isolated}
   side: {subnet: 10.62.0.0/24}
+  wire: {access: {direct: tcw0}}
+  theirs: {external: true, name: ext}
 groups:
-  web: {count: 2, image: nano, memory: 128 MiB, networks: [front]}
+  web: {count: 2, image: nano, memory: 128 MiB, networks: [front, wire, theirs]}
   db: {image: nano, memory: 128 MiB, networks: [{network: front, address: 10.60.0.40, mac: "52:54:00:00:00:4A"}, back, side]}
+"""
+
+
+EXTERNAL = """
+<network>
+  <name>ext</name>
+  <bridge name='ext0' delay='0'/>
+  <ip address='10.254.0.1' prefix='24'><dhcp><range start='10.254.0.10' end='10.254.0.20'/></dhcp></ip>
+</network>
 """
 
 
@@ -34,11 +45,15 @@ def file(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
     """The file of a stack that is up."""
     path = tmp_path_factory.mktemp("lan") / "stack.yaml"
     path.write_text(STACK)
+    bench.call(["sh", "-c", "ip link add tcw0 type veth peer name tcw1 && ip link set tcw0 up && ip link set tcw1 up"])
+    bench.call(["virsh", "net-create", "/dev/stdin"], input=EXTERNAL)
     before = bench.snapshot()
     bench.run("up", str(path), "--yes")
     yield path
     bench.run("down", "lan", "--yes")
     assert bench.snapshot() == before
+    bench.call(["virsh", "net-destroy", "ext"])
+    bench.call(["ip", "link", "del", "tcw0"])
     assert bench.call(["find", "/var/lib/libvirt/dnsmasq", "-name", "*.tc-*"]).out == ""
 
 
@@ -94,6 +109,15 @@ def test_clones_with_one_client_identifier_keep_their_own_addresses(bench: Bench
     ask = "udhcpc -f -n -q -i eth0 -x 0x3d:ff00112233 -s /bin/true 2>&1; sed -n 's/^nameserver //p' /etc/resolv.conf"
     found = [re.findall(r"lease of (\S+) obtained", run(bench, machine, ask)) for machine in ("web-1", "web-2", "web-1")]
     assert found == [["10.60.0.11"], ["10.60.0.12"], ["10.60.0.11"]]
+
+
+def test_guests_on_one_interface_of_the_host_reach_each_other_and_a_network_of_libvirts_serves_them(bench: Bench, file: Path) -> None:
+    xml = bench.virsh("net-dumpxml", "ext")
+    run(bench, "web-1", "ip addr add 192.168.9.1/24 dev eth1")
+    assert "1 packets received" in run(bench, "web-2", "ip addr add 192.168.9.2/24 dev eth1; ping -c1 -W5 192.168.9.1")
+    bench.wait_for(lambda: "inet 10.254.0." in run(bench, "web-1", "ip addr show dev eth2"))
+    assert "<host" not in xml
+    assert bench.virsh("net-dumpxml", "ext") == xml
 
 
 def test_a_guest_of_nobody_gets_an_address_of_the_range_and_the_options(bench: Bench, file: Path) -> None:
