@@ -27,7 +27,7 @@ def network(
     return etree.fromstring(text)
 
 
-@pytest.mark.parametrize(("access", "mode"), [("nat", "nat"), ("routed", "route"), ("isolated", None)])
+@pytest.mark.parametrize(("access", "mode"), [("nat", "route"), ("routed", "route"), ("isolated", None)])
 def test_access_decides_how_packets_leave(access: str, mode: str | None) -> None:
     root = network(access)
     forward = root.find("forward")
