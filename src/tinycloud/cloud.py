@@ -12,12 +12,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from tinycloud.engine.events import Listener, ignore
 from tinycloud.engine.inventory import read_machines, read_world
+from tinycloud.engine.read_outside import read_outside
 from tinycloud.engine.refs import find_machines, get_machine
 from tinycloud.engine.wish import Wish
 from tinycloud.errors import NotFound, Refused, make_did_you_mean
@@ -253,7 +255,8 @@ class Cloud:
 
     def world(self) -> World:
         """Everything that exists, read now."""
-        return read_world(self.parts.hosts.values())
+        hosts = self.parts.hosts.values()
+        return replace(read_world(hosts), outside=read_outside(hosts))
 
     def recover(self) -> Recovered:
         """Rebuild the database from the hosts."""

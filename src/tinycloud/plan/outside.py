@@ -41,7 +41,8 @@ def lead_in(stack: Stack, world: World, placed: Iterable[Placed], subnets: Mappi
         address = nic.address if ip_address(it.address).version == 4 else nic.address6
         if address is None:
             raise _no_address(mark.machine, nic.network, it.address)
-        floating[mark.machine].append(Floating(it.address, address, _choose_interface(it.address, it.interface, host, world)))
+        interface = it.interface or _find_present(it.address, mark.stack, host, world)
+        floating[mark.machine].append(Floating(it.address, address, _choose_interface(it.address, interface, host, world)))
     return {name: replace(mark.spec, forwards=tuple(forwards[name]), floating=tuple(floating[name])) for name, (_, mark) in by_name.items()}
 
 
@@ -123,6 +124,14 @@ def _check_subnets(address: str, subnets: Mapping[str, object], world: World) ->
             raise Clash(f"floating address {address} is one of {whose}", code="address-taken", facts=[f"{whose}: {subnet}"])
 
 
+def _find_present(address: str, stack: str, host: str, world: World) -> str | None:
+    """The interface that a floating address of this stack is on, as long as the host has it: it stays there."""
+    names = {link.name for link in _outside(world, host).links}
+    marks = (machine.mark for machine in world.stack_machines(stack) if machine.host == host)
+    present = (it.interface for mark in marks for it in mark.spec.floating if it.floating == address)
+    return next((interface for interface in present if not names or interface in names), None)
+
+
 def _choose_interface(address: str, declared: str | None, host: str, world: World) -> str:
     """The declared one, which has to be there; else the one by which the address reaches the host."""
     outside = _outside(world, host)
@@ -142,6 +151,16 @@ def _choose_interface(address: str, declared: str | None, host: str, world: Worl
             hint=f"floating: [{{address: {address}, interface: NAME, to: …}}]",
         )
     return found
+
+
+def list_gone(world: World, host: str, addresses: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """(address, interface) of floating addresses that somebody has taken off, as bringing an interface down and up does.
+
+    Nothing where the host was not asked.
+    """
+    links = {link.name: (*link.floating, *(item.partition("/")[0] for item in link.addresses)) for link in _outside(world, host).links}
+    plain = ((address.partition("/")[0], interface) for address, interface in addresses)
+    return sorted((address, interface) for address, interface in plain if interface in links and address not in links[interface])
 
 
 def _outside(world: World, host: str) -> Outside:

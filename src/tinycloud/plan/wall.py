@@ -9,6 +9,7 @@ from tinycloud.model.plan import Act, Price
 from tinycloud.plan.draft import ADDED
 from tinycloud.plan.firewall import make_part
 from tinycloud.plan.lans import make_lan
+from tinycloud.plan.outside import list_gone
 from tinycloud.templates.firewall import make_part_mark
 
 if TYPE_CHECKING:
@@ -47,11 +48,15 @@ def _plan_host(draft: Draft, host: str) -> None:
         {ref: wanted.mark for ref, wanted in draft.desired.machines.items() if wanted.host == host},
         _make_lans(network for network in draft.desired.networks.values() if network.host == host),
     )
-    exact, in_force = after.make_part(draft.stack), draft.world.host_by_name[host].firewall
-    if exact.is_empty or make_part_mark(draft.stack, exact) in in_force:
+    exact = after.make_part(draft.stack)
+    in_force = make_part_mark(draft.stack, exact) in draft.world.host_by_name[host].firewall
+    gone = list_gone(draft.world, host, exact.addresses) if in_force else []
+    if exact.is_empty or (in_force and not gone):
         _leave_nothing(draft, host, before, exact)
         return
-    subject = "rules" if _say(draft, host, before.make_part(draft.stack)) else ""
+    for address, interface in gone:
+        draft.say(Act.CHANGE, "access", address, f"no longer on {interface}: it is put back", Price.LIVE)
+    subject = "rules" if _say(draft, host, before.make_part(draft.stack)) or gone else ""
     needs = [f"net:{name}" for name in after.lans]
     wide = _widen(before, after).make_part(draft.stack)
     if wide == exact:

@@ -46,6 +46,14 @@ def plan_specs(text: str, world: World | None = None) -> dict[str, MachineSpec]:
     return {ref: wanted.mark.spec for ref, wanted in plan_up(load(text), world or a_place()).machines.items()}
 
 
+def come_true(text: str) -> World:
+    """The world in which a stack is up: its floating addresses are on their interfaces."""
+    world = settle(plan_up(load(text), a_place()), a_place())
+    on = {it.floating for machine in world.machines for it in machine.mark.spec.floating}
+    links = tuple(replace(link, floating=tuple(sorted(on))) if link.name == "eth1" else link for link in OUTSIDE.links)
+    return replace(world, outside=(replace(OUTSIDE, links=links),))
+
+
 def refusal(text: str, world: World) -> Refused:
     with pytest.raises(Refused) as caught:
         plan_up(load(text), world)
@@ -67,7 +75,7 @@ def test_what_leads_in_is_said_in_the_plan() -> None:
 
 
 def test_changes_cost_nobody_anything() -> None:
-    world = settle(plan_up(load(SHOP + WAYS), a_place()), a_place())
+    world = come_true(SHOP + WAYS)
     assert plan_up(load(SHOP + WAYS), world).is_empty
     changed = plan_up(load(SHOP + WAYS.replace("8080", "8081").replace("10, to: web-1", "10, to: web-2")), world)
     assert [(change.name, change.text, change.price.value) for change in changed.changes] == [
@@ -98,7 +106,7 @@ def test_what_the_host_has_no_more_to_give_is_refused(lines: str, code: str, mes
 
 
 def test_a_port_and_an_address_are_one_stacks_alone() -> None:
-    world = settle(plan_up(load(SHOP + WAYS), a_place()), a_place())
+    world = come_true(SHOP + WAYS)
     other = SHOP.replace("shop", "other").replace("10.60", "10.61")
     err = refusal(other + "forwards: [{host_port: 8001, to: web-1:80, protocol: udp}]", world)
     assert (err.kind, err.facts) == ("port-taken", ("shop/web-2: forward udp 8000-8002 → 9000-9002 from 203.0.113.0/24",))
@@ -110,8 +118,8 @@ def test_a_port_and_an_address_are_one_stacks_alone() -> None:
 
 
 def test_what_runs_is_not_argued_about_when_somebody_listens_there_since() -> None:
-    world = settle(plan_up(load(SHOP + WAYS), a_place()), a_place())
-    crowded = replace(OUTSIDE, listeners=(Listener("tcp", 8080, "java at ::"),))
+    world = come_true(SHOP + WAYS)
+    crowded = replace(world.outside[0], listeners=(Listener("tcp", 8080, "java at ::"),))
     assert plan_up(load(SHOP + WAYS), replace(world, outside=(crowded,))).is_empty
 
 
@@ -120,6 +128,14 @@ def test_without_a_subnet_or_a_default_route_the_interface_has_to_be_said() -> N
     line = "floating: [{address: 198.51.100.10, to: web-1"
     assert refusal(SHOP + line + "}]", a_place(lonely)).kind == "no-interface"
     assert plan_specs(SHOP + line + ", interface: eth0}]", a_place(lonely))["shop/web-1"].floating[0].interface == "eth0"
+
+
+def test_a_floating_address_that_somebody_took_off_is_put_back() -> None:
+    bare = replace(come_true(SHOP + WAYS), outside=(OUTSIDE,))
+    plan = plan_up(load(SHOP + WAYS), bare)
+    assert [(it.kind, it.name, it.text) for it in plan.changes] == [("access", "198.51.100.10", "no longer on eth1: it is put back")]
+    assert [step.kind for step in plan.steps if step.kind != "gate"] == ["firewall.apply"]
+    assert plan_up(load(SHOP + WAYS), replace(bare, outside=())).is_empty, "where nobody looked, nothing is known"
 
 
 # the piece of the firewall
