@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import images, layers, machines, overlays, plan_scale, prepare, sparse, thousand
+from bench import access, images, layers, machines, overlays, plan_scale, prepare, sparse, thousand
 from bench.lab import TINYCLOUD, Place, a_place
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -83,7 +83,13 @@ def measure_machines() -> list[Figure]:
     ]
 
 
-PARTS = {"machines": measure_machines, "disks": measure_disks}
+def measure_access() -> list[Figure]:
+    """What access rules cost."""
+    with tempfile.TemporaryDirectory(prefix="tc-bench-") as name, a_place() as (place, _):
+        return [Figure(*row) for row in access.list_rows(access.measure(place, Path(name)))]
+
+
+PARTS = {"machines": measure_machines, "disks": measure_disks, "access": measure_access}
 
 
 def write(part: str, figures: list[Figure]) -> str:

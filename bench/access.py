@@ -1,0 +1,199 @@
+"""What access rules cost: a machine's start, a host with a thousand machines, throughput between guests.
+
+``python -m bench.access WHAT`` inside a lab host prints one JSON value; the rows are put together outside.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.lab import Place
+from bench.plan_scale import NoVault, make_world
+from tinycloud.drivers.firewall.firewall import Firewall
+from tinycloud.drivers.shell import LocalShell
+from tinycloud.plan import plan_up
+from tinycloud.source import parse_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tinycloud.model.firewall import Part
+    from tinycloud.model.plan import Plan
+
+COUNT = 1000
+ROUNDS = 7
+BYTES = 2 * 1024**3
+Row = tuple[str, float, float, str, str]
+
+
+def make_policies(many: int, rules: int) -> dict[str, Any]:
+    """``many`` policies of ``rules`` inbound rules each; port 5000 is open to the network, last of all."""
+    peers = ("anywhere", "network", "host", "198.51.100.0/24", {"group": "web"})
+    made: dict[str, Any] = {}
+    for n in range(many):
+        lines = [{"tcp": 1000 + 100 * n + k, "from": peers[k % len(peers)]} for k in range(rules - 1)]
+        made[f"p{n}"] = {"inbound": [*lines, {"tcp": 5000, "from": "network"}]}
+    return made
+
+
+def make_plan(count: int, policies: dict[str, Any]) -> Plan:
+    """The plan of ``count`` machines that have all of these policies."""
+    body = {
+        "stack": "rules",
+        "networks": {"lan": {"subnet": "10.97.0.0/19", "access": "isolated"}},
+        "policies": policies,
+        "groups": {"web": {"count": count, "image": "nano", "networks": ["lan"], "policies": list(policies)}},
+    }
+    return plan_up(parse_stack(json.dumps(body), "stack.yaml", {}, lambda _name: NoVault()), make_world())
+
+
+def find_part(plan: Plan) -> Part:
+    (part,) = [part for name, part in plan.parts.items() if name.endswith("/exact")]
+    return part
+
+
+# inside a lab host
+
+
+def time_rules() -> dict[str, float]:
+    """Seconds to apply the rules of a thousand machines, and those of one more."""
+    firewall, policies = Firewall(LocalShell()), make_policies(2, 10)
+    parts = [find_part(make_plan(count, policies)) for count in (COUNT, COUNT + 1)]
+    alls, ones = [], []
+    for _ in range(3):
+        alls.append(_time_apply(firewall, parts[0]))
+        ones.append(_time_apply(firewall, parts[1]))
+        firewall.remove("rules")
+    return {"all": min(alls), "one": min(ones)}
+
+
+def _time_apply(firewall: Firewall, part: Part) -> float:
+    began = time.perf_counter()
+    firewall.apply("rules", part)
+    return time.perf_counter() - began
+
+
+def time_throughput() -> dict[str, float]:
+    """Bytes a second from one guest to another, without and with policies; a guest is a namespace behind a tap's name."""
+    plan = make_plan(2, make_policies(3, 10))
+    bridge, marks = plan.networks["lan"].bridge, [wanted.mark for wanted in plan.machines.values()]
+    _ip(f"link add {bridge} type bridge", f"link set {bridge} up")
+    for n, mark in enumerate(marks):
+        nic = mark.spec.nics[0]
+        _ip(f"netns add bench{n}", f"link add {mark.tap(nic)} type veth peer name eth0 address {nic.mac} netns bench{n}")
+        _ip(
+            f"link set {mark.tap(nic)} master {bridge} up",
+            f"-n bench{n} addr add {nic.address}/19 dev eth0",
+            f"-n bench{n} link set eth0 up",
+        )
+    firewall, address = Firewall(LocalShell()), marks[1].spec.nics[0].address
+    without, ruled = [], []
+    try:
+        for _ in range(3):
+            without.append(_time_stream(str(address)))
+            firewall.apply("rules", find_part(plan))
+            ruled.append(_time_stream(str(address)))
+            firewall.remove("rules")
+    finally:
+        _ip("netns del bench0", "netns del bench1", f"link del {bridge}")
+    return {"without": max(without), "ruled": max(ruled)}
+
+
+def _ip(*lines: str) -> None:
+    for line in lines:
+        subprocess.run(["ip", *line.split()], check=True)
+
+
+_TAKE = """
+import socket
+server = socket.create_server(("", 5000))
+print("ready", flush=True)
+line, piece = server.accept()[0], bytearray(1 << 20)
+while line.recv_into(piece):
+    pass
+line.send(b".")
+"""
+_GIVE = """
+import socket, sys, time
+line = socket.create_connection((sys.argv[1], 5000))
+began, piece = time.perf_counter(), bytes(1 << 20)
+for _ in range(int(sys.argv[2]) >> 20):
+    line.sendall(piece)
+line.shutdown(socket.SHUT_WR)
+line.recv(1)
+print(time.perf_counter() - began)
+"""
+
+
+def _time_stream(address: str) -> float:
+    python = [sys.executable, "-I", "-c"]
+    take = ["ip", "netns", "exec", "bench1", *python, _TAKE]
+    with subprocess.Popen(take, stdout=subprocess.PIPE, text=True) as taker:
+        assert taker.stdout is not None
+        assert taker.stdout.readline() == "ready\n"
+        give = ["ip", "netns", "exec", "bench0", *python, _GIVE, address, str(BYTES)]
+        seconds = float(subprocess.run(give, check=True, capture_output=True, text=True).stdout)
+    return BYTES / seconds
+
+
+# outside
+
+
+def make_file(folder: Path, name: str, policies: dict[str, Any]) -> str:
+    body = {
+        "stack": name,
+        "networks": {"lan": {"subnet": "10.91.0.0/24" if policies else "10.92.0.0/24", "access": "isolated"}},
+        "policies": policies,
+        "groups": {"web": {"image": "nano", "memory": "96 MiB", "networks": ["lan"], "policies": list(policies), "ready": "started"}},
+    }
+    path = folder / f"{name}.yaml"
+    path.write_text(json.dumps(body))
+    return str(path)
+
+
+def time_starts(place: Place, folder: Path) -> dict[str, float]:
+    """Seconds that rules and start of a machine take together in an up, medians of rounds in turn."""
+    files = {"ruled": make_file(folder, "ruled", make_policies(3, 10)), "plain": make_file(folder, "plain", {})}
+    seen: dict[str, list[float]] = {name: [] for name in files}
+    for _ in range(ROUNDS):
+        for name, file in files.items():
+            seen[name].append(_sum_steps(place.tinycloud("up", file, "--yes", "--json").out.splitlines()))
+            place.tinycloud("down", name, "--yes")
+    return {f"{name}_start": statistics.median(rounds) for name, rounds in seen.items()}
+
+
+def _sum_steps(lines: Iterable[str]) -> float:
+    """How long the steps took that start a machine: its rules before, and itself."""
+    at: dict[tuple[str, str], float] = {}
+    for event in map(json.loads, lines):
+        if event.get("action") in ("firewall.apply", "machine.start"):
+            at[event["kind"], event["step"]] = event["at"]
+    return sum(ended - at["start", step] for (kind, step), ended in at.items() if kind == "done" and not step.endswith(":exact"))
+
+
+def measure(place: Place, folder: Path) -> dict[str, float]:
+    inside = {what: json.loads(place.time([sys.executable, "-m", "bench.access", what]).out) for what in ("rules", "throughput")}
+    return {**inside["rules"], **inside["throughput"], **time_starts(place, folder)}
+
+
+def list_rows(seen: dict[str, float]) -> list[Row]:
+    """What, seen, at most, unit, note."""
+    more, ratio = 1000 * (seen["ruled_start"] - seen["plain_start"]), seen["without"] / seen["ruled"]
+    starts = f"{1000 * seen['ruled_start']:.0f} ms against {1000 * seen['plain_start']:.0f} ms: rules and start, medians of {ROUNDS}"
+    speeds = f"{seen['ruled'] / 1024**3:.2f} GiB/s with, {seen['without'] / 1024**3:.2f} GiB/s without; namespaces on a bridge"
+    return [
+        ("start of a machine with three policies of ten rules, more than without", more, 30, "ms", starts),
+        (f"rules of {COUNT:,} machines, 20 each, in one transaction", seen["all"], 1, "s", "process on the host and all"),
+        ("rules of one machine more", seen["one"], 0.05, "s", f"beside {COUNT:,}"),
+        ("guest to guest with policies, as long as without", ratio, 1 / 0.95, "x", speeds),
+    ]
+
+
+if __name__ == "__main__":
+    print(json.dumps({"rules": time_rules, "throughput": time_throughput}[sys.argv[1]]()))
