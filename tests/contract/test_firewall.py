@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.contract.things import flush_firewall
+from tinycloud.drivers.onhost import firewall as onhost
 from tinycloud.drivers.records import RuleCount
 from tinycloud.errors import Refused
 from tinycloud.model.firewall import BRIDGE, INET, Part
-from tinycloud.templates.firewall import make_part_mark
+from tinycloud.templates.firewall import make_part_mark, read_base
 
 if TYPE_CHECKING:
     from tinycloud.drivers.host import Host
@@ -106,3 +110,42 @@ def test_rules_that_count_are_told_by_chain_and_comment(host: Host) -> None:
     assert host.firewall.count("shop") == [RuleCount("shop.web", "web in 1", 0, 0)]
     flush_firewall(host)
     assert host.firewall.count("shop") == []
+
+
+def test_whoever_is_killed_while_a_part_is_applied_leaves_one_or_the_other_and_the_next_goes_on(host: Host) -> None:
+    """kill -9 of the script, later each time, until it comes to its end."""
+    if host.uri.startswith("fake:"):
+        pytest.skip("a fake host writes one file")
+    blog = a_part("10.99.0.21", stack="blog", more=("shop",))
+    parts = [a_part("10.99.0.11"), a_part("10.99.0.11", "10.99.0.12", rule="udp dport 53 accept")]
+    marks = [make_part_mark("shop", part) for part in parts]
+    host.firewall.apply("blog", blog)
+    host.firewall.apply("shop", parts[0])
+    for n, delay in enumerate(0.02 * 1.6**k for k in range(16)):
+        killed = apply_and_kill("shop", parts[(n + 1) % 2], delay)
+        found = host.firewall.find_marks()
+        assert found - set(marks) == {make_part_mark("blog", blog)}, "the other stack never notices"
+        assert len(found & set(marks)) == 1, f"killed after {delay:.2f} s"
+        host.firewall.restore()
+        host.firewall.apply("shop", parts[(n + 1) % 2])
+        assert host.firewall.find_marks() == {marks[(n + 1) % 2], make_part_mark("blog", blog)}
+        assert host.firewall.find("shop") == parts[(n + 1) % 2]
+        if not killed:
+            return
+    pytest.fail("it never came to its end")
+
+
+def apply_and_kill(stack: str, part: Part, delay: float) -> bool:
+    """False when it was done before it could be killed."""
+    data = {"part": part.as_dict(), "base": read_base()}
+    script = Path(onhost.__file__).read_bytes()
+    args = json.dumps({"do": "apply", "stack": stack, "mark": make_part_mark(stack, part)})
+    child = subprocess.Popen(["/usr/bin/python3", "-I", "-", args], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    assert child.stdin is not None
+    child.stdin.write(f"DATA = {json.dumps(data)!r}\n".encode() + script)
+    child.stdin.close()
+    try:
+        child.wait(delay)
+    except subprocess.TimeoutExpired:
+        child.kill()
+    return child.wait() != 0

@@ -91,7 +91,7 @@ def flush_firewall(host: Host) -> None:
 
 def clean(host: Host) -> None:
     """Leave nothing for the next test."""
-    for stack in ("shop", "blog"):
+    for stack in ("shop", "shop-two", "blog"):
         host.firewall.remove(stack)
     for domain in host.domains.list_all():
         host.domains.destroy(domain.name)

@@ -52,7 +52,7 @@ def check_others(parts: Parts) -> Iterator[Finding]:
     """Chains that drop what nobody accepts, in tables that are not ours; and libvirt's own rules, which a flush takes away too."""
     host = parts.first_host
     chains = read_chains(host)
-    if not chains:
+    if chains is None:
         return
     if _list_running(host) and not _has_libvirt(chains):
         text = "libvirt's own rules are gone: somebody flushed them, and isolated networks are not isolated"
@@ -62,14 +62,14 @@ def check_others(parts: Parts) -> Iterator[Finding]:
             yield _judge(chain, chains)
 
 
-def read_chains(host: Host) -> list[dict[str, Any]]:
-    """Every chain of nftables on the host, also those that iptables made; none where nobody lets us look."""
+def read_chains(host: Host) -> list[dict[str, Any]] | None:
+    """Every chain of nftables on the host, also those that iptables made; None where nobody lets us look."""
     try:
         done = host.shell.run(["nft", "-j", "list", "chains"], root=True, check=False)
-        found = json.loads(done.stdout or b"{}").get("nftables", []) if done.status == 0 else []
+        found = json.loads(done.stdout)["nftables"] if done.status == 0 else None
     except (Missing, ValueError):
-        return []
-    return [item["chain"] for item in found if "chain" in item]
+        return None
+    return None if found is None else [item["chain"] for item in found if "chain" in item]
 
 
 def _has_libvirt(chains: list[dict[str, Any]]) -> bool:
@@ -93,5 +93,5 @@ def _judge(chain: dict[str, Any], chains: list[dict[str, Any]]) -> Finding:
         who = "Docker's way; " if "DOCKER" in beside else ""
         text = f"{who}chain {name} drops what nobody accepts; libvirt's rules in it let our networks pass, bridges of the host's own not"
         return Finding(topic, "note", text)
-    mend = "; ".join(f"nft insert rule {family} {table} {name} {rule}" for rule in rules)
+    mend = "; ".join(f"nft 'insert rule {family} {table} {name} {rule}'" for rule in rules)
     return Finding(topic, "problem", f"chain {name} drops what it does not know: {what}. To let them pass: {mend}")

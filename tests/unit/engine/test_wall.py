@@ -107,12 +107,12 @@ LIBVIRT = chain("filter", "LIBVIRT_FWI", family="ip")
         (
             [LIBVIRT, chain("mine", "fwd", "forward", "drop")],
             ["problem"],
-            'nft insert rule inet mine fwd iifname "tc-*" accept; nft insert rule inet mine fwd oifname "tc-*" accept',
+            """nft 'insert rule inet mine fwd iifname "tc-*" accept'; nft 'insert rule inet mine fwd oifname "tc-*" accept'""",
         ),
         ([LIBVIRT, chain("mine", "in", "input", "drop")], ["problem"], "machines get no address and no names"),
         ([chain("filter", "FORWARD", "forward", "drop", "ip")], ["problem", "problem"], "libvirt's own rules are gone"),
         ([chain("libvirt_network", "forward", "forward", "accept", "ip")], [], ""),
-        ([], [], ""),
+        ([], ["problem"], "libvirt's own rules are gone"),
     ],
 )
 def test_the_doctor_names_what_others_drop_and_what_would_mend_it(
