@@ -62,7 +62,7 @@ class Machine:
     @property
     def state(self) -> str:
         """ready, running (up, but not seen ready), paused, stopped, crashed, stopping."""
-        is_ready = self.facts.state == "running" and self.facts.live.level == self.spec.level
+        is_ready = self.facts.state == "running" and self.facts.live.reaches(self.spec.level)
         return "ready" if is_ready else self.facts.state
 
     @property

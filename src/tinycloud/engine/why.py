@@ -32,7 +32,7 @@ def _headline(machine: Machine, guest: list[str]) -> str:
         return f"{ref} is {machine.state}" + (f": {machine.reason}" if machine.reason else "")
     if any("ended with" in line for line in guest):
         return f"{ref} is running, but its set-up failed"
-    if machine.live.level == spec.level:
+    if machine.live.reaches(spec.level):
         return f"{ref} is ready ({spec.level})"
     if machine.live.level:
         return f"{ref} is running, seen as far as: {machine.live.level}; wanted: {spec.level}"

@@ -8,7 +8,10 @@ from tinycloud.engine.answer import Reached
 from tinycloud.engine.inventory import read_world
 from tinycloud.engine.refs import find_machines, get_machine, make_wake_hint
 from tinycloud.errors import NotFound, WrongInput
+from tinycloud.plan.firewall import make_part
+from tinycloud.plan.lans import make_lan
 from tinycloud.plan.reach import Question, decide, parse_port
+from tinycloud.templates.firewall import make_part_mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,7 +49,7 @@ def tell(world: World, verdict: Verdict) -> Reached:
     question = verdict.question
     at = f"{question.protocol}/{verdict.port}, led from {question.target} {question.what}" if verdict.is_led else question.what
     headline = f"{verdict.source.name} {word} {verdict.target.name} at {at}"
-    facts = [*(_line(reason) for reason in verdict.reasons), *_name_facts(verdict), *_state_facts(verdict)]
+    facts = [*(_line(reason) for reason in verdict.reasons), *_name_facts(verdict), *_state_facts(verdict), *_force_facts(world, verdict)]
     return Reached(headline, tuple(facts), tuple(_hints(verdict)), verdict.allowed, verdict.reasons)
 
 
@@ -71,6 +74,17 @@ def _state_facts(verdict: Verdict) -> Iterator[str]:
     for end in (verdict.source, verdict.target):
         if end.machine and end.machine.state != "running":
             yield f"state    {end.name} is {end.machine.state}"
+
+
+def _force_facts(world: World, verdict: Verdict) -> Iterator[str]:
+    """What was declared holds only while the host has it in force."""
+    found = {(it.mark.stack, it.host) for it in (verdict.source.machine, verdict.target.machine) if it}
+    for stack, name in sorted(found):
+        host = world.host_by_name[name]
+        marks = [it.mark for it in world.stack_machines(stack) if it.host == host.name]
+        part = make_part(stack, marks, [make_lan(it) for it in world.stack_networks(stack) if it.host == host.name])
+        if make_part_mark(stack, part) not in host.firewall:
+            yield f"rules    NO  on {host.name}: those of {stack} are not in force; the next up, start or reboot puts them there"
 
 
 def _hints(verdict: Verdict) -> Iterator[str]:

@@ -254,6 +254,10 @@ class Live:
     started: float = 0.0
     level: str = ""
 
+    def reaches(self, level: str) -> bool:
+        """True when it was seen to come at least that far."""
+        return self.level in LEVELS and LEVELS.index(self.level) >= LEVELS.index(level)
+
 
 LEASE_SECONDS = 3600
 """How long our DHCP servers give an address for; from it and the expiry follows when a lease was granted."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from tinycloud.errors import InUse, Refused
 from tinycloud.model import names
 from tinycloud.model.disk import ROOT
-from tinycloud.model.machine import LEVELS
 from tinycloud.model.names import DEFAULT_POOL
 from tinycloud.model.plan import Act, Price
 from tinycloud.plan.draft import ADDED
@@ -264,8 +263,7 @@ def _is_paused_by_hand(present: Machine) -> bool:
 
 def _was_ready(present: Machine, mark: Mark) -> bool:
     """True when the machine, since its start, was seen to come at least as far as it should."""
-    level = present.live.level
-    return level in LEVELS and LEVELS.index(level) >= LEVELS.index(mark.spec.level)
+    return present.live.reaches(mark.spec.level)
 
 
 def _grown(mark: Mark, old: Mark) -> dict[str, int]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import write_stack
+from tests.builders import fake_parts, write_stack
+from tests.contract.things import flush_firewall
 from tests.unit.cli.conftest import Command
 
 SHOP = """
@@ -64,6 +65,15 @@ def test_what_stops_it_is_said_with_the_rule_that_would_allow_it(shop: Command) 
 def test_the_hint_is_a_rule_as_one_writes_it(shop: Command, words: tuple[str, ...], hint: str) -> None:
     last = shop("why", *words).out.splitlines()[-1]
     assert last == f"hint: in the file of the stack: policies: {{db: {{inbound: [{hint}]}}}}"
+
+
+def test_rules_that_somebody_flushed_are_told_for_then_nothing_holds(shop: Command, tmp_path: Path) -> None:
+    """Those of one stack, once, though both machines are of it."""
+    words = ("why", "web-1", "--to", "db-1", "--port", "tcp/5432")
+    before = shop(*words).out
+    flush_firewall(fake_parts(tmp_path).first_host)
+    gone = "  rules    NO  on local: those of shop are not in force; the next up, start or reboot puts them there"
+    assert shop(*words).out.splitlines() == [*before.splitlines(), gone]
 
 
 def test_a_program_gets_each_reason_by_itself(shop: Command) -> None:

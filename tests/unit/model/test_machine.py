@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.model import strategies as some
-from tinycloud.model.machine import CpuSpec, MachineSpec, Mark, NicSpec, VolumeSpec, make_digest
+from tinycloud.model.machine import CpuSpec, Live, MachineSpec, Mark, NicSpec, VolumeSpec, make_digest
 from tinycloud.model.units import Bytes
 
 SMALL = MachineSpec(image=None, image_name="", memory=Bytes(2**20), disk=Bytes(0))
@@ -117,3 +117,10 @@ def test_a_machine_without_a_guest_section_has_no_seed() -> None:
 def test_a_digest_does_not_depend_on_the_order_of_keys() -> None:
     assert make_digest({"a": 1, "b": [2, 3]}) == make_digest({"b": [2, 3], "a": 1})
     assert make_digest({"a": [2, 3]}) != make_digest({"a": [3, 2]})
+
+
+def test_who_was_seen_further_than_wanted_was_seen_far_enough() -> None:
+    """As a machine whose rules now let no ssh in, and that was set up before."""
+    assert Live(1.0, "done").reaches("address")
+    assert not Live(1.0, "address").reaches("done")
+    assert not Live().reaches("started")
