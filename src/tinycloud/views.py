@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tinycloud.drivers.shell import Done
     from tinycloud.engine.answer import Answer
     from tinycloud.engine.disk_changes import DiskRow
+    from tinycloud.engine.nic_rows import NicRow
     from tinycloud.engine.parts import Parts
     from tinycloud.model import world
     from tinycloud.model.disk import Attached
@@ -153,6 +154,12 @@ class Machine:
         from tinycloud.engine import power
 
         return power
+
+    def nics(self) -> list[NicRow]:
+        """Every NIC, with its address, its limits, and what it has moved since the machine was started."""
+        from tinycloud.engine.nic_rows import list_nics
+
+        return list_nics(self._parts, self.refresh().facts)
 
     # disks: what is changed here stays until the file says something new about it
 

@@ -88,6 +88,7 @@ CALLS = {
     "pause": "Machine.pause",
     "ssh-config": "Cloud.ssh_config",
     "disk list": "Machine.disks",
+    "nic list": "Machine.nics",
     "disk attach": "Machine.attach",
     "disk detach": "Machine.detach",
     "disk grow": "Machine.grow_disk",

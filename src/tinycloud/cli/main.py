@@ -20,6 +20,7 @@ from tinycloud.cli import (
     labs,
     machines,
     networks,
+    nics,
     outside,
     policies,
     pool_set,  # noqa: F401 - adds a command to those of pools
@@ -72,6 +73,7 @@ NOUNS = (
     volumes.group,
     disks.group,
     disks.cd,
+    nics.group,
     pools.group,
     networks.group,
     policies.group,
