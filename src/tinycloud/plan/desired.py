@@ -149,7 +149,8 @@ class Designer:
 
     def _lead_in(self, drafts: list[_Draft]) -> None:
         if self.stack.forwards or self.stack.floating:
-            specs = lead_in(self.stack, self.world, [(draft.host.name, draft.mark) for draft in drafts], self._subnets)
+            subnets = [(name, str(it)) for table in (self._subnets, self._subnets6) for name, it in table.items() if it]
+            specs = lead_in(self.stack, self.world, [(draft.host.name, draft.mark) for draft in drafts], subnets)
             for draft in drafts:
                 draft.mark = replace(draft.mark, spec=specs[draft.mark.machine])
 

@@ -12,7 +12,7 @@ from tinycloud.model.outside import Outside
 from tinycloud.model.outside_keys import find_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tinycloud.model.machine import MachineSpec, Mark, NicSpec
     from tinycloud.model.outside_keys import ForwardTo
@@ -23,8 +23,10 @@ Placed = tuple[str, "Mark"]
 """A machine, and the host that it is on."""
 
 
-def lead_in(stack: Stack, world: World, placed: Iterable[Placed], subnets: Mapping[str, object]) -> dict[str, MachineSpec]:
-    """Machine → its spec with the ways that lead to it. Raises Refused (port-taken, address-taken, no-interface)."""
+def lead_in(stack: Stack, world: World, placed: Iterable[Placed], subnets: Sequence[tuple[str, str]]) -> dict[str, MachineSpec]:
+    """Machine → its spec with the ways that lead to it. ``subnets`` are those of this stack's networks: (network, subnet).
+    Raises Refused (port-taken, address-taken, no-interface).
+    """
     by_name = {mark.machine: (host, mark) for host, mark in placed}
     forwards: dict[str, list[Forward]] = {name: [] for name in by_name}
     floating: dict[str, list[Floating]] = {name: [] for name in by_name}
@@ -117,9 +119,10 @@ def _check_address(address: str, host: str, mark: Mark, world: World) -> None:
         )
 
 
-def _check_subnets(address: str, subnets: Mapping[str, object], world: World) -> None:
-    ours = [(str(subnet), f"network {name} of this stack") for name, subnet in subnets.items() if subnet]
-    for subnet, whose in [*ours, *((n.subnet, f"network {n.ref}") for n in world.networks if n.subnet)]:
+def _check_subnets(address: str, subnets: Sequence[tuple[str, str]], world: World) -> None:
+    ours = [(subnet, f"network {name} of this stack") for name, subnet in subnets]
+    others = [(subnet, f"network {n.ref}") for n in world.networks for subnet in (n.subnet, n.subnet6) if subnet]
+    for subnet, whose in [*ours, *others]:
         if ip_address(address) in ip_network(subnet):
             raise Clash(f"floating address {address} is one of {whose}", code="address-taken", facts=[f"{whose}: {subnet}"])
 

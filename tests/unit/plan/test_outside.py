@@ -166,6 +166,15 @@ def test_the_piece_has_a_chain_a_port() -> None:
     assert part.addresses == {("198.51.100.10/32", "eth1")}
 
 
+def test_a_network_with_ipv6_gives_a_floating_address_of_ipv6_its_way() -> None:
+    six = SHOP.replace("10.60.0.0/24}", "10.60.0.0/24, subnet6: 'fd00:1::/64'}")
+    line = "floating: [{address: 'ADDRESS', to: web-1, interface: eth0}]"
+    spec = plan_specs(six + line.replace("ADDRESS", "2001:db8::10"))["shop/web-1"]
+    assert spec.floating == (Floating("2001:db8::10", str(spec.nics[0].address6), "eth0"),)
+    err = refusal(six + line.replace("ADDRESS", "fd00:1::10"), a_place())
+    assert (err.kind, err.message) == ("address-taken", "floating address fd00:1::10 is one of network front of this stack")
+
+
 def test_ipv6_is_led_to_the_same_machine() -> None:
     (first, _) = marks_of(SHOP + WAYS)
     nic = replace(first.spec.nics[0], address6="fd00::11")
