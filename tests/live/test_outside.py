@@ -17,9 +17,10 @@ import pytest
 from tests.live.conftest import Bench
 
 CLIENT, FRIEND, GATE, FLOATING = "203.0.113.5", "203.0.113.6", "203.0.113.1", "203.0.113.10"
+CLIENT6, GATE6, FLOATING6 = "2001:db8::5", "2001:db8::1", "2001:db8::10"
 STACK = """
 stack: shop
-networks: {front: {subnet: 10.60.0.0/24}}
+networks: {front: {subnet: 10.60.0.0/24, subnet6: 'fd00:60::/64'}}
 policies:
   web: {inbound: [{tcp: 80, from: FRIEND}, {tcp: 22, from: host}, {tcp: 80, from: {group: web}}]}
 groups:
@@ -34,14 +35,14 @@ groups:
         - path: /www/cgi-bin/who
           mode: "0755"
           content: "#!/bin/sh\\necho\\necho $(hostname) sees $REMOTE_ADDR\\n"
-      run: ["busybox httpd -p 0.0.0.0:80 -h /www"]
+      run: ["busybox httpd -h /www"]
 """
 WAYS = """
 forwards:
   - {host_port: 8080, to: web-1:80}
   - {host_port: 8081, to: web-1:80, from: 203.0.113.6}
   - {host_port: 8082, to: web-2:80}
-floating: [{address: 203.0.113.10, to: web-1}]
+floating: [{address: 203.0.113.10, to: web-1}, {address: '2001:db8::10', to: web-1}]
 """
 ASK = """
 import socket, sys
@@ -49,7 +50,7 @@ address, port, source = sys.argv[1:]
 try:
     with socket.create_connection((address, int(port)), 3, (source, 0) if source else None) as line:
         line.sendall(b"GET /cgi-bin/who HTTP/1.0\\r\\n\\r\\n")
-        print(b"".join(iter(lambda: line.recv(4096), b"")).decode().split()[-3:])
+        print(*b"".join(iter(lambda: line.recv(4096), b"")).decode().split()[-3:])
 except OSError as err:
     print(type(err).__name__)
 """
@@ -80,10 +81,12 @@ def outside(bench: Bench) -> Iterator[None]:
         "ip netns add out",
         "ip link add out0 type veth peer name eth0 netns out",
         f"ip addr add {GATE}/24 dev out0",
+        f"ip addr add {GATE6}/64 dev out0 nodad",
         "ip link set out0 up",
         "ip -n out link set lo up",
         f"ip -n out addr add {CLIENT}/24 dev eth0",
         f"ip -n out addr add {FRIEND}/24 dev eth0",
+        f"ip -n out addr add {CLIENT6}/64 dev eth0 nodad",
         "ip -n out link set eth0 up",
     ]
     done = bench.call(["sh", "-ec", "\n".join(lines)])
@@ -110,13 +113,17 @@ def read(child: subprocess.Popen[str]) -> str:
 def ask(bench: Bench, address: str, port: int, source: str = "", *, outside: bool = True) -> str:
     """``web-1 sees 203.0.113.5``, or what kept it from being said."""
     place = ["ip", "netns", "exec", "out"] if outside else []
-    said = bench.call([*place, sys.executable, "-c", ASK, address, str(port), source]).out.strip()
-    return said.strip("[]").replace("'", "").replace(",", "")
+    return plain(bench.call([*place, sys.executable, "-c", ASK, address, str(port), source]).out)
+
+
+def plain(said: str) -> str:
+    """Without the brackets in which an address of IPv6 stands, and as which one of IPv4 is seen."""
+    return said.strip().replace("[", "").replace("]", "").replace("::ffff:", "")
 
 
 def ask_inside(bench: Bench, machine: str, address: str, port: int = 80) -> str:
     line = f"printf 'GET /cgi-bin/who HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {address} {port} | tail -1"
-    return bench.call([sys.executable, "-m", "tinycloud", "exec", f"shop/{machine}", "--", "sh", "-c", line]).out.strip()
+    return plain(bench.call([sys.executable, "-m", "tinycloud", "exec", f"shop/{machine}", "--", "sh", "-c", line]).out)
 
 
 @pytest.mark.usefixtures("outside")
@@ -132,12 +139,15 @@ def test_what_leads_in_from_outside_works_from_everywhere_and_changes_while_mach
         assert [ask_inside(bench, name, CLIENT) for name in ("web-1", "web-2")] == [FLOATING, GATE], "a machine goes out by its own address"
     see_changes(bench, file)
     bench.run("down", "shop", "--yes")
-    assert FLOATING not in bench.call(["ip", "-br", "addr"]).out
+    left = bench.call(["ip", "-br", "addr"]).out
+    assert FLOATING not in left
+    assert FLOATING6 not in left
 
 
 def see_everybody_come_in(bench: Bench) -> None:
     assert ask(bench, GATE, 8080) == f"web-1 sees {CLIENT}"
     assert ask(bench, FLOATING, 80) == f"web-1 sees {CLIENT}"
+    assert ask(bench, GATE6, 8080) == ask(bench, FLOATING6, 80) == f"web-1 sees {CLIENT6}"
     assert (ask(bench, GATE, 8081), ask(bench, GATE, 8081, FRIEND)) == ("ConnectionRefusedError", f"web-1 sees {FRIEND}")
     assert ask(bench, GATE, 8080, outside=False).startswith("web-1 sees "), "the host by its own address"
     assert ask(bench, "127.0.0.1", 8080, outside=False) == "web-1 sees 10.60.0.1", "the host as localhost"
@@ -161,10 +171,11 @@ def see_changes(bench: Bench, file: Path) -> None:
         bench.run("up", str(file), "--yes")
         assert (ask(bench, FLOATING, 80, FRIEND), ask(bench, FLOATING, 80)) == (f"web-2 sees {FRIEND}", "TimeoutError")
         assert (ask(bench, GATE, 8080, FRIEND), ask(bench, GATE, 8080)) == (f"web-1 sees {FRIEND}", "TimeoutError")
+        assert ask(bench, FLOATING6, 80) == "TimeoutError", "no rule is for addresses of IPv6"
         assert ask(bench, GATE, 8081, FRIEND) == "ConnectionRefusedError"
         assert ask_inside(bench, "web-1", FLOATING) == "web-2 sees 10.60.0.1", "another one of a network with policies"
         assert "leads to shop/web-2" in bench.run("why", "--from", CLIENT, "--to", FLOATING, "--port", "tcp/80").out
         assert talk.stdin is not None
         talk.stdin.write("\n")
         talk.stdin.flush()
-        assert read(talk) == f"web-2 sees {CLIENT}", "the connection is as it was"
+        assert plain(read(talk)) == f"web-2 sees {CLIENT}", "the connection is as it was"
