@@ -145,4 +145,4 @@ def test_leases_say_whose_each_address_is(bench: Bench, file: Path) -> None:
     assert rows["lan/front", "10.60.0.11"]["machine"] == "lan/web-1"
     assert rows["lan/back", "10.61.0.11"]["machine"] == "lan/db-1"
     assert all(row["leased"] and row["reserved"] == bool(row["machine"]) for row in rows.values())
-    assert [row["ref"] for row in bench.run("network", "list", "--json").json] == ["lan/back", "lan/front", "lan/side"]
+    assert [row["ref"] for row in bench.run("network", "list", "--json").json] == ["lan/back", "lan/front", "lan/side", "lan/wire"]
