@@ -99,7 +99,7 @@ def test_programs_get_the_same_facts_unrounded(tmp_path: Path) -> None:
         "reason": "",
         "level": "done",
         "address": "10.60.0.11",
-        "nics": [{"network": "front", "mac": "52:00:00:00:00:01", "address": "10.60.0.11"}],
+        "nics": [{"network": "front", "mac": "52:00:00:00:00:01", "address": "10.60.0.11", "address6": None}],
         "forwards": [],
         "floating": [],
         "image": {"name": "nano", "sha256": "a" * 64},
