@@ -202,7 +202,10 @@ def test_the_value_is_quoted_with_its_place_and_what_was_expected(
         ("access: ►natt", "found 'natt', expected nat, isolated, routed, {bridge: NAME} or {direct: INTERFACE}"),
         ("access: ►{brige: br0}", "found a mapping, expected nat, isolated, routed, {bridge: NAME} or {direct: INTERFACE}"),
         ("access: ►{bridge: br0/../x}", "found a mapping, expected nat, isolated, routed, {bridge: NAME} or {direct: INTERFACE}"),
-        ("access: ►{bridge: a-name-that-is-longer}", "found a mapping, expected nat, isolated, routed, {bridge: NAME} or {direct: INTERFACE}"),
+        (
+            "access: ►{bridge: a-name-that-is-longer}",
+            "found a mapping, expected nat, isolated, routed, {bridge: NAME} or {direct: INTERFACE}",
+        ),
         ("mtu: ►10", "found 10, expected 576 or more"),
         ("mtu: ►70000", "found 70000, expected 65521 or less"),
     ],
