@@ -21,18 +21,19 @@ groups:
     networks: [{network: lan, bandwidth: {in: {average: 100 KiB, burst: 16 KiB}, out: {average: 100 KiB, burst: 64 KiB}}}]
     guest:
       run:
-        - "(while true; do tail -f /dev/null | nc -l -p 5000 >/dev/null; done) >/dev/null 2>&1 &"
+        - "(tail -f /dev/null | nc -l -p 5000) >/dev/null 2>&1 &"
+        - "(tail -f /dev/null | nc -l -p 5002) >/dev/null 2>&1 &"
         - "(while true; do head -c 524288 /dev/zero | nc -l -p 5001; done) >/dev/null 2>&1 &"
 """
 MEASURE = """
-import socket, time
+import socket, sys, time
 def connect(port):
     while True:
         try:
             return socket.create_connection(("10.65.0.11", port), timeout=120)
         except OSError:
             time.sleep(0.2)
-line = connect(5000)
+line = connect(int(sys.argv[1]))
 line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
 begin = time.monotonic()
 line.sendall(bytes(524288 + 65536 * 2))
@@ -58,23 +59,20 @@ def up(full: FullHost, text: str) -> str:
     return full.run("up", "/run/slow.yaml", "--yes")
 
 
-def measure(full: FullHost) -> tuple[float, float]:
-    """How many seconds half a MiB takes to the guest, and from it."""
-    seen, there, back = full.sh("python3 /run/measure.py").split()
+def measure(full: FullHost, port: int) -> tuple[float, float]:
+    """How many seconds half a MiB takes to the guest, which listens at ``port`` once, and from it."""
+    seen, there, back = full.sh(f"python3 /run/measure.py {port}").split()
     assert int(seen) == 524288
     return float(there), float(back)
 
 
 def test_a_nic_carries_as_much_as_it_may_and_all_it_can_when_the_limit_goes(full: FullHost) -> None:
     up(full, STACK)
-    limited = measure(full)
+    limited = measure(full, 5000)
     assert min(limited) > 2.0, "5 s at 100 KiB a second, with slack for what may burst"
     text = STACK.partition("bandwidth: ")[0].removesuffix(", ") + "}]" + STACK.partition("64 KiB}}}]")[2]
     assert "restart" not in up(full, text)
-    free = measure(full)
+    free = measure(full, 5002)
     assert free[0] * 2 < limited[0]
     assert free[1] * 2 < limited[1]
-    assert "nothing to do" in full.run("plan", "/run/slow.yaml")
-    up(full, STACK)
-    assert "rate 819" in full.sh("tc -r class show dev $(virsh -q domiflist slow-box-1 | awk '{print $1}')")
     full.run("down", "slow", "--yes")
