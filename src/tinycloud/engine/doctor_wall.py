@@ -40,7 +40,7 @@ def check_rules(parts: Parts) -> Iterator[Finding]:
     if marks:
         yield Finding(RULES, "ok", f"in force for {len(marks)} {'stack' if len(marks) == 1 else 'stacks'}")
     elif running:
-        text = f"not in force, and {len(running)} networks run: no address is translated, and nothing keeps machines from each other"
+        text = "not in force, and networks run: no address is translated, and nothing keeps machines from each other"
         yield Finding(RULES, "problem", text, ("tinycloud", "doctor", "--fix"), root=False)
 
 
