@@ -60,10 +60,11 @@ def flush(bench: Bench) -> None:
     assert not list_marks(bench)
 
 
-def mend_libvirt(bench: Bench) -> None:
+def restart_libvirt(bench: Bench) -> None:
     """What doctor says of libvirt's own rules, which a flush takes away too; without them libvirt starts no network."""
-    assert bench.call(["sh", "-c", "kill -HUP $(cat /run/libvirtd.pid)"]).status == 0
+    bench.call(["sh", "-c", "kill $(cat /run/libvirtd.pid); while [ -e /run/libvirtd.pid ]; do sleep 0.1; done; libvirtd -d"])
     bench.wait_for(lambda: "LIBVIRT_FWI" in bench.call(["nft", "list", "chains"]).out)
+    bench.wait_for(lambda: bench.virsh("uri"))
 
 
 def test_a_network_lets_out_and_in_whom_its_access_says(bench: Bench, file: Path) -> None:
@@ -91,7 +92,7 @@ def test_what_was_flushed_is_seen_by_plan_and_doctor_and_an_up_puts_it_back(benc
     findings = {it["topic"]: it for it in bench.run("doctor", "--json", status=1).json}
     assert findings["access rules"]["state"] == "problem"
     assert findings["libvirt rules"]["state"] == "problem"
-    mend_libvirt(bench)
+    restart_libvirt(bench)
     bench.run("up", str(file), "--yes")
     assert gets_out(bench)
     assert bench.run("plan", str(file)).out.rstrip().endswith("nothing to do.")
@@ -110,8 +111,7 @@ def test_a_watch_puts_back_what_was_flushed(bench: Bench, file: Path) -> None:
 def test_libvirt_started_anew_puts_them_back_before_a_machine_starts_and_with_a_network(bench: Bench, file: Path) -> None:
     """Hooks are found when libvirtd starts, as it does with the host."""
     before = list_marks(bench)
-    bench.call(["sh", "-c", "kill $(cat /run/libvirtd.pid); while [ -e /run/libvirtd.pid ]; do sleep 0.1; done; libvirtd -d"])
-    bench.wait_for(lambda: bench.virsh("uri"))
+    restart_libvirt(bench)
     assert list_marks(bench) == before, "they need no libvirt"
     assert gets_out(bench), "nor do machines"
     flush(bench)
@@ -120,7 +120,7 @@ def test_libvirt_started_anew_puts_them_back_before_a_machine_starts_and_with_a_
     assert list_marks(bench) == before
     for words in (["destroy", "wall-site-1"], ["net-destroy", "wall-site"]):
         assert bench.call(["virsh", *words]).status == 0
-    mend_libvirt(bench)
+    restart_libvirt(bench)
     bench.call(["nft", "delete table inet tinycloud; delete table bridge tinycloud"])
     assert bench.call(["virsh", "net-start", "wall-site"]).status == 0
     assert list_marks(bench) == before

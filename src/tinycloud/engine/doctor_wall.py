@@ -56,7 +56,7 @@ def check_others(parts: Parts) -> Iterator[Finding]:
         return
     if _list_running(host) and not _has_libvirt(chains):
         text = "libvirt's own rules are gone: somebody flushed them, and isolated networks are not isolated"
-        yield Finding("libvirt rules", "problem", text, _make_reload())
+        yield Finding("libvirt rules", "problem", text, _make_restart())
     for chain in chains:
         if chain.get("hook") in _NEEDS and chain.get("policy") == "drop" and chain["table"] != OURS:
             yield _judge(chain, chains)
@@ -76,10 +76,12 @@ def _has_libvirt(chains: list[dict[str, Any]]) -> bool:
     return any(chain["name"] in _LIBVIRT or chain["table"] == _LIBVIRT_TABLE for chain in chains)
 
 
-def _make_reload() -> tuple[str, ...]:
-    """libvirt writes its rules anew when it reads its configuration again; networks and machines run on."""
+def _make_restart() -> tuple[str, ...]:
+    """libvirt writes its rules anew when it starts; networks and machines run on meanwhile."""
     return (
-        ("systemctl", "reload", "libvirtd") if Path("/run/systemd/system").is_dir() else ("sh", "-c", "kill -HUP $(cat /run/libvirtd.pid)")
+        ("systemctl", "restart", "libvirtd")
+        if Path("/run/systemd/system").is_dir()
+        else ("sh", "-c", "kill $(cat /run/libvirtd.pid); sleep 2; libvirtd -d")
     )
 
 
