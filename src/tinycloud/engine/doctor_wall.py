@@ -55,7 +55,7 @@ def check_others(parts: Parts) -> Iterator[Finding]:
     if chains is None:
         return
     if _list_running(host) and not _has_libvirt(chains):
-        text = "libvirt's own rules are gone: somebody flushed them, and isolated networks are not isolated"
+        text = "libvirt's own rules are gone: somebody flushed them, and no new network starts"
         yield Finding("libvirt rules", "problem", text, _make_restart())
     for chain in chains:
         if chain.get("hook") in _NEEDS and chain.get("policy") == "drop" and chain["table"] != OURS:

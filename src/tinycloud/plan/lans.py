@@ -1,9 +1,9 @@
-"""The piece of a host's firewall that networks make: whose addresses are guests', which are translated, which network lets nobody in."""
+"""The piece of a host's firewall that networks make: whose addresses are guests', which are translated, who comes in and who goes out."""
 
 from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network, collapse_addresses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tinycloud.model.firewall import INET, Key, Lan, Part
 
@@ -22,7 +22,10 @@ def make_lan(network: NetworkWanted | Network) -> Lan:
 
 
 def make_lans(stack: str, marks: Sequence[Mark], lans: Sequence[Lan]) -> Part:
-    """Addresses of guests and of networks, and the entrance of each network whose addresses are translated."""
+    """Addresses of guests and of networks, the entrance of each network that is not open, the exit of each that is closed.
+
+    Isolated ones are libvirt's to close as well; its rules are gone after a flush, and let what leaves one into a routed network.
+    """
     elements: dict[Key, set[str]] = {}
     for name, element in _list_guests(marks):
         elements.setdefault((INET, name), set()).add(element)
@@ -30,13 +33,25 @@ def make_lans(stack: str, marks: Sequence[Mark], lans: Sequence[Lan]) -> Part:
     for lan in lans:
         if lan.bridge:
             elements.setdefault((INET, "bridges"), set()).add(f'"{lan.bridge}"')
-        if lan.access == "nat":
-            chain = f"{stack}.{lan.name}.entrance"
-            chains[INET, chain] = (f'iifname "{lan.bridge}" accept', "goto from-guests")
-            elements.setdefault((INET, "entrance"), set()).add(f'"{lan.bridge}" : goto {chain}')
+        for side, rules in _list_doors(lan).items():
+            chain = f"{stack}.{lan.name}.{side}"
+            chains[INET, chain] = rules
+            elements.setdefault((INET, _MAPS[side]), set()).add(f'"{lan.bridge}" : goto {chain}')
     for family, subnets in _list_natted(lans).items():
         elements[INET, f"natted{family}"] = subnets
     return Part(chains=chains, elements={key: frozenset(them) for key, them in elements.items() if them})
+
+
+_MAPS: Final = {"entrance": "entrance", "exit": "exits"}
+
+
+def _list_doors(lan: Lan) -> dict[str, tuple[str, ...]]:
+    """What is asked of a packet that enters or leaves a network; nothing where its access lets everybody."""
+    if lan.access == "nat":
+        return {"entrance": (f'iifname "{lan.bridge}" accept', "goto from-guests")}
+    if lan.access == "isolated":
+        return {"entrance": (f'iifname "{lan.bridge}" accept', "drop"), "exit": (f'oifname "{lan.bridge}" accept', "drop")}
+    return {}
 
 
 def _list_guests(marks: Iterable[Mark]) -> Iterator[tuple[str, str]]:

@@ -143,18 +143,18 @@ def test_a_nic_that_may_spoof_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("access", "names"),
+    ("access", "names", "doors"),
     [
-        ("nat", {"bridges", "natted4", "natted6", "entrance"}),
-        ("isolated", {"bridges"}),
-        ("routed", {"bridges"}),
-        ("bridge:br0", {"bridges"}),
+        ("nat", {"bridges", "natted4", "natted6", "entrance"}, {"entrance"}),
+        ("isolated", {"bridges", "entrance", "exits"}, {"entrance", "exit"}),
+        ("routed", {"bridges"}, set()),
+        ("bridge:br0", {"bridges"}, set()),
     ],
 )
-def test_only_the_addresses_of_nat_networks_are_translated_and_only_they_have_an_entrance(access: str, names: set[str]) -> None:
+def test_addresses_of_nat_networks_are_translated_and_isolated_ones_are_closed(access: str, names: set[str], doors: set[str]) -> None:
     part = make_lans("shop", [], [Lan("shop", "front", "tc-1", access, "10.60.0.0/24", "fd00::/64")])
     assert {name for _, name in part.elements} == names
-    assert set(part.chains) == ({(INET, "shop.front.entrance")} if access == "nat" else set())
+    assert set(part.chains) == {(INET, f"shop.front.{door}") for door in doors}
 
 
 def test_guests_are_known_by_all_their_addresses_also_those_who_may_spoof() -> None:
