@@ -1,7 +1,8 @@
 # make setup    install what is missing: system packages, virtual environment
 # make demo     three machines in a lab host, in a minute
 # make test     everything, the live tests included
-.PHONY: setup demo fmt check test-unit test docs bench clean
+# make slow     live tests that take too long for every day
+.PHONY: setup demo fmt check test-unit test slow docs bench clean
 
 BIN := .venv/bin
 
@@ -27,6 +28,9 @@ test-unit:
 
 test: setup check test-unit
 	@scripts/as-root $(BIN)/pytest -m live -n 2 --dist loadfile --durations 20
+
+slow: setup
+	@scripts/as-root env TINYCLOUD_SLOW=1 $(BIN)/pytest -m live tests/live/test_bandwidth.py
 
 docs: setup
 	$(BIN)/python docs/generate.py

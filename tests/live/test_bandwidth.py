@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,10 @@ import pytest
 from tests.live.full_kernel import FullHost, a_full_host
 from tests.live.inside import a_lab
 
-pytestmark = pytest.mark.timeout(1500)  # a host inside of a guest: minutes where the machine is busy
+pytestmark = [
+    pytest.mark.timeout(1500),  # a host inside of a guest: minutes where the machine is busy
+    pytest.mark.skipif(not os.environ.get("TINYCLOUD_SLOW"), reason="takes minutes: make slow"),
+]
 STACK = """
 stack: slow
 networks: {lan: {subnet: 10.65.0.0/24, access: isolated}}

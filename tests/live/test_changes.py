@@ -122,14 +122,17 @@ def test_scaling_in_keeps_the_volume_that_says_keep(stack: Stack) -> None:
     assert not [name for name in volumes if name.startswith("ch.web-3.") and "vol-data" not in name]
 
 
-def test_a_second_network_restarts_the_machine_with_a_nic_more(stack: Stack) -> None:
+def test_a_second_network_is_a_nic_more_without_a_restart(stack: Stack) -> None:
+    boots = stack.boot_id("web-2")
     stack.edit(
         "networks:\n  front: {subnet: 10.61.0.0/24}",
         "networks:\n  front: {subnet: 10.61.0.0/24}\n  back: {access: isolated, subnet: 10.62.0.0/24}",
     )
     stack.edit("networks: [front]", "networks: [front, back]")
     stack.up()
-    assert stack.sh("web-2", "ip -4 addr show eth1 | grep -o 'inet [0-9.]*'") == "inet 10.62.0.12"
+    assert stack.boot_id("web-2") == boots
+    ask = "ip link set eth1 up; udhcpc -i eth1 -n -q -s /etc/nano/dhcp >/dev/null 2>&1"
+    assert stack.sh("web-2", f"{ask}; ip -4 addr show eth1 | grep -o 'inet [0-9.]*'") == "inet 10.62.0.12"
     assert stack.sh("web-2", "ip route | grep -c default") == "1"
 
 

@@ -230,7 +230,7 @@ groups:
     image: alpine-box
     memory: 256 MiB
     cpus: 2
-    networks: [lan]
+    networks: [{{network: lan, address: 10.77.0.9}}]
     ready: started
     xml: {boot}
 """
