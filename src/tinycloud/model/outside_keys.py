@@ -110,7 +110,7 @@ class FloatingTo(Part):
         description="an IPv4 or IPv6 address that reaches the host"
     )
     to: Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9-]*$")] = Field(description="a machine of this stack")
-    interface: Annotated[StrictStr, Field(pattern=r"^[^/\s]{1,15}$")] | None = Field(
+    interface: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_.:@-]{1,15}$")] | None = Field(
         None, description="of the host; default: the one with addresses of the same subnet, else that of the default route"
     )
     network: Name | None = Field(None, description="of the NIC that it leads to; default: the first in a network with access nat or routed")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tinycloud.drivers.firewall.text import render, render_difference
+from tinycloud.drivers.onhost import firewall as onhost
 from tinycloud.model.firewall import BRIDGE, INET, Part
 
 BASE = ((INET, "guests4"), (INET, "in4"), (BRIDGE, "taps"))
@@ -110,3 +113,13 @@ def test_a_set_of_another_kind_needs_everything_anew() -> None:
     old, new = (Part(sets={(INET, "shop.x"): f"type {kind};"}) for kind in ("ipv4_addr", "ipv6_addr"))
     with pytest.raises(ValueError, match="another kind"):
         render_difference(old, new)
+
+
+def test_what_libvirts_hook_runs_as_root_takes_a_name_for_nothing_but_a_name() -> None:
+    part = {"filtered": ["br0;touch a"], "local": ["$(touch b)"], "addresses": [["198.51.100.10/32", "eth0;touch c"]]}
+    words = shlex.split(onhost.make_restore([part]), comments=True)
+    assert "eth0;touch c" in words
+    assert ">/sys/class/net/br0;touch a/bridge/nf_call_iptables" in words
+    assert ">/proc/sys/net/ipv4/conf/$(touch b)/route_localnet" in words
+    assert "'eth0;touch c'" in onhost.make_restore([part])
+    assert "'/proc/sys/net/ipv4/conf/$(touch b)/route_localnet'" in onhost.make_restore([part])

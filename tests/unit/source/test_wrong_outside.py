@@ -55,6 +55,8 @@ def floating(line: str, code: str, message: str, *facts: str, hint: str = "") ->
             'forwards[0] says network "lan", in which web-1 has no NIC', "its networks: back, front"),
         floating("{address: ►127.0.0.1, to: web-1}", "wrong-value",
             "floating[0].address: found '127.0.0.1', expected an address such as 198.51.100.10 that the host may have"),
+        floating("{address: 198.51.100.10, to: web-1, interface: ►'eth0;id'}", "wrong-value",
+            "floating[0].interface: found 'eth0;id', expected text like ^[A-Za-z0-9_.:@-]{1,15}$"),
         floating("{address: ►10.60.0.77, to: web-1}", "address-taken", 'floating address 10.60.0.77 is one of network "front" (10.60.0.0/24)',
             "expected: an address by which others reach the host"),
         floating("{address: 198.51.100.10, to: web-1}, {address: ►198.51.100.10, to: web-2}", "address-taken",

@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -183,7 +184,7 @@ def write(path: str, text: str) -> None:
 
 
 def make_restore(parts: list[Plain]) -> str:
-    """What libvirt's hook runs: the tables when they are gone, and what new bridges need."""
+    """What libvirt's hook runs, as root: the tables when they are gone, and what new bridges need. Names of the file are quoted in it."""
     lines = [
         "# Tiny Cloud: written anew with every change of its firewall; libvirt's hooks run it.",
         f"PATH={PATH}",
@@ -194,9 +195,10 @@ def make_restore(parts: list[Plain]) -> str:
     if filtered:
         off = "for it in /proc/sys/net/bridge/bridge-nf-call-*; do echo 0 >$it; done"
         lines += [f"[ -e /proc/sys/net/bridge ] || {{ modprobe br_netfilter; {off}; }}"]
-    lines += [f"[ -e {path} ] && echo 1 >{path}" for bridge in sorted(filtered) for path in list_switches(bridge)]
-    lines += [f"[ -e {path} ] && echo 1 >{path}" for bridge in sorted(collect(parts, "local")) for path in [local_switch(bridge)]]
-    lines += [" ".join(put_address(address, link)) for address, link in sorted(collect(parts, "addresses"))]
+    switches = [path for bridge in sorted(filtered) for path in list_switches(bridge)]
+    switches += [local_switch(bridge) for bridge in sorted(collect(parts, "local"))]
+    lines += [f"[ -e {path} ] && echo 1 >{path}" for path in map(shlex.quote, switches)]
+    lines += [shlex.join(put_address(address, link)) for address, link in sorted(collect(parts, "addresses"))]
     return "\n".join([*lines, "true", ""])
 
 
