@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
 from tinycloud.model import names
+from tinycloud.model.host import HostEntry
 from tinycloud.model.machine import Live, Mark
 from tinycloud.model.outside import Outside  # noqa: TC001 - the codec reads annotations
 from tinycloud.model.pool import FIXED, FOLDERS, OVERCOMMIT, THICK, Source, Unit
@@ -84,6 +85,17 @@ class Host:
     more_pools: tuple[Pool, ...] = ()
     firewall: frozenset[str] = frozenset()
     """The marks of the parts of its firewall that are in force."""
+    entry: HostEntry = HostEntry("")  # noqa: RUF009 - frozen
+    """What a person said of it: labels, ratios, drained or not. Its address is the one that the other hosts reach it by."""
+    unreachable: str = ""
+    """Why it does not answer; then the rest, and all that is said to be on it, is as it was last known. Empty for one that answers."""
+    cpu: str = ""
+    """libvirt's model of its processor (``host-model``, in XML), of which those that machines may move with are worked out."""
+
+    @property
+    def takes(self) -> bool:
+        """True when new machines may be placed on it."""
+        return not (self.unreachable or self.entry.drained or self.entry.fenced)
 
     @property
     def pools(self) -> tuple[Pool, ...]:
