@@ -19,6 +19,7 @@ CODES = {
     "image-too-large": "the image declares, or unpacks to, more than it may; `--max-size` allows it",
     "exists": "there is one of that name already",
     "has-snapshots": "a disk keeps snapshots that would be lost",
+    "shut": "the access rules of a machine do not let its host in by ssh, so that nothing was tried; why says which rule is missing",
     "firewall": "nft on the host does not take the access rules; what it says of them stands beside it, and nothing was changed",
     "missing-input": "an input without default got no value",
     "missing-key": "a key that must be there is not",

@@ -102,9 +102,18 @@ class Machine:
         return [*reserved, *list_addresses(self._host, self.facts.mark)]
 
     def door(self, user: str = "") -> Door:
-        """How to get in by ssh: address, user, key, known host key. Raises Refused for a machine that is not running."""
+        """How to get in by ssh: address, user, key, known host key.
+
+        Raises Refused for a machine that is not running, and for one whose access rules shut ssh.
+        """
+        from tinycloud.engine.why_reach import check_ssh
+
         if self.facts.state != "running":
             raise Refused(f"{self.ref} is {self.facts.state}", hint=make_wake_hint(self.facts))
+        check_ssh(self._host, self.facts)
+        return self._make_door(user)
+
+    def _make_door(self, user: str = "") -> Door:
         return make_door(self._parts.keys, self.facts.mark, self.address, user)
 
     def exec(self, command: Sequence[str], *, user: str = "", input: bytes | None = None, limit: float = 300.0) -> Done:
@@ -310,7 +319,7 @@ def make_ssh_config(machines: Sequence[Machine]) -> str:
             continue
         aliases = [machine.facts.mark.domain, f"{machine.name}.{machine.facts.mark.stack}"]
         aliases += [machine.name] if seen[machine.name] == 1 else []
-        lines = [f"Host {' '.join(aliases)}", *(f"  {key} {_quote(value)}" for key, value in machine.door().options.items())]
+        lines = [f"Host {' '.join(aliases)}", *(f"  {key} {_quote(value)}" for key, value in machine._make_door().options.items())]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + ("\n" if blocks else "")
 
@@ -330,7 +339,7 @@ def make_ansible_inventory(machines: Sequence[Machine]) -> dict[str, Any]:
         mark = machine.facts.mark
         if machine.facts.state != "running" or get_address(machine._host, mark) is None:
             continue
-        door = machine.door()
+        door = machine._make_door()
         options = {k: v for k, v in door.options.items() if k not in ("HostName", "User", "IdentityFile")}
         hostvars[mark.domain] = {
             "ansible_host": door.address,

@@ -107,6 +107,30 @@ def test_a_machine_that_does_not_run_cannot_be_entered(web: Machine, verb: str, 
     assert (type(error), error.message, error.hint) == (Refused, f"my-shop/web-1 is {state}", f"tinycloud {button} my-shop/web-1")
 
 
+RULES = """
+stack: my-shop
+networks: {front: {subnet: 10.60.0.0/24}}
+policies:
+  pages: {inbound: [{tcp: 80, from: anywhere}]}
+  admin: {inbound: [{tcp: 22, from: host}]}
+groups:
+  shut: {image: nano, networks: [front], policies: [pages], ready: address}
+  open: {image: nano, networks: [front], policies: [pages, admin]}
+"""
+
+
+def test_a_machine_whose_rules_shut_ssh_is_not_waited_for(tmp_path: Path) -> None:
+    copy_up(tmp_path, RULES)
+    with Cloud(parts=fake_parts(tmp_path)) as cloud:
+        stack = cloud.stack("my-shop")
+        error = refuse(lambda: stack["shut-1"].ssh("uptime"))
+        assert (type(error), error.kind, error.exit) == (Refused, "shut", 4)
+        assert error.facts == ("my-shop/shut-1 has policies (pages), and none of their 1 inbound rules fits",)
+        assert error.hint.startswith("tinycloud why my-shop/shut-1 --from host --port tcp/22")
+        assert stack["open-1"].door().address == stack["open-1"].address
+        assert "Host my-shop-shut-1 " in cloud.ssh_config(), "a list of all machines is not refused for one of them"
+
+
 def test_a_command_is_run_over_ssh_and_its_output_is_text(scene: Scene, web: Machine) -> None:
     scene.shell.says["ssh"] = "up 2 days\n"
     assert web.ssh("uptime | cut -c 1-9") == "up 2 days\n"

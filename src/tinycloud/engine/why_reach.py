@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tinycloud.engine.answer import Reached
-from tinycloud.engine.inventory import read_world
+from tinycloud.engine.inventory import read_networks, read_world
 from tinycloud.engine.refs import find_machines, get_machine, make_wake_hint
-from tinycloud.errors import NotFound, WrongInput
+from tinycloud.errors import NotFound, Refused, WrongInput
 from tinycloud.plan.firewall import make_part
 from tinycloud.plan.lans import make_lan
 from tinycloud.plan.reach import Question, decide, parse_port
+from tinycloud.plan.verdict import SSH, is_ruled
 from tinycloud.templates.firewall import make_part_mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from tinycloud.drivers.host import Host
-    from tinycloud.model.world import World
+    from tinycloud.model.world import Machine, World
     from tinycloud.plan.ends import End
     from tinycloud.plan.reach import Verdict
     from tinycloud.plan.route import Reason
@@ -30,6 +31,16 @@ def explain_reach(hosts: Iterable[Host], source: str, target: str, port: str) ->
     world = read_world(hosts)
     question = Question(_resolve(world, source), _resolve(world, target), *parse_port(port))
     return tell(world, decide(world, question))
+
+
+def check_ssh(host: Host, machine: Machine) -> None:
+    """Raises Refused (``shut``) for a machine whose rules do not let its own host in by ssh: a person would wait for nothing."""
+    if not is_ruled(machine.mark.spec.policies, "in"):
+        return
+    stopped = decide(read_networks([host]), Question("host", machine.ref, "tcp", SSH)).denied_by
+    if stopped is not None:
+        hint = f"tinycloud why {machine.ref} --from host --port tcp/{SSH}; tinycloud console {machine.ref}"
+        raise Refused(f"the access rules of {machine.ref} do not let its host in by ssh", code="shut", facts=[stopped.text], hint=hint)
 
 
 def _resolve(world: World, word: str) -> str:
