@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from tinycloud.model import disk_keys, nic_keys, stack
+from tinycloud.model import disk_keys, nic_keys, placing_keys, stack
 from tinycloud.model.keys import Part
 from tinycloud.model.stack import Stack
 
@@ -75,7 +75,7 @@ def _name(function: ast.expr) -> str:
 
 
 def test_every_model_of_the_stack_file_is_found() -> None:
-    here = [*vars(stack).values(), *vars(disk_keys).values(), *vars(nic_keys).values()]
+    here = [*vars(stack).values(), *vars(disk_keys).values(), *vars(nic_keys).values(), *vars(placing_keys).values()]
     declared = {it for it in here if isinstance(it, type) and issubclass(it, Part) and it is not Part}
     assert list_models() == declared
 

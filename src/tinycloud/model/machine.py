@@ -12,6 +12,7 @@ from tinycloud.model.access import Floating, Forward, PolicySpec  # noqa: TC001 
 from tinycloud.model.codec import from_plain, to_plain
 from tinycloud.model.disk import ROOT, Cd, DiskTuning, Hand, IoLimits
 from tinycloud.model.nic import Bandwidth
+from tinycloud.model.placing import Placing
 from tinycloud.model.units import Bytes  # noqa: TC001 - the codec reads annotations
 
 LEVELS = ("started", "address", "ssh", "done")
@@ -127,6 +128,8 @@ class MachineSpec:
     """Data volumes that an up takes away: noted until their files are gone, for it may be interrupted before."""
     hand: Hand = Hand()  # noqa: RUF009 - frozen
     """What a person plugged in, limited and grew since; the file says nothing of it."""
+    placing: Placing = Placing()  # noqa: RUF009 - frozen
+    """Which hosts it may and should be on."""
 
     def limits(self, disk: str) -> IoLimits:
         """The limits of the root disk or of a volume as they are: those set by hand, else the declared ones."""

@@ -13,6 +13,7 @@ from tinycloud.model.keys import Bus, Name, Part, Size, Time, Words, plain, wrap
 from tinycloud.model.network_keys import Addresses, Dhcp, Macs, Subnet6, Vlan
 from tinycloud.model.nic_keys import BandwidthKey  # noqa: TC001 - pydantic reads annotations
 from tinycloud.model.outside_keys import FloatingTo, ForwardTo  # noqa: TC001 - pydantic reads annotations
+from tinycloud.model.placing_keys import OnKey, Recover, SpreadKey  # noqa: TC001 - pydantic reads annotations
 from tinycloud.model.show import show
 from tinycloud.model.units import Bytes, Duration
 
@@ -345,6 +346,15 @@ class Group(Part):
     )
     autostart: StrictBool = Field(True, description="started again when the host starts")
     stop_timeout: Time = Field(Duration(60), description="how long a clean shutdown may take before the power is cut")
+    on: OnKey = {}
+    spread: SpreadKey = None
+    together: tuple[Name, ...] = Field(
+        (), description="groups with which it shares one host, all machines of all of them; its own name: all machines of the group"
+    )
+    recover: Recover = "never"
+    disposable: StrictBool = Field(
+        False, description="nothing on its disks is missed: recover may make it anew where its disks cannot be had"
+    )
 
 
 class Stack(Part):

@@ -9,6 +9,7 @@ from tinycloud.errors import NotFound, Refused, make_did_you_mean
 from tinycloud.model import names
 from tinycloud.model.disk import Cd, DiskTuning, IoLimits
 from tinycloud.model.machine import CpuSpec, MachineSpec, Mark, VolumeSpec, make_digest
+from tinycloud.model.placing import Placing
 from tinycloud.model.plan import NetworkWanted, Wanted
 from tinycloud.model.sheet import Sheet
 from tinycloud.model.units import Bytes
@@ -216,6 +217,7 @@ class Designer:
             needs=tuple(sorted(group.needs)),
             disk_generation=old.disk_generation if old else 1,
             pool=pool,
+            placing=make_placing(group),
         )
         there = (name for name in list_leaving(old, spec) if names.data_name(self.stack.stack, machine, name) in self.world.volume_by_name)
         return replace(carry_hand(f"{self.stack.stack}/{machine}", old, spec), leaving=tuple(there))
@@ -304,6 +306,19 @@ class Designer:
         """Digest of a disk's own template, and of the values where it uses any: the other templates of the group have them too."""
         text = self.loaded.templates.get(template or "", "")
         return make_digest([text, *([canonical(group.values)] if "values" in text else [])])[:24] if template else ""
+
+
+def make_placing(group: Group) -> Placing:
+    """What the file says of the hosts of a group's machines."""
+    spread = group.spread
+    return Placing(
+        on=tuple(sorted(group.on.items())),
+        spread=spread.over if spread else "",
+        spread_must=spread is not None and spread.must,
+        together=tuple(sorted(set(group.together))),
+        recover="" if group.recover == "never" else group.recover,
+        disposable=group.disposable,
+    )
 
 
 def make_tuning(options: DiskOptions | Volume) -> DiskTuning:

@@ -226,6 +226,11 @@ def _ways_in(name: str, word: str) -> Callable[[MachineSpec, MachineSpec], Field
     return rule
 
 
+def _placing(old: MachineSpec, new: MachineSpec) -> Field:
+    """It stays where it is, whatever it says of hosts; balance proposes to move it where it should be."""
+    return Field("placing", f"placing {old.placing} → {new.placing}", Price.LIVE)
+
+
 def _silent(old: MachineSpec, new: MachineSpec) -> Field | None:
     """What only we use: noted with the machine, which does not notice."""
     return None
@@ -266,5 +271,6 @@ _RULES: dict[str, Callable[[MachineSpec, MachineSpec], Field | None]] = {
     "policies": _policies,
     "hand": _silent,
     "leaving": _silent,
+    "placing": _placing,
 }
 """Every field of MachineSpec; a test checks that none is missing."""

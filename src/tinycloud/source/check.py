@@ -13,6 +13,7 @@ from tinycloud.source.check_groups import check_group
 from tinycloud.source.check_images import check_images
 from tinycloud.source.check_networks import check_networks
 from tinycloud.source.check_outside import check_outside
+from tinycloud.source.check_placing import check_placing
 from tinycloud.source.check_policies import check_policies
 from tinycloud.source.complaints import Complaint
 
@@ -35,6 +36,7 @@ def check(tree: Tree, stack: Stack) -> list[Complaint]:
         *work.subnets(),
         *check_networks(stack, work.complain),
         *work.groups(),
+        *check_placing(stack, work.complain),
         *check_policies(stack, work.complain),
         *check_outside(stack, work.complain),
         *work.references(),
@@ -58,6 +60,7 @@ class _Check:
         sections: dict[str, tuple[str, Mapping[str, Any]]] = {
             "policies": ("policy", self.stack.policies),
             "needs": ("group", self.stack.groups),
+            "together": ("group", self.stack.groups),
         }
         for group, it in self.stack.groups.items():
             where = f'group "{group}"'
