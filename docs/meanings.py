@@ -11,6 +11,8 @@ CODES = {
     "damaged-database": "the database cannot be read; `recover` rebuilds it",
     "damaged-image": "the image file contradicts itself, or is cut off",
     "damaged-disk": "the file of a disk contradicts itself",
+    "database-lost": "the database went away in the middle; what was being done is left as it is, and resumed when it is back",
+    "database-unreachable": "no server answers where TINYCLOUD_DATABASE says",
     "declared": "the disk is declared in a stack file, which has the last word on it",
     "duplicate-key": "a mapping has a key twice",
     "duplicate-name": "two things of a group have one name",
@@ -27,6 +29,8 @@ CODES = {
     "needs-tls": "a disk would be served, unprotected, to others than this machine",
     "newer-database": "the database was written by a newer version",
     "no-base": "a disk stands on nothing of ours",
+    "no-database": "the server has no such database; `createdb` makes one",
+    "no-database-right": "the server does not let us in, or the rights there do not suffice",
     "no-device": "a device or export that is not there, or cannot be opened",
     "no-entry": "a forward or floating address leads to a machine whose networks the host does not lead into",
     "no-interface": "the host has no such interface, or none by which a floating address would reach it",
@@ -36,6 +40,7 @@ CODES = {
     "other-pool": "a data volume lies in another pool than the file says",
     "no-file": "a file that the stack file names is not there",
     "no-system": "no file system with an /etc was found on the disk; say which partition is meant",
+    "no-psycopg": "the library that speaks to PostgreSQL is not installed",
     "no-slot": "the machine has no place for another device on that bus, or none while it runs",
     "not-prepared": "a guest section, or a part of it, cannot get into the machines the way that prepare: or the image says",
     "no-space": "the pool has no room for what is asked for, or none beyond its reserve; or the folder that files are fetched to has none",
@@ -98,6 +103,7 @@ CODES = {
     "wrong-length": "the server contradicts itself about the length of the file",
     "wrong-range": "the server sends another part of the file than was asked for",
     "wrong-sum": "the file is not the one whose sum was given",
+    "wrong-database": "TINYCLOUD_DATABASE says no address of a PostgreSQL database",
 }
 """What the codes mean that are no class's own."""
 

@@ -29,6 +29,7 @@ from tinycloud.templates.objects import render_pool, render_source, render_volum
 
 if TYPE_CHECKING:
     from tinycloud.model.plan import Plan
+    from tinycloud.store.server import Server
 
 SHA = sha256(b"an image").hexdigest()
 OTHER_SHA = sha256(b"another image").hexdigest()
@@ -94,7 +95,7 @@ def settle(plan: Plan, before: world.World) -> world.World:
     return Simulation(plan, before).run()
 
 
-def fake_parts(folder: Path, guests: FakeGuests | None = None, hosts: dict[str, Any] | None = None) -> Parts:
+def fake_parts(folder: Path, guests: FakeGuests | None = None, hosts: dict[str, Any] | None = None, server: Server | None = None) -> Parts:
     """The engine's parts around one fake host kept in ``folder``."""
     return Parts(
         hosts=hosts or {"local": FakeHost(folder / "host")},
@@ -105,6 +106,7 @@ def fake_parts(folder: Path, guests: FakeGuests | None = None, hosts: dict[str, 
         cache=folder / "cache",
         open_store=Store,
         edit=edit_fake,
+        server=server,
     )
 
 

@@ -1,14 +1,20 @@
-"""What all tests share: a quick place for their files, and Ctrl-C."""
+"""What all tests share: a quick place for their files, Ctrl-C, and a database server for those that ask for one."""
 
 from __future__ import annotations
 
 import shutil
 import signal
 import tempfile
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.postgres import Postgres, find_binaries, remove_postgres, start_postgres
 from tests.quick import find_quick_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _PLACE = pytest.StashKey[str]()
 
@@ -29,3 +35,28 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if place := config.stash.get(_PLACE, ""):
         shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of this process's own: 1-2 s, once.
+
+    Where it cannot be had, what asks for it is skipped, and one test fails (tests/unit/store/test_server.py): ``make setup`` brings it.
+    """
+    yield from _run_postgres()
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    """A server for one test, which may kill it."""
+    yield from _run_postgres()
+
+
+def _run_postgres() -> Iterator[Postgres]:
+    if find_binaries() is None or find_spec("psycopg") is None:
+        pytest.skip("PostgreSQL and psycopg are not installed: make setup")
+    server = start_postgres()
+    try:
+        yield server
+    finally:
+        remove_postgres(server)

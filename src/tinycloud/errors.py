@@ -22,6 +22,7 @@
         ├── LibvirtFailed     libvirt said no                                 1   502
         ├── NotReady          a machine did not become ready in time          7   504
         ├── GuestFailed       guest set-up ended with an error                7   502
+        ├── Lost              the lease or the database is lost: stop here    1   503
         └── Interrupted       Ctrl-C                                        130   503
 
 Other exit statuses: 0 done, 3 ``plan`` found something to do, 70 a bug of ours.
@@ -168,6 +169,13 @@ class GuestFailed(Failed):
     code = "guest-failed"
     exit = 7
     http = 502
+
+
+class Lost(Failed):
+    """We may not, or cannot, write any more. Whoever gets this undoes nothing: that is for the one who goes on."""
+
+    code = "lost"
+    http = 503
 
 
 class Interrupted(Failed):

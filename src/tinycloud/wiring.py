@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tinycloud.drivers.guest.inside import SshGuests
 from tinycloud.engine.parts import Parts
 from tinycloud.errors import Missing
+from tinycloud.store.server import parse_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tinycloud.drivers.host import Host
     from tinycloud.engine.offline import Job
+    from tinycloud.store.server import Address
     from tinycloud.store.store import Store
 
 DEFAULT_URI = "qemu:///system"
@@ -23,16 +25,20 @@ DEFAULT_URI = "qemu:///system"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where things are. ``state`` holds the database and keys (0700), ``cache`` what can be made again, ``config`` what a person wrote."""
+    """Where things are. ``state`` holds the database and keys (0700), ``cache`` what can be made again, ``config`` what a person wrote.
+
+    ``database`` is a server's address (``postgresql://…``) where several controllers share one; it may hold a password.
+    """
 
     uri: str
     state: Path
     cache: Path
     config: Path | None = None
+    database: str = field(default="", repr=False)
 
     @classmethod
     def from_environment(cls, uri: str | None = None, state: Path | None = None, env: Mapping[str, str] = os.environ) -> Self:
-        """What the environment says: TINYCLOUD_URI, _STATE, _CACHE, _CONFIG, else the system's or the user's own folders."""
+        """What the environment says: TINYCLOUD_URI, _STATE, _CACHE, _CONFIG, _DATABASE, else the system's or the user's own folders."""
         root = os.geteuid() == 0
         home = Path(env.get("HOME", "/root"))
         own_state = Path(env.get("XDG_STATE_HOME") or home / ".local/state") / "tinycloud"
@@ -43,6 +49,7 @@ class Settings:
             state=state or Path(env.get("TINYCLOUD_STATE") or (Path("/var/lib/tinycloud") if root else own_state)),
             cache=Path(env.get("TINYCLOUD_CACHE") or (Path("/var/cache/tinycloud") if root else own_cache)),
             config=Path(env.get("TINYCLOUD_CONFIG") or (Path("/etc/tinycloud") if root else own_config)),
+            database=env.get("TINYCLOUD_DATABASE", ""),
         )
 
 
@@ -65,6 +72,7 @@ def make_parts(settings: Settings, on_run: Callable[[str], None] | None = None) 
         open_store=_open_store,
         config=settings.config,
         edit=_edit,
+        server=parse_server(settings.database) if settings.database else None,
     )
 
 
@@ -83,7 +91,7 @@ def _ensure_state(folder: Path) -> None:
         raise Missing(f"no right to write to the folder {folder}", hint="--state FOLDER, or TINYCLOUD_STATE")
 
 
-def _open_store(path: Path) -> Store:
+def _open_store(address: Address) -> Store:
     from tinycloud.store.store import Store  # 0.2 s of import
 
-    return Store(path)
+    return Store(address)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tinycloud.errors import Missing
+from tinycloud.errors import Missing, WrongInput
 from tinycloud.wiring import Settings, make_parts
 
 HOME = {"HOME": "/home/eve"}
@@ -35,6 +35,16 @@ def test_root_uses_the_systems_folders_and_others_their_own(
 def test_what_is_given_counts_before_the_environment() -> None:
     found = Settings.from_environment("qemu:///session", Path("/mine"), {"TINYCLOUD_URI": "test:///default", "TINYCLOUD_STATE": "/s"})
     assert (found.uri, found.state) == ("qemu:///session", Path("/mine"))
+
+
+def test_the_database_is_a_file_or_the_server_that_the_environment_names(tmp_path: Path) -> None:
+    plain = make_parts(Settings("qemu:///system", tmp_path, tmp_path))
+    assert plain.database == tmp_path / "tinycloud.db"
+    settings = Settings.from_environment(state=tmp_path, env={**HOME, "TINYCLOUD_DATABASE": "postgresql://tc:hunter2@server1/cloud"})
+    assert str(make_parts(settings).database) == "postgresql://tc@server1/cloud"
+    assert "hunter2" not in repr(settings)
+    with pytest.raises(WrongInput, match="TINYCLOUD_DATABASE is no address of a database"):
+        make_parts(Settings("qemu:///system", tmp_path, tmp_path, database="/var/lib/tinycloud.db"))
 
 
 def test_the_state_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:

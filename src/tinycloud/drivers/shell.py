@@ -55,6 +55,10 @@ PACKAGES = {
 """Which Debian/Ubuntu package brings a tool."""
 
 
+_OURS = ("TINYCLOUD_DATABASE", "PGPASSWORD")
+"""What may hold a password that is no business of any child."""
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """How a child process ended."""
@@ -101,7 +105,8 @@ class LocalShell:
         self._on_run = on_run
         # A user's PATH often lacks the sbin folders, where half of the tools live.
         path = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/local/sbin:/usr/sbin:/sbin"
-        self._env = {**os.environ, "PATH": path, "LC_ALL": "C.UTF-8", **(env or {})}
+        own = {key: value for key, value in os.environ.items() if key not in _OURS}
+        self._env = {**own, "PATH": path, "LC_ALL": "C.UTF-8", **(env or {})}
 
     def run(
         self,

@@ -12,12 +12,24 @@ from tinycloud.engine.inventory import read_world
 from tinycloud.engine.lock import IMAGES, IMAGES_LOCK, hold_lock
 from tinycloud.engine.read_outside import read_outside
 from tinycloud.engine.vault import StackVault
-from tinycloud.errors import Declined, Failed, Interrupted, NeedsReplace, NotFound, Refused, Stale, TinycloudError, Unfinished, WrongInput
+from tinycloud.errors import (
+    Declined,
+    Failed,
+    Interrupted,
+    Lost,
+    NeedsReplace,
+    NotFound,
+    Refused,
+    Stale,
+    TinycloudError,
+    Unfinished,
+    WrongInput,
+)
 from tinycloud.model.plan import Act, Plan
 from tinycloud.model.secret import Secret, Text
 from tinycloud.plan import Options, plan_down, plan_up
 from tinycloud.plan.up import fingerprint
-from tinycloud.store.peek import has_unfinished
+from tinycloud.store.peek import has_unfinished, is_made
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -150,7 +162,7 @@ class Deployer:
             return None
 
     def _is_known(self, stack: str) -> bool:
-        if not self._parts.database.exists():
+        if not is_made(self._parts.database):
             return False
         return self._parts.store.find_stack(stack) is not None or has_unfinished(self._parts.database, stack)
 
@@ -270,7 +282,7 @@ class Deployer:
 
         Its secrets stay as long as volumes of it do, for those may need them.
         """
-        if not self._parts.database.exists():
+        if not is_made(self._parts.database):
             return
         while (open_one := self._parts.store.find_unfinished(stack)) is not None:
             self._parts.store.set_execution(open_one.id, state="overtaken", ended=time.time())
@@ -305,15 +317,25 @@ class Deployer:
         try:
             with hold_lock(self._parts.locks, IMAGES_LOCK, make_who(), shared=True, wait=60, label=IMAGES):
                 executor.execute()
+            journal.end("done")
         except (TinycloudError, KeyboardInterrupt) as err:
             failure = err if isinstance(err, TinycloudError) else Interrupted("interrupted")
             self._give_up(run, journal, failure, undo=not wish.keep_failed and not executor.abandoned and run.plan.kind != "down")
             raise failure from err
-        journal.end("done")
         run.tell("end")
 
     def _give_up(self, run: Run, journal: Journal, failure: TinycloudError, *, undo: bool) -> None:
         """Undo, or leave things for a look; either way the failure says which."""
+        try:
+            if isinstance(failure, Lost):
+                raise failure
+            self._undo_or_leave(run, journal, failure, undo=undo)
+        except Lost as lost:
+            why = () if lost is failure else (lost.message, *lost.facts)
+            left = f"execution {journal.execution} is left as it is: tinycloud resume {run.plan.stack}"
+            failure.facts = (*failure.facts, *why, left)
+
+    def _undo_or_leave(self, run: Run, journal: Journal, failure: TinycloudError, *, undo: bool) -> None:
         from tinycloud.engine.execute import is_past_undo
         from tinycloud.engine.execute import undo as undo_all
 
@@ -325,6 +347,8 @@ class Deployer:
         run.stop.clear()
         try:
             undo_all(run, journal)
+        except Lost:
+            raise
         except Failed as err:
             failure.facts = (*failure.facts, f"execution {id} was undone in part: {err.message}", *err.facts, f"tinycloud rollback {stack}")
             return

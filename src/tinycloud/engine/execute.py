@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tinycloud.engine.steps import ACTIONS
-from tinycloud.errors import Failed, Interrupted, StepFailed, TinycloudError
+from tinycloud.errors import Failed, Interrupted, Lost, StepFailed, TinycloudError
 from tinycloud.model.plan import Step
 
 if TYPE_CHECKING:
@@ -232,7 +232,8 @@ def undo_halves(run: Run, journal: Journal) -> None:
 def undo(run: Run, journal: Journal) -> None:
     """Undo every step of the execution that was begun, newest first.
 
-    Goes on after a step that cannot be undone, and raises StepFailed with all of them at the end.
+    Goes on after a step that cannot be undone, and raises StepFailed with all of them at the end. Stops at once when it is no more
+    its business, or cannot be written down: Lost.
     """
     troubles: list[str] = []
     for record in reversed(journal.list_steps()):
@@ -244,6 +245,8 @@ def undo(run: Run, journal: Journal) -> None:
             ACTIONS[record.kind].undo(run, step, record.before)
             journal.outcome(record.number, "undone")
             run.tell("undone", step)
+        except Lost:
+            raise
         except TinycloudError as err:
             troubles.append(f"{record.kind} {record.subject}: {err.message}")
             run.tell("failed", step, f"not undone: {err.message}")

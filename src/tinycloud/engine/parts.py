@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tinycloud.drivers.host import Host
     from tinycloud.drivers.shell import Shell
     from tinycloud.engine.offline import Editor
+    from tinycloud.store.server import Address, Server
     from tinycloud.store.store import Store
 
 
@@ -30,17 +31,19 @@ class Parts:
     shell: Shell
     state: Path
     cache: Path
-    open_store: Callable[[Path], Store]
+    open_store: Callable[[Address], Store]
     edit: Editor
     """Edits disks that no machine uses."""
     config: Path | None = None
     """The person's own settings: catalogue/*.yaml."""
+    server: Server | None = None
+    """Where the database is, when it is not a file in ``state``."""
     woken: list[str] = field(default_factory=list)
     """Machines that went on in the life of this object because there was space again."""
 
     @property
-    def database(self) -> Path:
-        return self.state / "tinycloud.db"
+    def database(self) -> Address:
+        return self.server or self.state / "tinycloud.db"
 
     @property
     def locks(self) -> Path:

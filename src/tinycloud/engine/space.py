@@ -10,6 +10,7 @@ from tinycloud.engine.room import list_pools
 from tinycloud.model.units import Bytes
 from tinycloud.model.world import Pool
 from tinycloud.plan.space import PoolUse, count_uses, list_reliefs
+from tinycloud.store.peek import is_made
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -78,7 +79,7 @@ def _describe(use: PoolUse) -> Filling:
 def note_levels(parts: Parts) -> list[Filling]:
     """Write down each pool that passed a level since that was last noted, up or down, and return those."""
     uses = list(_measure(parts))
-    if not any(use.level for use in uses) and not parts.database.exists():
+    if not any(use.level for use in uses) and not is_made(parts.database):
         return []
     return [filling for use in uses if (filling := _note_level(parts, use))]
 
@@ -98,7 +99,7 @@ def _note_level(parts: Parts, use: PoolUse) -> Filling | None:
 
 def find_since(parts: Parts, host: str, pool: str) -> float:
     """When the pool was noted to pass its present level; 0 when that was never noted."""
-    if not parts.database.exists():
+    if not is_made(parts.database):
         return 0.0
     last = next(iter(parts.store.list_events("", f"{host}/{pool}", limit=1)), None)
     return last.time if last and last.kind.startswith(_KIND) else 0.0

@@ -10,9 +10,8 @@ from tinycloud.model.secret import Secret
 from tinycloud.store.peek import peek_secrets
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tinycloud.drivers.guest.keys import Keys
+    from tinycloud.store.server import Address
 
 _LETTERS = string.ascii_letters + string.digits
 
@@ -20,7 +19,7 @@ _LETTERS = string.ascii_letters + string.digits
 class StackVault:
     """Secrets of one stack. ``values`` are all that are known, old and new."""
 
-    def __init__(self, keys: Keys, database: Path, stack: str) -> None:
+    def __init__(self, keys: Keys, database: Address, stack: str) -> None:
         self._keys = keys
         self._database = database
         self._stack = stack

@@ -10,6 +10,7 @@ from tinycloud.engine.probe import collect_facts, find_address
 from tinycloud.engine.refs import make_wake_hint
 from tinycloud.engine.starved import explain_starved, list_pool_lines
 from tinycloud.engine.wake import is_starved
+from tinycloud.store.peek import is_made
 
 if TYPE_CHECKING:
     from tinycloud.drivers.host import Host
@@ -58,7 +59,7 @@ def _guest(parts: Parts, host: Host, machine: Machine) -> list[str]:
 
 
 def _history(parts: Parts, machine: Machine) -> list[str]:
-    if not parts.database.exists():
+    if not is_made(parts.database):
         return []
     events = parts.store.list_events(machine.mark.stack, machine.mark.machine, limit=6)
     return [f"event    {time.strftime('%F %T', time.localtime(e.time))}  {e.kind} {e.text}".rstrip() for e in reversed(events)]

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects import postgresql, sqlite
 
-from tinycloud.store.database import open_database
+from tinycloud.store.database import open_database, translated
 from tinycloud.store.tables import events, executions, stacks, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
-    from sqlalchemy import Row
+    from sqlalchemy import Connection, Row
+
+    from tinycloud.store.server import Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +79,26 @@ class EventRecord:
 
 
 class Store:
-    """One database file."""
+    """One database: a file, or a server's. One that goes away in the middle raises Lost."""
 
-    def __init__(self, path: Path) -> None:
-        self._engine = open_database(path)
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._engine = open_database(address)
+        self._upsert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
         self._lock = threading.Lock()  # SQLite has one writer; queueing here is cheaper than its busy loop
 
     def close(self) -> None:
         self._engine.dispose()
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with translated(self._address), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with self._lock, translated(self._address), self._engine.begin() as connection:
+            yield connection
 
     # stacks
 
@@ -98,42 +112,42 @@ class Store:
             "outputs": json.dumps(record.outputs),
             "updated": record.updated,
         }
-        with self._lock, self._engine.begin() as connection:
-            connection.execute(upsert(stacks).values(values).on_conflict_do_update(index_elements=["name"], set_=values))
+        with self._writing() as connection:
+            connection.execute(self._upsert(stacks).values(values).on_conflict_do_update(index_elements=["name"], set_=values))
 
     def find_stack(self, name: str) -> StackRecord | None:
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             row = connection.execute(select(stacks).where(stacks.c.name == name)).first()
         return _stack(row) if row else None
 
     def list_stacks(self) -> list[StackRecord]:
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [_stack(row) for row in connection.execute(select(stacks).order_by(stacks.c.name))]
 
     def forget_stack(self, name: str) -> None:
-        with self._lock, self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(stacks.delete().where(stacks.c.name == name))
 
     # executions
 
     def begin(self, record: ExecutionRecord) -> None:
         values = {key: getattr(record, key) for key in ("id", "stack", "kind", "state", "started", "ended", "who", "steps", "error")}
-        with self._lock, self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(insert(executions).values(**values, options=json.dumps(record.options)))
 
     def has_execution(self, id: str) -> bool:
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return connection.execute(select(executions.c.id).where(executions.c.id == id)).first() is not None
 
     def set_execution(self, id: str, **values: Any) -> None:
         """Change columns of an execution: state, ended, error, who, steps."""
-        with self._lock, self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(update(executions).where(executions.c.id == id).values(**values))
 
     def find_unfinished(self, stack: str) -> ExecutionRecord | None:
         """The execution of a stack that was begun and neither ended nor undone."""
         query = select(executions).where(executions.c.stack == stack, executions.c.state.in_(("running", "failed")))
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             row = connection.execute(query.order_by(executions.c.started.desc())).first()
         return _execution(row) if row else None
 
@@ -142,7 +156,7 @@ class Store:
         query = select(executions).order_by(executions.c.started.desc()).limit(limit)
         if stack:
             query = query.where(executions.c.stack == stack)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [_execution(row) for row in connection.execute(query)]
 
     # the journal
@@ -150,7 +164,7 @@ class Store:
     def last_number(self, execution: str) -> int:
         """The number of the newest line of an execution's journal; 0 for none."""
         query = select(func.max(steps.c.number)).where(steps.c.execution == execution)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return connection.execute(query).scalar() or 0
 
     def write_intents(self, execution: str, records: Sequence[StepRecord]) -> None:
@@ -161,24 +175,24 @@ class Store:
             | {"execution": execution, "args": json.dumps(record.args), "before": json.dumps(record.before)}
             for record in records
         ]
-        with self._lock, self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(insert(steps), rows)
 
     def write_outcomes(self, execution: str, numbers: Sequence[int], state: str, ended: float, error: str = "") -> None:
         query = update(steps).where(steps.c.execution == execution, steps.c.number.in_(numbers))
-        with self._lock, self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(query.values(state=state, ended=ended, error=error))
 
     def list_steps(self, execution: str) -> list[StepRecord]:
         """The journal of an execution, oldest line first."""
         query = select(steps).where(steps.c.execution == execution).order_by(steps.c.number)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [_step(row) for row in connection.execute(query)]
 
     # events
 
     def add_event(self, record: EventRecord) -> None:
-        with self._lock, self._engine.begin() as connection:
+        with self._writing() as connection:
             connection.execute(
                 insert(events).values(time=record.time, stack=record.stack, machine=record.machine, kind=record.kind, text=record.text)
             )
@@ -188,7 +202,7 @@ class Store:
         query = select(events).where(events.c.stack == stack).order_by(events.c.id.desc()).limit(limit)
         if machine:
             query = query.where(events.c.machine == machine)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return [EventRecord(row.time, row.stack, row.machine, row.kind, row.text) for row in connection.execute(query)]
 
 

@@ -35,7 +35,7 @@ def test_a_host_that_is_not_there_is_answered_with_the_nearest(tmp_path: Path) -
 def test_parts_that_were_only_looked_at_leave_no_database(tmp_path: Path) -> None:
     parts = fake_parts(tmp_path)
     parts.close()
-    assert not parts.database.exists()
+    assert not (tmp_path / "state/tinycloud.db").exists()
     assert parts.store.list_stacks() == []
-    assert parts.database.exists()
+    assert (tmp_path / "state/tinycloud.db").exists()
     parts.close()

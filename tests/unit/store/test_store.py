@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from tinycloud.store.peek import has_unfinished, peek_secrets
+from tinycloud.store.server import Address, Server
 from tinycloud.store.store import EventRecord, ExecutionRecord, StackRecord, StepRecord, Store
 
 STACK = StackRecord(
@@ -27,13 +28,8 @@ STEP = StepRecord(1, "db-1:disk", "disk.create", "local", "db-1", {"size": 2**40
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "tinycloud.db"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    made = Store(path)
+def store(address: Address) -> Iterator[Store]:
+    made = Store(address)
     yield made
     made.close()
 
@@ -87,10 +83,10 @@ def test_an_execution_begins_once(store: Store) -> None:
 @pytest.mark.parametrize(
     ("state", "unfinished"), [("running", True), ("failed", True), ("done", False), ("undone", False), ("overtaken", False)]
 )
-def test_only_an_execution_that_waits_for_a_decision_is_unfinished(store: Store, path: Path, state: str, unfinished: bool) -> None:
+def test_only_an_execution_that_waits_for_a_decision_is_unfinished(store: Store, address: Address, state: str, unfinished: bool) -> None:
     store.begin(an_execution(state=state))
     assert (store.find_unfinished("shop") is not None) is unfinished
-    assert has_unfinished(path, "shop") is unfinished
+    assert has_unfinished(address, "shop") is unfinished
     assert store.find_unfinished("other") is None
 
 
@@ -128,11 +124,11 @@ def test_events_are_listed_newest_first_for_a_stack_or_a_machine(store: Store) -
     assert [event.text for event in store.list_events("shop", "web-1", limit=1)] == ["no 3"]
 
 
-def test_who_peeks_sees_what_the_store_sees(store: Store, path: Path) -> None:
-    assert peek_secrets(path, "shop") == {}
+def test_who_peeks_sees_what_the_store_sees(store: Store, address: Address) -> None:
+    assert peek_secrets(address, "shop") == {}
     store.save_stack(STACK)
-    assert peek_secrets(path, "shop") == STACK.secrets
-    assert peek_secrets(path, "shop' OR '1'='1") == {}
+    assert peek_secrets(address, "shop") == STACK.secrets
+    assert peek_secrets(address, "shop' OR '1'='1") == {}
 
 
 def test_who_peeks_makes_no_file(tmp_path: Path) -> None:
@@ -144,18 +140,20 @@ def test_who_peeks_makes_no_file(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
+from tinycloud.store.server import Server
 from tinycloud.store.store import EventRecord, Store
-store = Store(Path(sys.argv[1]))
+store = Store(Server(sys.argv[1]) if "://" in sys.argv[1] else Path(sys.argv[1]))
 for n in range(40):
     store.add_event(EventRecord(float(n), "shop", sys.argv[2], "started", str(n)))
 """
 
 
-def test_processes_that_open_and_write_at_once_wait_for_each_other(path: Path) -> None:
+def test_processes_that_open_and_write_at_once_wait_for_each_other(address: Address) -> None:
     """None is turned away, and the database is made and migrated once."""
-    writers = [subprocess.Popen([sys.executable, "-c", WRITER, path, name], stderr=subprocess.PIPE) for name in ("one", "two", "three")]
+    where = address.url if isinstance(address, Server) else str(address)
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, where, name], stderr=subprocess.PIPE) for name in ("one", "two", "three")]
     assert [(writer.communicate(timeout=60)[1], writer.returncode) for writer in writers] == [(b"", 0)] * 3
-    store = Store(path)
+    store = Store(address)
     for name in ("one", "two", "three"):
         assert [event.text for event in store.list_events("shop", name, limit=100)] == [str(n) for n in reversed(range(40))]
     store.close()
@@ -167,11 +165,11 @@ def test_threads_that_write_at_once_lose_nothing(store: Store) -> None:
     assert sorted(int(event.text) for event in store.list_events("shop", limit=100)) == list(range(60))
 
 
-def test_a_store_is_readable_while_another_process_writes(store: Store, path: Path) -> None:
-    other = Store(path)
+def test_a_store_is_readable_while_another_process_writes(store: Store, address: Address) -> None:
+    other = Store(address)
     with other._engine.begin() as connection:
         connection.exec_driver_sql("INSERT INTO events (time, stack, machine, kind, text) VALUES (0, 'shop', '', 'x', '')")
         assert store.list_events("shop") == []
-        assert peek_secrets(path, "shop") == {}
+        assert peek_secrets(address, "shop") == {}
     assert len(store.list_events("shop")) == 1
     other.close()
