@@ -18,6 +18,7 @@ CODES = {
     "duplicate-name": "two things of a group have one name",
     "encryption": "a disk is encrypted and should not be, or the other way round",
     "encrypted-image": "the image is encrypted, and nobody gave its secret",
+    "image-away": "the image is only on hosts that do not answer",
     "image-too-large": "the image declares, or unpacks to, more than it may; `--max-size` allows it",
     "exists": "there is one of that name already",
     "has-snapshots": "a disk keeps snapshots that would be lost",

@@ -86,8 +86,10 @@ def put_pools(host: Any) -> None:
 
 
 def a_world(*hosts: world.Host, **changes: Any) -> world.World:
-    """An empty world: one host and the nano image."""
-    return world.World(hosts=hosts or (a_host(),), images=changes.pop("images", (an_image(),)), **changes)
+    """An empty world: one host, or those, and the nano image on each."""
+    hosts = hosts or (a_host(),)
+    images = changes.pop("images", tuple(replace(an_image(), host=host.name) for host in hosts))
+    return world.World(hosts=hosts, images=images, **changes)
 
 
 def settle(plan: Plan, before: world.World) -> world.World:

@@ -71,6 +71,8 @@ class Simulation:
     """(host, stack) → the mark of its part."""
     images: dict[str, str | None] = field(default_factory=dict)
     """Root disk → the image below it."""
+    stored: dict[tuple[str, str], world.Image] = field(default_factory=dict)
+    """(host, sha256) → the image there."""
 
     def __post_init__(self) -> None:
         self.hosts = {host.name: host for host in self.before.hosts}
@@ -81,6 +83,7 @@ class Simulation:
             marks = [m.mark for m in self.before.stack_machines(stack) if m.host == host]
             part = make_part(stack, marks, [make_lan(n) for n in self.before.stack_networks(stack) if n.host == host])
             self.marks[host, stack] = make_part_mark(stack, part)
+        self.stored = {(image.host, image.sha): image for image in self.before.images}
         self.images = {m.mark.disk_volume: m.mark.spec.image for m in self.before.machines}
 
     def run(self, pick: Callable[[int], int] = lambda _many: 0) -> world.World:
@@ -102,6 +105,7 @@ class Simulation:
             machines=tuple(machines),
             networks=tuple(self.networks.values()),
             volumes=tuple(self.volumes.values()),
+            images=tuple(self.stored.values()),
         )
 
     # files
@@ -125,8 +129,12 @@ class Simulation:
             assert not self._users(it["volume"]), f"{step.id} while a machine uses it"
             self._make(step, it["note"], 1)
 
+    def do_image_send(self, step: Step, args: dict[str, Any]) -> None:
+        assert self.hosts[step.host].pool is not None, f"{step.id}: there is no pool"
+        self.stored[step.host, args["image"]] = replace(self.stored[args["from"], args["image"]], host=step.host)
+
     def do_disk_create(self, step: Step, args: dict[str, Any]) -> None:
-        assert args["image"] is None or any(image.sha == args["image"] for image in self.before.images)
+        assert args["image"] is None or (step.host, args["image"]) in self.stored, f"{step.id}: its image is not there"
         self._make(step, args["volume"], args["size"])
         assert self.images.setdefault(args["volume"], args["image"]) == args["image"], f"{args['volume']} stands on another image"
 

@@ -25,6 +25,8 @@ class Scenario:
     volumes: bool = False
     has_image: bool = True
     has_pools: bool = False
+    is_far: bool = False
+    """True for a second host, where machines go, and which lacks the image."""
     prepare: Callable[[Host], None] = field(default=lambda host: None)
 
     @property
@@ -106,6 +108,11 @@ SCENARIOS = (
         has_image=False,
     ),
     Scenario("a fresh up", text=a_stack()),
+    Scenario(
+        "an image that is on another host",
+        text="stack: shop\ngroups: {web: {count: 2, image: nano, memory: 128 MiB, cdrom: nano}}",
+        is_far=True,
+    ),
     Scenario("three equal machines", text=a_stack(web=change(WEB, count=3), has_db=False)),
     Scenario("one machine more", before=a_stack(), text=a_stack(web=change(WEB, count=2))),
     Scenario("one machine less", before=a_stack(web=change(WEB, count=2)), text=a_stack()),

@@ -13,10 +13,12 @@ from lxml import etree
 
 from tests.builders import SHA, fake_parts, put_image, put_pools
 from tinycloud.cloud import Cloud
+from tinycloud.drivers.fake import FakeHost
 from tinycloud.engine.inventory import read_world
-from tinycloud.model.names import find_pool_card, find_volume_name
+from tinycloud.model.names import POOL, find_pool_card, find_volume_name
 from tinycloud.model.plan import Act
 from tinycloud.plan import plan_down
+from tinycloud.templates.objects import render_pool
 from tinycloud.templates.xml import LIVE_NAMESPACE
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from tinycloud.store.store import StepRecord
 
 Photo = dict[str, Any]
+_LITTLE = 64 * 1024**2
 GIVEN = {"password": "given-secret"}
 
 
@@ -44,6 +47,8 @@ class Stage:
         self.files.mkdir(parents=True, exist_ok=True)
         (self.files / "before.yaml").write_text(self.scenario.before)
         (self.files / "stack.yaml").write_text(self.scenario.text)
+        if self.scenario.is_far:
+            FakeHost(self.folder / "host-other", "other").volumes.ensure_pool(render_pool(POOL, "/pool"))
         with self.cloud() as cloud:
             host = cloud.parts.first_host
             if self.scenario.has_image:
@@ -63,8 +68,15 @@ class Stage:
 
     @contextmanager
     def cloud(self) -> Iterator[Cloud]:
-        with Cloud(parts=fake_parts(self.folder)) as cloud:
+        with Cloud(parts=fake_parts(self.folder, hosts=self._hosts)) as cloud:
             yield cloud
+
+    @property
+    def _hosts(self) -> dict[str, FakeHost] | None:
+        """A small host and a large one, where machines go; None for the usual one."""
+        if not self.scenario.is_far:
+            return None
+        return {"local": FakeHost(self.folder / "host", memory=_LITTLE), "other": FakeHost(self.folder / "host-other", "other")}
 
     # the change, and what can be done about it
 
@@ -119,15 +131,19 @@ class Stage:
         """Everything the host holds, but for when and why a machine was started or stopped."""
         others = [path.name for path in (self.folder / "host").glob("volumes-*")]
         looks = {**_LOOKS, **dict.fromkeys(sorted(others), _look_at_volume)}
-        return {kind: {path.stem: look(_read(path)) for path in self._list(kind)} for kind, look in looks.items()}
+        photo = {kind: {path.stem: look(_read(path)) for path in self._list("host", kind)} for kind, look in looks.items()}
+        if self.scenario.is_far:
+            for kind, look in _LOOKS.items():
+                photo[kind] |= {f"{path.stem}@other": look(_read(path)) for path in self._list("host-other", kind)}
+        return photo
 
-    def _list(self, kind: str) -> list[Path]:
-        return sorted((self.folder / "host" / kind).glob("*.json"))
+    def _list(self, host: str, kind: str) -> list[Path]:
+        return sorted((self.folder / host / kind).glob("*.json"))
 
     def list_ours(self) -> list[str]:
         """Everything on the host that is the stack's."""
         photo = self.photograph()
-        volumes = [name for kind, found in photo.items() if kind.startswith("volumes") for name in found]
+        volumes = [name.removesuffix("@other") for kind, found in photo.items() if kind.startswith("volumes") for name in found]
         return [
             *photo["domains"],
             *photo["firewall"],
@@ -245,8 +261,12 @@ def without_sizes(photo: Photo) -> Photo:
 
 
 def without_edits(photo: Photo) -> Photo:
-    """The photo without what is on disks: what was edited into one that a machine had stays there, as what it wrote itself would."""
-    volumes = {name: {**it, "body": None, "allocation": None} if it["format"] == "qcow2" else it for name, it in photo["volumes"].items()}
+    """The photo without what is on disks: what was edited into one that a machine had stays there, as what it wrote itself would.
+
+    And without images that came to another host: they stay too.
+    """
+    found = {name: it for name, it in photo["volumes"].items() if not (name.startswith("image-") and name.endswith("@other"))}
+    volumes = {name: {**it, "body": None, "allocation": None} if it["format"] == "qcow2" else it for name, it in found.items()}
     return {**photo, "volumes": volumes}
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _DOING = {
     "image.bring": "looking for it",
+    "image.send": "sending it",
     "network.create": "making the network",
     "network.update": "changing reservations",
     "network.remove": "removing the network",
@@ -38,6 +39,7 @@ _DOING = {
 }
 _NEXT = {"started": "waiting for an address", "address": "waiting for ssh", "ssh": "guest set-up"}
 _DID = {
+    "image.send": "there",
     "network.create": "made",
     "network.update": "changed",
     "network.remove": "removed",

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tinycloud.errors import ToolFailed
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _CHUNK = 65536
+_PIECE = 1024 * 1024
 MOST = 64 * 1024 * 1024
 """Bytes of one answer; what says more is ended."""
 
@@ -27,7 +28,20 @@ class Talk(Protocol):
         """Say ``words``; what the child prints and complains until ``end`` stood on a line of either. Raises ToolFailed."""
         ...
 
+    def read(self, limit: float) -> bytes:
+        """What it prints next, as it comes; empty when it has ended that. Raises ToolFailed after ``limit`` seconds of silence."""
+        ...
+
+    def write(self, data: bytes, limit: float) -> None:
+        """Have it take all of ``data``. Raises ToolFailed when it is gone, or takes nothing for ``limit`` seconds."""
+        ...
+
+    def finish(self, limit: float) -> None:
+        """Say that no more comes, and wait for its end. Raises ToolFailed unless that is a good one."""
+        ...
+
     def close(self) -> None: ...
+    def kill(self) -> None: ...
 
 
 class LocalTalk:
@@ -40,6 +54,67 @@ class LocalTalk:
         )
         for pipe in (self._child.stdin, self._child.stdout, self._child.stderr):
             os.set_blocking(pipe.fileno(), False)  # type: ignore[union-attr]
+        self._complaints = bytearray()
+        """The last of what it complained of while bytes were read and written."""
+        self._deaf = False
+        """True when it has ended its complaints."""
+
+    def read(self, limit: float) -> bytes:
+        stdout = self._child.stdout
+        while True:
+            if stdout in self._wait(stdout, selectors.EVENT_READ, limit, "said nothing"):
+                return os.read(stdout.fileno(), _PIECE)  # type: ignore[union-attr]
+
+    def write(self, data: bytes, limit: float) -> None:
+        words, stdin = memoryview(data), self._child.stdin
+        while words:
+            if stdin in self._wait(stdin, selectors.EVENT_WRITE, limit, "took nothing"):
+                try:
+                    words = words[os.write(stdin.fileno(), words) :]  # type: ignore[union-attr]
+                except BlockingIOError:
+                    continue
+                except BrokenPipeError as err:
+                    raise ToolFailed(f"{self._tool} ended in the middle of its work", facts=self._hear_last()) from err
+
+    def finish(self, limit: float) -> None:
+        with suppress(BrokenPipeError):
+            self._child.stdin.close()  # type: ignore[union-attr]
+        until = time.monotonic() + limit
+        while self.read(until - time.monotonic()):
+            pass
+        try:
+            status = self._child.wait(max(0.1, until - time.monotonic()))
+        except subprocess.TimeoutExpired as err:
+            raise ToolFailed(f"{self._tool} did not end in time") from err
+        if status:
+            raise ToolFailed(f"{self._tool} ended with status {status}", facts=self._hear_last())
+
+    def _wait(self, pipe: Any, how: int, limit: float, fault: str) -> list[Any]:
+        """The pipes that are ready; what the child complains of is taken on the way, so that it never waits for that."""
+        stderr = self._child.stderr
+        with selectors.DefaultSelector() as selector:
+            selector.register(pipe, how)
+            if not self._deaf:
+                selector.register(stderr, selectors.EVENT_READ)  # type: ignore[arg-type]
+            ready = [key.fileobj for key, _ in selector.select(max(0.0, limit))]
+        if not ready:
+            raise ToolFailed(f"{self._tool} {fault} for {limit:.0f} s", facts=_last(self._complaints))
+        if stderr in ready:
+            self._hear_complaints()
+        return ready
+
+    def _hear_complaints(self) -> None:
+        chunk = os.read(self._child.stderr.fileno(), _CHUNK)  # type: ignore[union-attr]
+        self._deaf = not chunk
+        self._complaints += chunk
+        del self._complaints[:-_CHUNK]
+
+    def _hear_last(self) -> list[str]:
+        """Its last words, when it is gone."""
+        with suppress(BlockingIOError, ValueError):
+            while not self._deaf:
+                self._hear_complaints()
+        return _last(self._complaints)
 
     def ask(self, words: bytes, end: bytes, limit: float) -> tuple[bytes, bytes]:
         try:

@@ -62,7 +62,12 @@ def list_asked(steps: Iterable[Step], world: World) -> dict[Where, Asked]:
             it.has_disks = True
             it.now += _count_new(step, world) if (step.host, volume) not in present else 0
             it.sizes[volume] = max(size, it.sizes.get(volume, 0))
-        if step.kind in ("seed.write", "note.write"):
+        if step.kind == "image.send":
+            it = out.setdefault((step.host, names.DEFAULT_POOL), Asked())
+            it.has_disks = True
+            it.now += step.args["bytes"]
+            it.sizes[names.image_name(step.args["image"])] = step.args["bytes"]
+        elif step.kind in ("seed.write", "note.write"):
             out.setdefault((step.host, names.DEFAULT_POOL), Asked()).now += _NEW_SEED if step.kind == "seed.write" else _NEW_NOTE
         elif step.kind == "volume.remove":
             out.setdefault(_place(step, step.args["volume"], world), Asked()).gone.add(step.args["volume"])

@@ -184,8 +184,8 @@ def name_file(file: str) -> str:
     """People's word for a file of a pool: ``shop/web-1/disk``, ``shop/web-1/data``; the file's own name where there is none."""
     name = names.find_volume_name(file)
     if name is None:
-        free = names.find_free_volume(file)
-        return free[0] if free else file
+        free, sha = names.find_free_volume(file), names.find_image_sha(file)
+        return free[0] if free else f"image {sha[:7]}" if sha else file
     if not name.machine:
         return f"{name.stack} (note)"
     word = name.role.removeprefix("vol-") if name.is_data else name.role.partition("-")[0]

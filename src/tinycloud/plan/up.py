@@ -11,6 +11,7 @@ from tinycloud.model.plan import Act, Plan, Price
 from tinycloud.plan.admit import check_space
 from tinycloud.plan.desired import Designer
 from tinycloud.plan.draft import ADDED, Draft, Options
+from tinycloud.plan.images import plan_images
 from tinycloud.plan.leave import plan_leavings
 from tinycloud.plan.machines import plan_machine
 from tinycloud.plan.networks import plan_networks
@@ -40,6 +41,7 @@ def plan_up(loaded: Loaded, world: World, options: Options = Options()) -> Plan:
         plan_machine(draft, wanted)
     for group, ids in draft.ready.items():
         draft.steps.gate(f"group:{group}", ids)
+    plan_images(draft)
     plan_leavings(draft)
     plan_wall(draft)
     _plan_note(draft)

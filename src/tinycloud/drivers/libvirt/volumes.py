@@ -12,13 +12,14 @@ from lxml import etree
 from tinycloud.drivers.libvirt.errors import NO_POOL, NO_VOLUME, guarded
 from tinycloud.drivers.records import PoolRecord, VolumeRecord
 from tinycloud.errors import Clash, LibvirtFailed
-from tinycloud.model.names import POOL, find_pool_name
+from tinycloud.model.names import POOL, find_pool_name, image_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
+    from tinycloud.drivers.host import Host
     from tinycloud.drivers.shell import Shell
 
 _CHUNK = 256 * 1024
@@ -237,6 +238,18 @@ class Volumes:
 
         sha = adopt(self._shell, source, self._get_folder(), stamp, consume=consume, progress=progress)
         return sha if sha is not None else send(self, source, stamp, progress)
+
+    def receive(self, source: Host, sha: str, card: str, label: str, progress: Callable[[int, int], None] | None = None) -> int:
+        """By scripts on both hosts; see :mod:`tinycloud.drivers.travel`."""
+        from tinycloud.drivers.travel import Way, travel
+
+        pool = source.volumes.find_pool()
+        if pool is None:
+            raise LibvirtFailed(f"cannot find pool {self._name} of {source.name}", number=NO_POOL)
+        path = f"{pool.path}/{image_name(sha)}"
+        came = travel(Way(source.shell, path, self._shell, self._get_folder(), sha, label, card), progress)
+        self.refresh()
+        return came
 
     def upload(self, name: str, source: BinaryIO, on_bytes: Callable[[bytes], None] | None = None) -> None:
         """Fill a volume from a file; holes stay holes. ``on_bytes`` sees all of it in order."""

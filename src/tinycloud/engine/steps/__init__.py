@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tinycloud.engine.steps import firewall, machine, network, pool, prepare, raw, volume
+from tinycloud.engine.steps import firewall, image, machine, network, pool, prepare, raw, volume
 
 if TYPE_CHECKING:
     from tinycloud.engine.steps.action import Action
@@ -13,6 +13,7 @@ ACTIONS: dict[str, Action] = {
     "gate": pool.Gate(),
     "pool.create": pool.Create(),
     "note.write": pool.WriteNote(),
+    "image.send": image.Send(),
     "network.create": network.Create(),
     "network.update": network.Update(),
     "network.remove": network.Remove(),

@@ -1,0 +1,81 @@
+"""Images that machines need where they are not: sent there once, from the nearest host that has them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from tinycloud.errors import Refused
+from tinycloud.model import names
+from tinycloud.model.host import LOCAL
+from tinycloud.model.plan import Act, Change, Price
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tinycloud.model.plan import Step, Wanted
+    from tinycloud.model.world import Host, Image, World
+    from tinycloud.plan.draft import Draft
+
+NEAR = ("rack", "zone")
+"""Labels that say what is near what, the nearest first."""
+
+
+def plan_images(draft: Draft) -> None:
+    """Send each image that a step works with to where it works, before it does; however many steps there need it."""
+    there = {(image.host, image.sha) for image in draft.world.images}
+    known = {image.sha for image in draft.world.images if image.host in draft.world.host_by_name}
+    sends: set[tuple[str, str]] = set()
+    for number, step in enumerate(draft.steps.steps):
+        lacking = [sha for sha in list_images(step, draft.final) if sha in known and (step.host, sha) not in there]
+        if lacking:
+            draft.steps.steps[number] = replace(step, needs=(*step.needs, *(_name(sha, step.host) for sha in lacking)))
+            sends |= {(step.host, sha) for sha in lacking}
+    draft.changes[:0] = [_send(draft, draft.world.host_by_name[host], sha) for host, sha in sorted(sends)]
+
+
+def list_images(step: Step, machines: Mapping[str, Wanted]) -> list[str]:
+    """The images, by sha256, that a step finds in the store of its host."""
+    if step.kind in ("disk.create", "disk.copy"):
+        return [step.args["image"]] if step.args["image"] else []
+    if step.kind == "machine.define" and (wanted := machines.get(step.args["machine"])):
+        return sorted({sha for file in wanted.mark.borrowed if (sha := names.find_image_sha(file))})
+    return []
+
+
+def _send(draft: Draft, target: Host, sha: str) -> Change:
+    image = find_nearest(draft.world, sha, target)
+    name = image.names[0] if image.names else sha[:12]
+    args = {"image": sha, "from": image.host, "bytes": int(image.stored)}
+    draft.steps.add(_name(sha, target.name), "image.send", f"image {name} to {target.name}", args, f"pool:{target.name}", host=target.name)
+    return Change(Act.ADD, "image", name, f"to {target.name}, {image.stored}", Price.ADD, f"from {image.host}")
+
+
+def _name(sha: str, host: str) -> str:
+    return f"image:{sha[:12]}@{host}"
+
+
+def find_nearest(world: World, sha: str, target: Host) -> Image:
+    """The copy of an image that is nearest to a host. Raises Refused when no host that answers has one."""
+    copies = [image for image in world.images if image.sha == sha and image.host in world.host_by_name]
+    usable = [image for image in copies if not world.host_by_name[image.host].unreachable]
+    if not usable:
+        raise _make_refusal(world, copies)
+    return min(usable, key=lambda image: rate_way(world.host_by_name[image.host], target))
+
+
+def rate_way(source: Host, target: Host) -> tuple[bool | str, ...]:
+    """Smaller is nearer: in the same rack, in the same zone, on the controller's own machine, by name."""
+    apart = (not _share(source, target, label) for label in NEAR)
+    return (*apart, source.name != LOCAL, source.name)
+
+
+def _share(one: Host, other: Host, label: str) -> bool:
+    found = one.entry.find_label(label)
+    return bool(found) and found == other.entry.find_label(label)
+
+
+def _make_refusal(world: World, copies: Iterable[Image]) -> Refused:
+    images = list(copies)
+    why = [f"{image.host}  {world.host_by_name[image.host].unreachable}" for image in images]
+    return Refused(f"image {images[0].label} is on no host that answers", code="image-away", facts=why, hint="tinycloud host list")
