@@ -160,7 +160,16 @@ def make_file(folder: Path, name: str, policies: dict[str, Any]) -> str:
         "stack": name,
         "networks": {"lan": {"subnet": "10.91.0.0/24" if policies else "10.92.0.0/24", "access": "isolated"}},
         "policies": policies,
-        "groups": {"web": {"image": "nano", "memory": "96 MiB", "networks": ["lan"], "policies": list(policies), "ready": "started"}},
+        "groups": {
+            "web": {
+                "image": "nano",
+                "memory": "96 MiB",
+                "networks": ["lan"],
+                "policies": list(policies),
+                "ready": "started",
+                "stop_timeout": "1 s",
+            }
+        },
     }
     path = folder / f"{name}.yaml"
     path.write_text(json.dumps(body))
