@@ -17,6 +17,7 @@ from tinycloud.cloud import Cloud
 from tinycloud.drivers.fake import FakeGuests, FakeHost, edit_fake
 from tinycloud.drivers.fake.host import FakeShell
 from tinycloud.drivers.guest.keys import Keys
+from tinycloud.drivers.host import Patience
 from tinycloud.engine.cards import write_card
 from tinycloud.engine.parts import Parts
 from tinycloud.model import names, world
@@ -109,6 +110,7 @@ def fake_parts(folder: Path, guests: FakeGuests | None = None, hosts: dict[str, 
         open_store=Store,
         edit=edit_fake,
         server=server,
+        make_host=lambda entry: FakeHost(folder / f"host-{entry.name}", entry.name, entry=entry, patience=Patience(memory=folder / "seen")),
     )
 
 

@@ -20,6 +20,7 @@
         ├── StepFailed        a step of an execution; names the execution     1   500
         ├── ToolFailed        a child process; its stderr is a fact           1   502
         ├── LibvirtFailed     libvirt said no                                 1   502
+        ├── Unreachable       a host does not answer                          1   503
         ├── NotReady          a machine did not become ready in time          7   504
         ├── GuestFailed       guest set-up ended with an error                7   502
         ├── Lost              the lease or the database is lost: stop here    1   503
@@ -157,6 +158,13 @@ class LibvirtFailed(Failed):
     def __init__(self, message: str, *, number: int = 0, facts: Iterable[str] = (), hint: str = "") -> None:
         super().__init__(message, facts=facts, hint=hint)
         self.number = number
+
+
+class Unreachable(Failed):
+    """A host does not answer, or not in time. What was under way there may have been done."""
+
+    code = "unreachable-host"
+    http = 503
 
 
 class NotReady(Failed):

@@ -57,12 +57,12 @@ class Machine:
 
     @property
     def host(self) -> str:
-        """Name of the host that it is on; ``local`` in this version."""
+        """Name of the host that it is on."""
         return self.facts.host
 
     @property
     def state(self) -> str:
-        """ready, running (up, but not seen ready), paused, stopped, crashed, stopping."""
+        """ready, running (up, but not seen ready), paused, stopped, crashed, stopping; unreachable when its host does not answer."""
         is_ready = self.facts.state == "running" and self.facts.live.reaches(self.spec.level)
         return "ready" if is_ready else self.facts.state
 
@@ -114,7 +114,7 @@ class Machine:
         return self._make_door(user)
 
     def _make_door(self, user: str = "") -> Door:
-        return make_door(self._parts.keys, self.facts.mark, self.address, user)
+        return make_door(self._parts.keys, self.facts.mark, self.address, self._host.shell.jump, user)
 
     def exec(self, command: Sequence[str], *, user: str = "", input: bytes | None = None, limit: float = 300.0) -> Done:
         """Run a command inside and wait; its words arrive as they are. Status 255 is ssh's own."""

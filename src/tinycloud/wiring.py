@@ -8,15 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tinycloud.drivers.guest.inside import SshGuests
+from tinycloud.drivers.host import Patience
 from tinycloud.engine.parts import Parts
-from tinycloud.errors import Missing
+from tinycloud.errors import Missing, WrongInput
 from tinycloud.store.server import parse_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tinycloud.drivers.host import Host
+    from tinycloud.drivers.shell import LocalShell
     from tinycloud.engine.offline import Job
+    from tinycloud.model.host import HostEntry
     from tinycloud.store.server import Address
     from tinycloud.store.store import Store
 
@@ -34,11 +37,13 @@ class Settings:
     state: Path
     cache: Path
     config: Path | None = None
+    host_limit: float = Patience().limit
+    """Seconds that a host is waited for where there are others."""
     database: str = field(default="", repr=False)
 
     @classmethod
     def from_environment(cls, uri: str | None = None, state: Path | None = None, env: Mapping[str, str] = os.environ) -> Self:
-        """What the environment says: TINYCLOUD_URI, _STATE, _CACHE, _CONFIG, _DATABASE, else the system's or the user's own folders."""
+        """What TINYCLOUD_URI, _STATE, _CACHE, _CONFIG, _DATABASE and _HOST_LIMIT say, else the system's or the user's own folders."""
         root = os.geteuid() == 0
         home = Path(env.get("HOME", "/root"))
         own_state = Path(env.get("XDG_STATE_HOME") or home / ".local/state") / "tinycloud"
@@ -50,20 +55,31 @@ class Settings:
             cache=Path(env.get("TINYCLOUD_CACHE") or (Path("/var/cache/tinycloud") if root else own_cache)),
             config=Path(env.get("TINYCLOUD_CONFIG") or (Path("/etc/tinycloud") if root else own_config)),
             database=env.get("TINYCLOUD_DATABASE", ""),
+            host_limit=_parse_limit(env.get("TINYCLOUD_HOST_LIMIT", "")),
         )
 
 
+def _parse_limit(text: str) -> float:
+    try:
+        limit = float(text or Patience().limit)
+    except ValueError:
+        limit = 0.0
+    if not 0 < limit < 3600:
+        raise WrongInput(f'TINYCLOUD_HOST_LIMIT is "{text}"; expected seconds', code="wrong-value", hint="TINYCLOUD_HOST_LIMIT=10")
+    return limit
+
+
 def make_parts(settings: Settings, on_run: Callable[[str], None] | None = None) -> Parts:
-    """The engine's parts for one cloud of one host, ``local``. ``on_run`` hears every child process."""
+    """The engine's parts for the hosts that people added, or for ``local`` alone. ``on_run`` hears every child process."""
     from tinycloud.drivers.guest.keys import Keys
-    from tinycloud.drivers.libvirt.host import LibvirtHost
     from tinycloud.drivers.shell import LocalShell
+    from tinycloud.store.peek import peek_hosts
 
     _ensure_state(settings.state)
     shell = LocalShell(on_run)
-    host = LibvirtHost("local", settings.uri, shell, settings.state)
-    return Parts(
-        hosts={"local": host},
+    maker = HostMaker(settings, shell, on_run)
+    parts = Parts(
+        hosts={},
         keys=Keys(settings.state / "keys"),
         guests=SshGuests(shell),
         shell=shell,
@@ -73,7 +89,35 @@ def make_parts(settings: Settings, on_run: Callable[[str], None] | None = None) 
         config=settings.config,
         edit=_edit,
         server=parse_server(settings.database) if settings.database else None,
+        make_host=maker.make,
     )
+    parts.set_entries(peek_hosts(parts.database))
+    return parts
+
+
+@dataclass(frozen=True)
+class HostMaker:
+    """Makes the objects that reach hosts; nothing is opened before it is needed."""
+
+    settings: Settings
+    shell: LocalShell
+    on_run: Callable[[str], None] | None = None
+
+    def make(self, entry: HostEntry) -> Host:
+        """The host of an entry: this machine, or one behind ssh."""
+        from tinycloud.drivers.libvirt.host import LibvirtHost
+
+        state = self.settings.state
+        patience = Patience(self.settings.host_limit, self.settings.cache / "seen")
+        if not entry.target:
+            return LibvirtHost(entry.name, self.settings.uri, self.shell, state, entry=entry, patience=patience)
+        from tinycloud.drivers.libvirt.far import make_uri
+        from tinycloud.drivers.ssh_link import SshLink, make_control_folder
+        from tinycloud.drivers.ssh_shell import SshShell
+
+        link = SshLink(entry.name, entry.target, make_control_folder(state))
+        uri = entry.uri or make_uri(entry.target)
+        return LibvirtHost(entry.name, uri, SshShell(link, self.on_run), state, entry=entry, patience=patience, link=link)
 
 
 def _edit(host: Host, jobs: Sequence[Job], hear: Callable[[str, str], None]) -> object:

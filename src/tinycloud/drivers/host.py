@@ -5,6 +5,7 @@ Both pass the same contract suite (``tests/contract``). Errors: LibvirtFailed, M
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     )
     from tinycloud.drivers.shell import Shell
     from tinycloud.model.firewall import Part
+    from tinycloud.model.host import HostEntry
     from tinycloud.model.machine import Lease
     from tinycloud.model.sheet import Sheet
     from tinycloud.model.world import Reservation
@@ -176,11 +178,32 @@ class Firewall(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a host is waited for where there are others, and the folder in which what was last seen of it is kept."""
+
+    limit: float = 10.0
+    memory: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Why a host is not asked, and until when: ``time.monotonic()``."""
+
+    reason: str
+    until: float
+
+
 class Host(Protocol):
     """One server: its libvirt and a shell on it."""
 
     name: str
     uri: str
+    entry: HostEntry
+    """What a person said of it."""
+    patience: Patience
+    silence: Silence | None
+    """Set by whoever waited for it in vain; its calls may hang still, and :meth:`close` does not wait for them."""
 
     @property
     def shell(self) -> Shell: ...

@@ -8,6 +8,7 @@ import selectors
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tinycloud.drivers.talk import Talk
 
 DEFAULT_LIMIT = 60.0
+SBIN = ":/usr/local/sbin:/usr/sbin:/sbin"
 
 PACKAGES = {
     "qemu-img": "qemu-utils",
@@ -61,12 +63,13 @@ _OURS = ("TINYCLOUD_DATABASE", "PGPASSWORD")
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a child process ended."""
+    """How a child process ended. ``where`` is the host that it ran on, empty for this machine."""
 
     argv: tuple[str, ...]
     status: int
     stdout: bytes
     stderr: bytes
+    where: str = ""
 
     @property
     def text(self) -> str:
@@ -97,16 +100,27 @@ class Shell(Protocol):
         """Start ``argv`` to talk with it. Raises Missing as :meth:`run` does."""
         ...
 
+    def hear(self, address: str, port: int, *, limit: float = 0.5) -> bytes:
+        """The first bytes that a server says to whoever connects from this host; empty where nobody does.
+
+        ``limit`` seconds to connect and four times that to speak.
+        """
+        ...
+
+    @property
+    def jump(self) -> tuple[str, ...]:
+        """The ProxyCommand by which ssh gets from here to what only this host reaches; empty for this machine."""
+        ...
+
 
 class LocalShell:
     """Children of this process. ``on_run`` hears each command before it starts (``-v``); never its input."""
 
+    jump: tuple[str, ...] = ()
+
     def __init__(self, on_run: Callable[[str], None] | None = None, env: Mapping[str, str] | None = None) -> None:
         self._on_run = on_run
-        # A user's PATH often lacks the sbin folders, where half of the tools live.
-        path = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/local/sbin:/usr/sbin:/sbin"
-        own = {key: value for key, value in os.environ.items() if key not in _OURS}
-        self._env = {**own, "PATH": path, "LC_ALL": "C.UTF-8", **(env or {})}
+        self._env = make_environment(env)
 
     def run(
         self,
@@ -123,11 +137,7 @@ class LocalShell:
             self._on_run(shlex.join(words))
         done = self._call(words, argv[0], input, limit, on_line)
         if words[0] == "sudo" and done.status == 1 and done.stderr.startswith(b"sudo:"):
-            raise Missing(
-                f"{argv[0]} needs root rights, and sudo does not give them without a password",
-                facts=[done.stderr.decode(errors="replace").strip()],
-                hint="run it as root, or allow it in sudoers (NOPASSWD)",
-            )
+            raise make_no_root(argv[0], done)
         if check and done.status != 0:
             raise make_tool_error(done)
         return done
@@ -141,26 +151,55 @@ class LocalShell:
         except FileNotFoundError as err:
             raise make_missing_tool(words[0]) from err
 
-    def _call(self, words: list[str], tool: str, input: bytes | None, limit: float, on_line: Callable[[str], None] | None) -> Done:
-        stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
+    def hear(self, address: str, port: int, *, limit: float = 0.5) -> bytes:
         try:
-            # In a process group of its own: Ctrl-C is for us, and we decide whether a child may finish.
-            with subprocess.Popen(
-                words, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self._env, process_group=0
-            ) as child:
-                try:
-                    if on_line is None:
-                        stdout, stderr = child.communicate(input, timeout=limit)
-                    else:
-                        stdout, stderr = _communicate(child, input, limit, on_line)
-                except BaseException:
-                    _end_group(child.pid)
-                    raise
+            with socket.create_connection((address, port), timeout=limit) as connection:
+                connection.settimeout(limit * 4)
+                return connection.recv(64)
+        except OSError:
+            return b""
+
+    def _call(self, words: list[str], tool: str, input: bytes | None, limit: float, on_line: Callable[[str], None] | None) -> Done:
+        try:
+            return call(words, self._env, input, limit, on_line)
         except FileNotFoundError as err:
             raise make_missing_tool(words[0] if not shutil.which(words[0], path=self._env["PATH"]) else tool) from err
         except subprocess.TimeoutExpired as err:
-            raise ToolFailed(f"{tool} did not finish within {limit:.0f} s", facts=[shlex.join(words)]) from err
-        return Done(tuple(words), child.returncode, stdout, stderr)
+            raise make_too_late(tool, limit, words) from err
+
+
+def make_environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a child is started with: English words, and the sbin folders too, which hold half of the tools and which few have in PATH."""
+    own = {key: value for key, value in os.environ.items() if key not in _OURS}
+    return {**own, "PATH": os.environ.get("PATH", "/usr/bin:/bin") + SBIN, "LC_ALL": "C.UTF-8", **(env or {})}
+
+
+def call(
+    words: Sequence[str],
+    env: Mapping[str, str],
+    input: bytes | None,
+    limit: float,
+    on_line: Callable[[str], None] | None = None,
+    *,
+    end: Callable[[], None] = lambda: None,
+) -> Done:
+    """Run a child to its end. Raises FileNotFoundError, and TimeoutExpired after having ended it.
+
+    ``end`` is called when it was ended, for what it began elsewhere and which may hold its pipes.
+    """
+    stdin = subprocess.DEVNULL if input is None else subprocess.PIPE
+    # In a process group of its own: Ctrl-C is for us, and we decide whether a child may finish.
+    with subprocess.Popen(words, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(env), process_group=0) as child:
+        try:
+            if on_line is None:
+                stdout, stderr = child.communicate(input, timeout=limit)
+            else:
+                stdout, stderr = _communicate(child, input, limit, on_line)
+        except BaseException:
+            _end_group(child.pid)
+            end()
+            raise
+    return Done(tuple(words), child.returncode, stdout, stderr)
 
 
 def _communicate(child: subprocess.Popen[bytes], input: bytes | None, limit: float, on_line: Callable[[str], None]) -> tuple[bytes, bytes]:
@@ -202,11 +241,25 @@ def _end_group(leader: int) -> None:
         os.killpg(leader, signal.SIGKILL)
 
 
-def make_missing_tool(tool: str) -> Missing:
+def make_no_root(tool: str, done: Done) -> Missing:
+    """The error for a sudo that asks for a password."""
+    return Missing(
+        f"{tool} needs root rights{_on(done.where)}, and sudo does not give them without a password",
+        facts=[done.stderr.decode(errors="replace").strip()],
+        hint="run it as root, or allow it in sudoers (NOPASSWD)",
+    )
+
+
+def make_missing_tool(tool: str, where: str = "") -> Missing:
     """The error for a tool that is not installed, naming its package."""
     package = PACKAGES.get(tool)
     hint = f"apt-get install {package}" if package else f"install the package that provides {tool}"
-    return Missing(f"{tool} is not installed", hint=hint)
+    return Missing(f"{tool} is not installed{_on(where)}", hint=hint)
+
+
+def make_too_late(tool: str, limit: float, words: Sequence[str], where: str = "") -> ToolFailed:
+    """The error for a child that was ended after its time."""
+    return ToolFailed(f"{tool}{_on(where)} did not finish within {limit:.0f} s", facts=[shlex.join(words)])
 
 
 def make_tool_error(done: Done, lines: int = 8) -> ToolFailed:
@@ -214,4 +267,8 @@ def make_tool_error(done: Done, lines: int = 8) -> ToolFailed:
     said = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()[-lines:]
     tool = next((word for word in done.argv if word not in ("sudo", "-n", "--")), "child")
     how = f"was ended by signal {-done.status}" if done.status < 0 else f"ended with status {done.status}"
-    return ToolFailed(f"{tool} {how}", facts=said or [shlex.join(done.argv)])
+    return ToolFailed(f"{tool}{_on(done.where)} {how}", facts=said or [shlex.join(done.argv)])
+
+
+def _on(where: str) -> str:
+    return f" on {where}" if where else ""

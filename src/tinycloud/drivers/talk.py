@@ -47,8 +47,8 @@ class Talk(Protocol):
 class LocalTalk:
     """A child of this process."""
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str]) -> None:
-        self._tool = argv[-1]  # what stands before it sets the stage: sudo, env, timeout
+    def __init__(self, argv: Sequence[str], env: Mapping[str, str], tool: str = "") -> None:
+        self._tool = tool or argv[-1]  # what stands before it sets the stage: sudo, env, timeout
         self._child = subprocess.Popen(
             [*argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(env), process_group=0
         )

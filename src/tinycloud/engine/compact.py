@@ -86,10 +86,11 @@ class Compactor(VolumeWork):
 
     def _trim_by_ssh(self, machine: Machine, ref: str, no_agent: str) -> None:
         address = get_address(self._host, machine.mark)
-        if address is None or not self._parts.guests.greets(address):
+        if address is None or not self._parts.guests.greets(self._host.shell, address):
             raise _cannot_trim(machine, ref, [no_agent, "no ssh server answers"])
         try:
-            done = make_door(self._parts.keys, machine.mark, address).run(self._parts.shell, ["sh", "-c", _TRIM], limit=_LIMIT)
+            door = make_door(self._parts.keys, machine.mark, address, self._host.shell.jump)
+            done = door.run(self._parts.shell, ["sh", "-c", _TRIM], limit=_LIMIT)
         except Missing as err:
             raise _cannot_trim(machine, ref, [no_agent, err.message]) from err
         if done.status != 0:

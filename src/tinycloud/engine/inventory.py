@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
+from tinycloud.engine import seen
+from tinycloud.engine.ask import ask_all
 from tinycloud.engine.read_pools import read_pools
-from tinycloud.errors import LibvirtFailed, ToolFailed
+from tinycloud.errors import LibvirtFailed, TinycloudError, ToolFailed
 from tinycloud.model import names, world
 from tinycloud.model.sheet import Sheet
 from tinycloud.model.units import Bytes
@@ -25,13 +26,23 @@ if TYPE_CHECKING:
 
 
 def read_world(hosts: Iterable[Host]) -> world.World:
-    """Everything on all hosts, each host read by a thread of its own."""
-    return _on_all(hosts, _read_host)
+    """Everything on all hosts, each host read by a thread of its own; one that does not answer is there as it was last seen."""
+    found = _on_all(hosts, _read_host)
+    if len(found) > 1:
+        for host, part in found:
+            if part.hosts and not part.hosts[0].unreachable:
+                seen.save(host, part)
+    return world.merge_worlds(part for _, part in found)
 
 
 def read_machines(hosts: Iterable[Host]) -> world.World:
-    """Only machines and foreign domains: what listing needs, in a few calls a host."""
-    return _on_all(hosts, _read_domains)
+    """Only machines and foreign domains: what listing needs, in a few calls a host. Of hosts, those that do not answer."""
+    found = _on_all(hosts, _read_domains)
+    if len(found) > 1:
+        for host, part in found:
+            if not part.hosts:
+                seen.save_machines(host, part)
+    return world.merge_worlds(part for _, part in found)
 
 
 def read_networks(hosts: Iterable[Host]) -> world.World:
@@ -41,15 +52,17 @@ def read_networks(hosts: Iterable[Host]) -> world.World:
         ours, _ = _split_networks(host, host.networks.list_all())
         return replace(_read_domains(host), networks=tuple(ours))
 
-    return _on_all(hosts, read)
+    return world.merge_worlds(part for _, part in _on_all(hosts, read))
 
 
-def _on_all(hosts: Iterable[Host], read: Callable[[Host], world.World]) -> world.World:
-    targets = list(hosts)
-    if len(targets) == 1:
-        return read(targets[0])
-    with ThreadPoolExecutor(max_workers=max(1, len(targets))) as pool:
-        return world.merge_worlds(pool.map(read, targets))
+def _on_all(hosts: Iterable[Host], read: Callable[[Host], world.World]) -> list[tuple[Host, world.World]]:
+    answers = ask_all(hosts, read)
+    return [(host, seen.recall(host, say(it)) if isinstance(it, TinycloudError) else it) for host, it in answers]
+
+
+def say(err: TinycloudError) -> str:
+    """An error on one line."""
+    return "; ".join([err.message, *err.facts[:1]])
 
 
 def _read_host(host: Host) -> world.World:
@@ -219,6 +232,7 @@ def _read_facts(host: Host, pool: world.Pool | None, others: tuple[world.Pool, .
         pool=pool,
         uefi=facts.uefi,
         more_pools=others,
+        entry=host.entry,
     )
 
 

@@ -7,9 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tinycloud.errors import NotFound, make_did_you_mean
+from tinycloud.model.host import LOCAL, HostEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from tinycloud.drivers.guest.inside import Guests
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 class Parts:
     """Hosts, keys, guests, this machine's shell, folders, and the store, which is opened on first use."""
 
-    hosts: Mapping[str, Host]
+    hosts: dict[str, Host]
+    """By name; this machine first, where it is one of them."""
     keys: Keys
     guests: Guests
     shell: Shell
@@ -34,6 +36,8 @@ class Parts:
     open_store: Callable[[Address], Store]
     edit: Editor
     """Edits disks that no machine uses."""
+    make_host: Callable[[HostEntry], Host]
+    """What reaches a host, whether it is one of the cloud's or not yet."""
     config: Path | None = None
     """The person's own settings: catalogue/*.yaml."""
     server: Server | None = None
@@ -52,6 +56,15 @@ class Parts:
     @cached_property
     def store(self) -> Store:
         return self.open_store(self.database)
+
+    def set_entries(self, entries: Iterable[HostEntry]) -> None:
+        """Have these hosts, or this machine alone where there are none. Those that stay as they were keep their connections."""
+        known = self.hosts
+        wanted = sorted(entries, key=lambda entry: (entry.name != LOCAL, entry.name)) or [HostEntry(LOCAL)]
+        self.hosts = {it.name: known[it.name] if it.name in known and known[it.name].entry == it else self.make_host(it) for it in wanted}
+        for name, host in known.items():
+            if self.hosts.get(name) is not host:
+                host.close()
 
     def get_host(self, name: str) -> Host:
         """The host called ``name``; raises NotFound."""

@@ -60,7 +60,7 @@ class Waiting:
     def _is_address(self) -> bool:
         """An ssh greeting proves an address too, and sooner than a lease is written."""
         reserved = self.mark.spec.address
-        if reserved and self.run.guests.greets(reserved):
+        if reserved and self.run.guests.greets(self.host.shell, reserved):
             self.address = reserved
         else:
             found = find_address(self.host, self.mark, self.since)
@@ -70,12 +70,13 @@ class Waiting:
     def _is_ssh(self) -> bool:
         if not self.mark.spec.address:
             self._is_address()  # one that we did not give may be an old one: looked up again until somebody answers there
-        return self.address is not None and self.run.guests.greets(self.address)
+        return self.address is not None and self.run.guests.greets(self.host.shell, self.address)
 
     def _is_done(self) -> bool:
         if self.address is None:
             return False
-        result = self.run.guests.read_result(make_door(self.run.keys, self.mark, self.address), _PATIENCE)
+        door = make_door(self.run.keys, self.mark, self.address, self.host.shell.jump)
+        result = self.run.guests.read_result(door, _PATIENCE)
         if result is not None and result.errors:
             raise GuestFailed(
                 f"set-up of {self.mark.ref} ended with an error",

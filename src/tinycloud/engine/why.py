@@ -48,9 +48,9 @@ def _guest(parts: Parts, host: Host, machine: Machine) -> list[str]:
         return []
     seen = find_address(host, machine.mark)
     address = seen.address if seen else machine.mark.spec.address
-    if address is None or not parts.guests.greets(address):
+    if address is None or not parts.guests.greets(host.shell, address):
         return ["guest    no ssh server answers" + (f" at {address}" if address else "")]
-    result = parts.guests.read_result(make_door(parts.keys, machine.mark, address), 0.0)
+    result = parts.guests.read_result(make_door(parts.keys, machine.mark, address, host.shell.jump), 0.0)
     if result is None:
         return [f"guest    ssh answers at {address}; set-up is still going on, or our key is not let in"]
     if not result.errors:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from tinycloud.errors import Missing, Refused
+from tinycloud.model.host import HostEntry
 from tinycloud.store.server import Server, load_psycopg, make_no_right, make_unreachable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tinycloud.store.server import Address
+
+HOST_COLUMNS: Final = tuple(HostEntry.__dataclass_fields__)
+"""Of the table hosts, in the order of :func:`make_host_row`."""
 
 
 def is_made(address: Address) -> bool:
@@ -70,3 +75,20 @@ def peek_secrets(address: Address, stack: str) -> dict[str, str]:
 def has_unfinished(address: Address, stack: str) -> bool:
     """True when an execution of the stack was begun and neither ended nor undone."""
     return bool(ask(address, "SELECT id FROM executions WHERE stack = ? AND state IN ('running', 'failed')", stack))
+
+
+def peek_hosts(address: Address) -> list[HostEntry]:
+    """The hosts of the cloud by name; none where nobody added one."""
+    return [make_host_entry(row) for row in ask(address, f"SELECT {', '.join(HOST_COLUMNS)} FROM hosts ORDER BY name")]
+
+
+def make_host_row(entry: HostEntry) -> list[Any]:
+    """The values of a host in the order of :data:`HOST_COLUMNS`."""
+    plain = {"labels": json.dumps(dict(entry.labels)), "fence": json.dumps(entry.fence)}
+    return [plain.get(name, getattr(entry, name)) for name in HOST_COLUMNS]
+
+
+def make_host_entry(row: Sequence[Any]) -> HostEntry:
+    values = dict(zip(HOST_COLUMNS, row, strict=True))
+    labels = tuple(sorted(json.loads(values["labels"]).items()))
+    return HostEntry(**{**values, "labels": labels, "fence": tuple(json.loads(values["fence"]))})

@@ -12,13 +12,15 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from tinycloud.store.database import open_database, translated
-from tinycloud.store.tables import events, executions, stacks, steps
+from tinycloud.store.peek import HOST_COLUMNS, make_host_entry, make_host_row
+from tinycloud.store.tables import events, executions, hosts, stacks, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sqlalchemy import Connection, Row
 
+    from tinycloud.model.host import HostEntry
     from tinycloud.store.server import Address
 
 
@@ -204,6 +206,25 @@ class Store:
             query = query.where(events.c.machine == machine)
         with self._reading() as connection:
             return [EventRecord(row.time, row.stack, row.machine, row.kind, row.text) for row in connection.execute(query)]
+
+    # hosts
+
+    def list_hosts(self) -> list[HostEntry]:
+        """By name; none for a cloud that nobody added a host to."""
+        query = select(*(hosts.c[name] for name in HOST_COLUMNS)).order_by(hosts.c.name)
+        with self._reading() as connection:
+            return [make_host_entry(row) for row in connection.execute(query)]
+
+    def save_hosts(self, *entries: HostEntry) -> None:
+        """All of them, or none."""
+        with self._writing() as connection:
+            for entry in entries:
+                values = dict(zip(HOST_COLUMNS, make_host_row(entry), strict=True))
+                connection.execute(self._upsert(hosts).values(values).on_conflict_do_update(index_elements=["name"], set_=values))
+
+    def forget_host(self, name: str) -> None:
+        with self._writing() as connection:
+            connection.execute(hosts.delete().where(hosts.c.name == name))
 
 
 def _stack(row: Row[Any]) -> StackRecord:

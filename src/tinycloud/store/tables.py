@@ -64,3 +64,18 @@ events = Table(
     Column("text", Text, nullable=False),
     Index("ix_events_stack", "stack", "id"),
 )
+
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("target", Text, nullable=False, doc="where ssh goes; empty: this machine"),
+    Column("uri", Text, nullable=False, doc="libvirt's, where it does not follow from the target"),
+    Column("address", Text, nullable=False, doc="what other hosts reach it by"),
+    Column("labels", Text, nullable=False, doc="JSON"),
+    Column("drained", Float, nullable=False, doc="since when; 0: it takes machines"),
+    Column("memory_ratio", Float, nullable=False),
+    Column("cpu_ratio", Float, nullable=False),
+    Column("fence", Text, nullable=False, doc="words of a command, JSON"),
+    Column("fenced", Float, nullable=False, doc="since when it is known to be off; 0: it is not"),
+)

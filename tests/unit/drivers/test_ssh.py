@@ -32,7 +32,7 @@ exit $(cat "$0.status")
 @pytest.fixture
 def door(tmp_path: Path) -> Door:
     mark = plan_up(load(HELLO), a_world()).machines["hello/web-1"].mark
-    return make_door(Keys(tmp_path / "keys"), mark, "10.60.0.12")
+    return make_door(Keys(tmp_path / "keys"), mark, "10.60.0.12", ())
 
 
 @pytest.fixture
@@ -139,19 +139,19 @@ def a_server(greeting: bytes) -> Iterator[int]:
 )
 def test_only_a_greeting_of_ssh_counts(greeting: bytes, answers: bool) -> None:
     with a_server(greeting) as port:
-        assert answers_ssh("127.0.0.1", port) is answers
+        assert answers_ssh(LocalShell(), "127.0.0.1", port) is answers
 
 
 def test_a_port_that_nobody_listens_at_does_not_answer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    assert not answers_ssh("127.0.0.1", port)
-    assert not answers_ssh("no such address", port)
+    assert not answers_ssh(LocalShell(), "127.0.0.1", port)
+    assert not answers_ssh(LocalShell(), "no such address", port)
 
 
 def test_a_server_that_says_nothing_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        assert not answers_ssh("127.0.0.1", server.getsockname()[1], limit=0.02)
+        assert not answers_ssh(LocalShell(), "127.0.0.1", server.getsockname()[1], limit=0.02)
 
 
 # the set-up inside

@@ -10,7 +10,7 @@ from tinycloud.drivers.fake.domains import FakeDomains
 from tinycloud.drivers.fake.files import Documents
 from tinycloud.drivers.fake.host import FakeShell
 from tinycloud.drivers.guest.inside import GuestResult
-from tinycloud.drivers.shell import DEFAULT_LIMIT, Done
+from tinycloud.drivers.shell import DEFAULT_LIMIT, Done, Shell
 from tinycloud.errors import TinycloudError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class TellingGuests:
     greeting: Callable[[], bool] = lambda: True
     results: list[GuestResult | None] = field(default_factory=lambda: [GuestResult((), ())])
 
-    def greets(self, address: str) -> bool:
+    def greets(self, shell: Shell, address: str) -> bool:
         return self.greeting()
 
     def read_result(self, door: Door, patience: float) -> GuestResult | None:

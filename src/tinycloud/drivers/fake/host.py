@@ -11,8 +11,10 @@ from tinycloud.drivers.fake.networks import FakeNetworks
 from tinycloud.drivers.fake.secrets import FakeSecrets
 from tinycloud.drivers.fake.volumes import FakeVolumes
 from tinycloud.drivers.guest.inside import GuestResult
+from tinycloud.drivers.host import Patience, Silence
 from tinycloud.drivers.records import HostRecord
 from tinycloud.drivers.shell import DEFAULT_LIMIT, Done, make_missing_tool
+from tinycloud.model.host import LOCAL, HostEntry
 from tinycloud.model.names import DEFAULT_POOL, find_pool_name, make_pool_name
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tinycloud.drivers.guest.ssh import Door
+    from tinycloud.drivers.shell import Shell
     from tinycloud.drivers.talk import Talk
 
 _MEMORY = 64 * 1024**3
@@ -27,6 +30,8 @@ _MEMORY = 64 * 1024**3
 
 class FakeShell:
     """Every command succeeds and prints nothing."""
+
+    jump: tuple[str, ...] = ()
 
     def run(
         self,
@@ -43,13 +48,28 @@ class FakeShell:
     def open(self, argv: Sequence[str], *, root: bool = False) -> Talk:
         raise make_missing_tool(argv[-1])  # what is talked with stands last
 
+    def hear(self, address: str, port: int, *, limit: float = 0.5) -> bytes:
+        return b"SSH-2.0-fake\r\n"
+
 
 class FakeHost:
     """A host kept in ``folder``."""
 
-    def __init__(self, folder: Path, name: str = "local", memory: int = _MEMORY) -> None:
+    silence: Silence | None = None
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str = LOCAL,
+        memory: int = _MEMORY,
+        *,
+        entry: HostEntry | None = None,
+        patience: Patience = Patience(),
+    ) -> None:
         self.name = name
         self.uri = f"fake://{name}"
+        self.entry = entry or HostEntry(name)
+        self.patience = patience
         self.shell = FakeShell()
         self._memory = memory
         self._folder = folder
@@ -92,7 +112,7 @@ class FakeGuests:
     def __init__(self, errors: tuple[str, ...] = ()) -> None:
         self._errors = errors
 
-    def greets(self, address: str) -> bool:
+    def greets(self, shell: Shell, address: str) -> bool:
         return True
 
     def read_result(self, door: Door, patience: float) -> GuestResult | None:

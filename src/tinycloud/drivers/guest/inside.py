@@ -42,8 +42,8 @@ class GuestResult:
 class Guests(Protocol):
     """The inside of machines, reached over their network."""
 
-    def greets(self, address: str) -> bool:
-        """True when an ssh server answers at the address now."""
+    def greets(self, shell: Shell, address: str) -> bool:
+        """True when an ssh server answers at the address now, asked from the shell's host."""
         ...
 
     def read_result(self, door: Door, patience: float) -> GuestResult | None:
@@ -52,13 +52,13 @@ class Guests(Protocol):
 
 
 class SshGuests:
-    """Guests reached by ssh from this process."""
+    """Guests reached by ssh from this process, through their hosts."""
 
     def __init__(self, shell: Shell) -> None:
         self._shell = shell
 
-    def greets(self, address: str) -> bool:
-        return answers_ssh(address)
+    def greets(self, shell: Shell, address: str) -> bool:
+        return answers_ssh(shell, address)
 
     def read_result(self, door: Door, patience: float) -> GuestResult | None:
         script = _READ_RESULT.format(rounds=int(patience * 5))
@@ -84,6 +84,6 @@ def clean(text: str) -> list[str]:
     return [line.rstrip() for line in _ESCAPES.sub("", text.replace("\r", "\n")).splitlines() if line.strip()]
 
 
-def make_door(keys: Keys, mark: Mark, address: str, user: str = "") -> Door:
-    """The way into a machine at ``address``; writes its known_hosts file when it is not there."""
-    return Door(mark.domain, address, user or mark.spec.user, keys.identity, keys.ensure_known(mark.uuid, mark.domain))
+def make_door(keys: Keys, mark: Mark, address: str, jump: tuple[str, ...], user: str = "") -> Door:
+    """The way into a machine at ``address``, by its host's ``jump``; writes its known_hosts file when it is not there."""
+    return Door(mark.domain, address, user or mark.spec.user, keys.identity, keys.ensure_known(mark.uuid, mark.domain), jump)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,8 @@ class Door:
     user: str
     identity: Path
     known_hosts: Path
+    jump: tuple[str, ...] = ()
+    """The ProxyCommand through the host that the machine is on; empty where there is no need of one."""
 
     @property
     def options(self) -> dict[str, str]:
@@ -41,6 +42,7 @@ class Door:
             "StrictHostKeyChecking": "yes",
             "ConnectTimeout": str(CONNECT_LIMIT),
             "LogLevel": "ERROR",
+            **({"ProxyCommand": shlex.join(self.jump)} if self.jump else {}),
         }
 
     def _flags(self, *, batch: bool) -> list[str]:
@@ -61,11 +63,6 @@ class Door:
         return shell.run(self.make_ssh_argv(shlex.join(command), batch=True), input=input, limit=limit, check=check)
 
 
-def answers_ssh(address: str, port: int = 22, limit: float = 0.5) -> bool:
-    """True when an ssh server greets at that address within ``limit`` seconds to connect and twice that to speak."""
-    try:
-        with socket.create_connection((address, port), timeout=limit) as connection:
-            connection.settimeout(limit * 4)
-            return connection.recv(4) == b"SSH-"
-    except OSError:
-        return False
+def answers_ssh(shell: Shell, address: str, port: int = 22, limit: float = 0.5) -> bool:
+    """True when an ssh server greets whoever connects from the shell's host: ``limit`` seconds to connect, four times that to speak."""
+    return shell.hear(address, port, limit=limit).startswith(b"SSH-")

@@ -1,4 +1,4 @@
-"""One host, reached through libvirt: opened on first use, closed at the end."""
+"""One host, here or far away, reached through libvirt: opened on first use, closed at the end."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.drivers.firewall import Firewall
+from tinycloud.drivers.host import Patience, Silence
 from tinycloud.drivers.libvirt.domains import Domains
 from tinycloud.drivers.libvirt.errors import guarded, load_libvirt, translate
 from tinycloud.drivers.libvirt.facts import read_facts, read_memory
+from tinycloud.drivers.libvirt.far import open_far
 from tinycloud.drivers.libvirt.networks import Networks
 from tinycloud.drivers.libvirt.secrets import Secrets
 from tinycloud.drivers.libvirt.volumes import Volumes, list_pools
 from tinycloud.errors import Missing
+from tinycloud.model.host import HostEntry
 from tinycloud.model.names import DEFAULT_POOL, make_pool_name
 
 if TYPE_CHECKING:
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
 
     from tinycloud.drivers.records import HostRecord
     from tinycloud.drivers.shell import Shell
+    from tinycloud.drivers.ssh_link import SshLink
     from tinycloud.errors import TinycloudError
 
 
@@ -34,14 +38,30 @@ class LibvirtHost:
     One connection serves all threads: libvirt's protocol carries several calls at once.
     """
 
-    def __init__(self, name: str, uri: str, shell: Shell, state: Path) -> None:
+    silence: Silence | None = None
+
+    def __init__(
+        self,
+        name: str,
+        uri: str,
+        shell: Shell,
+        state: Path,
+        *,
+        entry: HostEntry | None = None,
+        patience: Patience = Patience(),
+        link: SshLink | None = None,
+    ) -> None:
+        """``link``: the host is another machine, and this is the way to it."""
         self.name = name
         self.uri = uri
         self.shell = shell
+        self.entry = entry or HostEntry(name)
+        self.patience = patience
         self._state = state
+        self._link = link
         self._lock = threading.Lock()
         self._open: Any = None
-        self._by_sudo = False
+        self._virsh: tuple[str, ...] = ("virsh", "-c", uri)
 
     @property
     def _conn(self) -> Any:
@@ -51,6 +71,10 @@ class LibvirtHost:
             return self._open
 
     def _connect(self) -> Any:
+        if self._link is not None:
+            conn, uri = open_far(self._link, self.uri)
+            self._virsh = ("virsh", "-c", uri)
+            return conn
         libvirt = load_libvirt()
         try:
             return libvirt.open(self.uri)
@@ -70,13 +94,13 @@ class LibvirtHost:
         helper = self._state / "libvirt-by-sudo"
         helper.write_text(f"#!/bin/sh\nexec sudo -n {shlex.join(['virt-ssh-helper', 'qemu:///system'])}\n")
         helper.chmod(0o700)
-        self._by_sudo = True
+        self._virsh = ("sudo", "-n", "virsh", "-c", self.uri)
         with guarded(f"connect to {self.uri} through sudo"):
             return load_libvirt().open(f"qemu+ext:///system?command={helper}")
 
     def make_virsh_argv(self, *words: str) -> list[str]:
         """``virsh`` for this host, with the rights that the connection needed."""
-        return [*(["sudo", "-n"] if self._by_sudo else []), "virsh", "-c", self.uri, *words]
+        return [*self._virsh, *words]
 
     @property
     def domains(self) -> Domains:
@@ -123,6 +147,9 @@ class LibvirtHost:
             register(self._conn, on_event)
 
     def close(self) -> None:
+        """Close the connection. One whose host is silent is left as it is: somebody waits in it still, and it ends with this process."""
+        if self.silence is not None:
+            return
         with self._lock:
             if self._open is not None:
                 self._open.close()
