@@ -101,7 +101,7 @@ def settle(plan: Plan, before: world.World) -> world.World:
 def fake_parts(folder: Path, guests: FakeGuests | None = None, hosts: dict[str, Any] | None = None, server: Server | None = None) -> Parts:
     """The engine's parts around one fake host kept in ``folder``."""
     return Parts(
-        hosts=hosts or {"local": FakeHost(folder / "host")},
+        made=hosts or {"local": FakeHost(folder / "host")},
         keys=Keys(folder / "keys"),
         guests=guests or FakeGuests(),
         shell=FakeShell(),
@@ -110,6 +110,7 @@ def fake_parts(folder: Path, guests: FakeGuests | None = None, hosts: dict[str, 
         open_store=Store,
         edit=edit_fake,
         server=server,
+        find_entries=lambda _: [],
         make_host=lambda entry: FakeHost(folder / f"host-{entry.name}", entry.name, entry=entry, patience=Patience(memory=folder / "seen")),
     )
 

@@ -78,8 +78,7 @@ def make_parts(settings: Settings, on_run: Callable[[str], None] | None = None) 
     _ensure_state(settings.state)
     shell = LocalShell(on_run)
     maker = HostMaker(settings, shell, on_run)
-    parts = Parts(
-        hosts={},
+    return Parts(
         keys=Keys(settings.state / "keys"),
         guests=SshGuests(shell),
         shell=shell,
@@ -89,10 +88,9 @@ def make_parts(settings: Settings, on_run: Callable[[str], None] | None = None) 
         config=settings.config,
         edit=_edit,
         server=parse_server(settings.database) if settings.database else None,
+        find_entries=peek_hosts,
         make_host=maker.make,
     )
-    parts.set_entries(peek_hosts(parts.database))
-    return parts
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 class Parts:
     """Hosts, keys, guests, this machine's shell, folders, and the store, which is opened on first use."""
 
-    hosts: dict[str, Host]
-    """By name; this machine first, where it is one of them."""
     keys: Keys
     guests: Guests
     shell: Shell
@@ -36,8 +34,11 @@ class Parts:
     open_store: Callable[[Address], Store]
     edit: Editor
     """Edits disks that no machine uses."""
+    find_entries: Callable[[Address], Iterable[HostEntry]]
+    """The hosts of the cloud, asked for when the first of them is needed; none: it is this machine alone."""
     make_host: Callable[[HostEntry], Host]
     """What reaches a host, whether it is one of the cloud's or not yet."""
+    made: dict[str, Host] = field(default_factory=dict)
     config: Path | None = None
     """The person's own settings: catalogue/*.yaml."""
     server: Server | None = None
@@ -57,13 +58,20 @@ class Parts:
     def store(self) -> Store:
         return self.open_store(self.database)
 
+    @property
+    def hosts(self) -> dict[str, Host]:
+        """By name; this machine first, where it is one of them."""
+        if not self.made:
+            self.set_entries(self.find_entries(self.database))
+        return self.made
+
     def set_entries(self, entries: Iterable[HostEntry]) -> None:
         """Have these hosts, or this machine alone where there are none. Those that stay as they were keep their connections."""
-        known = self.hosts
+        known = self.made
         wanted = sorted(entries, key=lambda entry: (entry.name != LOCAL, entry.name)) or [HostEntry(LOCAL)]
-        self.hosts = {it.name: known[it.name] if it.name in known and known[it.name].entry == it else self.make_host(it) for it in wanted}
+        self.made = {it.name: known[it.name] if it.name in known and known[it.name].entry == it else self.make_host(it) for it in wanted}
         for name, host in known.items():
-            if self.hosts.get(name) is not host:
+            if self.made.get(name) is not host:
                 host.close()
 
     def get_host(self, name: str) -> Host:
@@ -77,7 +85,7 @@ class Parts:
         return next(iter(self.hosts.values()))
 
     def close(self) -> None:
-        for host in self.hosts.values():
+        for host in self.made.values():
             host.close()
         if "store" in self.__dict__:
             self.store.close()
