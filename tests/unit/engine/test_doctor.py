@@ -50,7 +50,7 @@ class ToldHost(FakeHost):
 def tell(parts: Parts, folder: Path, answer: Callable[[HostRecord], HostRecord]) -> Parts:
     host = ToldHost(folder / "host")
     host.answer = answer
-    return replace(parts, hosts={"local": host})
+    return replace(parts, made={"local": host})
 
 
 def fail_with(error: Exception) -> Callable[[HostRecord], HostRecord]:
@@ -142,7 +142,7 @@ def test_a_pool_that_is_not_there_is_made_on_demand(parts: Parts) -> None:
 def test_a_pool_that_is_full_is_a_problem(parts: Parts, tmp_path: Path) -> None:
     host = FullHost(tmp_path)
     host.volumes.ensure_pool(render_pool(POOL, "/pool"))
-    finding = find(replace(parts, hosts={"local": host}), "pool")
+    finding = find(replace(parts, made={"local": host}), "pool")
     assert (finding.state, finding.text, finding.command) == ("problem", "only 4.9 KiB free of 1 TiB in /pool", "tinycloud space")
 
 
@@ -177,7 +177,7 @@ def test_a_pool_that_fills_is_noted_before_it_is_full(tmp_path: Path, parts: Par
     host = FullHost(tmp_path)
     host.volumes.ensure_pool(render_pool(POOL, "/pool"))
     host.full.free = 1024**4 // 10
-    finding = find(replace(parts, hosts={"local": host}), "pool")
+    finding = find(replace(parts, made={"local": host}), "pool")
     assert (finding.state, finding.text) == ("note", "90 % full: 102 GiB free of 1 TiB in /pool")
 
 
