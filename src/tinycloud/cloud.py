@@ -23,6 +23,7 @@ from tinycloud.engine.read_outside import read_outside
 from tinycloud.engine.refs import find_machines, get_machine
 from tinycloud.engine.wish import Wish
 from tinycloud.errors import NotFound, Refused, make_did_you_mean
+from tinycloud.nouns.hosts import Hosts
 from tinycloud.nouns.images import Images
 from tinycloud.nouns.networks import Networks
 from tinycloud.nouns.outside import Outside
@@ -64,6 +65,7 @@ class Cloud:
     ) -> None:
         settings = Settings.from_environment(uri, Path(state) if state else None)
         self.parts = parts or make_parts(settings, on_run)
+        self.hosts = Hosts(self.parts)
         self.images = Images(self.parts)
         self.volumes = Volumes(self.parts)
         self.pools = Pools(self.parts)

@@ -84,6 +84,7 @@ def _names(find: Callable[[Cloud], list[str]]) -> Callable[[click.Context, click
 
 
 complete_machine = _names(lambda cloud: [m.ref for m in cloud.machines()])
+complete_host = _names(lambda cloud: cloud.hosts.names())
 complete_stack = _names(lambda cloud: list({m.facts.mark.stack for m in cloud.machines()}))
 complete_pool = _names(lambda cloud: [pool.name for pool in cloud.pools.list()])
 complete_network = _names(lambda cloud: [row.facts.ref for row in cloud.networks.list()])
