@@ -21,6 +21,7 @@ from tinycloud.drivers.host import Patience
 from tinycloud.engine.cards import write_card
 from tinycloud.engine.parts import Parts
 from tinycloud.model import names, world
+from tinycloud.model.host import HostEntry
 from tinycloud.model.pool import Card, Source, Unit
 from tinycloud.model.secret import Secret
 from tinycloud.model.units import Bytes, parse_bytes
@@ -61,7 +62,8 @@ def an_image(name: str = "nano", sha: str = SHA, **changes: Any) -> world.Image:
 
 def a_host(name: str = "local", memory: str = "64 GiB", **changes: Any) -> world.Host:
     pool = world.Pool(names.DEFAULT_POOL, "/pool", parse_bytes("1 TiB"), parse_bytes("500 GiB"))
-    host = world.Host(name, "x86_64", 16, parse_bytes(memory), parse_bytes(memory), ("kvm", "qemu"), pool, uefi=True)
+    entry = HostEntry(name, address=changes.pop("address", ""))
+    host = world.Host(name, "x86_64", 16, parse_bytes(memory), parse_bytes(memory), ("kvm", "qemu"), pool, uefi=True, entry=entry)
     return replace(host, **changes)
 
 

@@ -17,15 +17,17 @@ from tinycloud.model.world import World
 from tinycloud.plan.addressing import Addressing
 from tinycloud.plan.clash import check_domains, check_networks
 from tinycloud.plan.hand import carry_hand, list_leaving
+from tinycloud.plan.joined import check_joined, choose_mtu
 from tinycloud.plan.naming import make_names, make_options
-from tinycloud.plan.outer import check_outer, find_virtualport
+from tinycloud.plan.outer import check_outer, find_switched
 from tinycloud.plan.outside import lead_in
 from tinycloud.plan.place import Need, Rooms, choose_hypervisor
 from tinycloud.plan.pools import Book, DiskWish, check_pools
 from tinycloud.plan.preparing import check_way, find_way, make_digests
 from tinycloud.plan.resolve import Known, canonical
 from tinycloud.plan.rules import check_enforced, limit_level, make_policies
-from tinycloud.plan.subnets import choose_subnets, choose_subnets6
+from tinycloud.plan.spans import Spans, span
+from tinycloud.plan.subnets import check_subnets, choose_subnets, choose_subnets6
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +73,7 @@ class Designer:
     _subnets: dict[str, IPv4Network | None] = field(default_factory=dict)
     _subnets6: dict[str, str] = field(default_factory=dict)
     _policies: dict[str, tuple[PolicySpec, ...]] = field(default_factory=dict)
+    _spans: Spans = field(default_factory=dict)
 
     @property
     def stack(self) -> Stack:
@@ -78,8 +81,8 @@ class Designer:
 
     def design(self) -> Desired:
         """Raises Refused with what is in the way: a clash, a missing image, no host, an unknown reference."""
-        check_networks(self.stack.stack, (name for name, it in self.stack.networks.items() if not it.external), self.world)
-        check_outer(self.stack, self.world)
+        if len(self.world.hosts) < 2:  # what is in the way there is said before anything else
+            self._check_networks(dict.fromkeys(self.stack.networks, (self.world.home,)))
         check_pools(self.stack, self.world)
         self._subnets = choose_subnets(self.stack, self.world)
         self._subnets6 = choose_subnets6(self.stack, self.world)
@@ -87,6 +90,11 @@ class Designer:
         rooms = Rooms(self.world)
         drafts = [draft for name in sorted(self.stack.groups) for draft in self._draft_group(name, rooms)]
         check_domains(((draft.host.name, draft.mark) for draft in drafts), self.world)
+        self._spans = span(self.stack.stack, self.stack.networks, ((draft.host.name, draft.mark) for draft in drafts), self.world)
+        if len(self.world.hosts) > 1:
+            self._check_networks(self._spans)
+            check_subnets(self.stack.stack, self._subnets, self._subnets6, self._spans, self.world)
+            check_joined(self.stack, self._spans, self.world)
         self._lead_in(drafts)
         known = self._known(drafts)
         machines = {draft.mark.ref: self._finish(draft, known) for draft in drafts}
@@ -94,6 +102,11 @@ class Designer:
         return Desired(machines, self._networks(machines, known), outputs, rooms.taken, rooms.book)
 
     # networks
+
+    def _check_networks(self, spans: Spans) -> None:
+        ours = {name: hosts for name, hosts in spans.items() if not self.stack.networks[name].external}
+        check_networks(self.stack.stack, ours, self.world)
+        check_outer(self.stack, spans, self.world)
 
     @property
     def _bridges(self) -> dict[str, str]:
@@ -138,8 +151,13 @@ class Designer:
         declared = self.stack.networks[name]
         subnet = self._subnets[name]
         bridge = self._bridges.get(name, "")
-        it = NetworkWanted(self.world.home, self.stack.stack, name, str(subnet or ""), declared.access, bridge, declared.mtu, rows)
-        return replace(it, subnet6=self._subnets6.get(name, ""), vlan=declared.vlan, virtualport=find_virtualport(declared, self.world))
+        hosts = self._spans[name]
+        present = self.world.find_network(f"{self.stack.stack}/{name}")
+        mac = "" if declared.outer else (present and present.mac) or names.make_gateway_mac(self.stack.stack, name)
+        mtu = declared.mtu if declared.outer else choose_mtu(declared.mtu, present, self.world)
+        it = NetworkWanted(hosts, self.stack.stack, name, str(subnet or ""), declared.access, bridge, mtu, rows, mac=mac)
+        it = replace(it, subnet6=self._subnets6.get(name, ""), vlan=declared.vlan, switched=find_switched(declared, hosts, self.world))
+        return it.on(hosts[0])
 
     # machines
 
