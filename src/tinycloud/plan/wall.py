@@ -69,8 +69,9 @@ def plan_wall(draft: Draft) -> None:
     hosts = sorted(host for host in before.hosts | after.hosts if host in draft.world.host_by_name and is_there(draft.world, host))
     for host in hosts:
         _plan_host(draft, host, before, after)
-    if draft.steps.many:
-        draft.steps.gate(WALLS, [name_wall(host) for host in hosts])
+    walls = {name_wall(host) for host in hosts} & {step.id for step in draft.steps.steps}
+    if draft.steps.many and walls:
+        draft.steps.gate(WALLS, sorted(walls))
 
 
 def _make_side(placed: Mapping[str, tuple[str, Mark]], networks: Mapping[str, Sequence[Network]]) -> _Side:

@@ -25,9 +25,9 @@ NOTE = Options(note="a note")
 BRIDGE_NAME = names.make_bridge("shop", "front")
 
 
-def some_hosts(*numbers: int, **changes: object) -> World:
+def some_hosts(*numbers: int) -> World:
     """h1 at 198.18.0.1, and so on; all have the image."""
-    hosts = [a_host(f"h{n}", address=f"198.18.0.{n}", **changes) for n in numbers]
+    hosts = [a_host(f"h{n}", address=f"198.18.0.{n}") for n in numbers]
     return a_world(*hosts, images=tuple(replace(an_image(), host=host.name) for host in hosts))
 
 
