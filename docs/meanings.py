@@ -188,6 +188,7 @@ NETWORK_VARIABLES = {
     "access": "nat, isolated, routed, or bridge:NAME",
     "outer_bridge": "the host's bridge that it is, or none",
     "bridge": "name of its own bridge",
+    "mac": "MAC of its bridge, the same on every host; empty for a bridge of the host",
     "mtu": "largest packet, or none",
     "domain": "domain of its names: the stack",
     "gateway": "the host's address in it",
