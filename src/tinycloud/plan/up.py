@@ -32,7 +32,7 @@ def plan_up(loaded: Loaded, world: World, options: Options = Options()) -> Plan:
     Raises Refused when the stack cannot be had at all (a clash, no image, no host, no space). What a flag would allow is not raised: it
     stands in ``plan.refused``, and the plan then has no steps.
     """
-    desired = Designer(loaded, world).design()
+    desired = Designer(loaded, world, options.spare).design()
     stack = loaded.stack.stack
     _check_replace(options, desired)
     home = find_home(stack, _list_hosts(desired), world)
