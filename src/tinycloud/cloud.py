@@ -96,10 +96,18 @@ class Cloud:
         """Read and check a stack file; raises WrongFile with file, line and column."""
         return self._deployer.load(Path(file), inputs)[0]
 
-    def plan(self, file: str | Path, inputs: Mapping[str, Any] = {}, *, replace: Iterable[str] = (), saved: World | None = None) -> Plan:
+    def plan(
+        self,
+        file: str | Path,
+        inputs: Mapping[str, Any] = {},
+        *,
+        replace: Iterable[str] = (),
+        saved: World | None = None,
+        spare: str = "",
+    ) -> Plan:
         """What :meth:`up` would do. With a ``saved`` world nothing is asked of any host."""
         loaded, vault = self._deployer.load(Path(file), inputs)
-        return self._deployer.plan(loaded, vault, frozenset(replace), saved)
+        return self._deployer.plan(loaded, vault, frozenset(replace), saved, spare)
 
     def up(
         self,
@@ -109,6 +117,7 @@ class Cloud:
         replace: Iterable[str] = (),
         keep_failed: bool = False,
         wait: float = 0.0,
+        spare: str = "",
         agree: Callable[[Plan], bool] = lambda _plan: True,
         listener: Listener = ignore,
     ) -> Stack:
@@ -116,10 +125,11 @@ class Cloud:
 
         ``replace`` names what may be made anew (machines, groups, networks; ``*`` for all). After a failure everything is undone,
         unless ``keep_failed``. ``wait``: seconds to wait for somebody else's work on the stack. ``agree`` is shown the plan.
+        ``spare`` ("0", "1", "auto"): how many hosts may die without their machines losing their room; empty: as the cloud keeps it.
         Raises WrongFile, NeedsReplace, NoHost, Clash, Unfinished, Busy with nothing changed; Failed otherwise.
         """
         loaded, vault = self._deployer.load(Path(file), inputs)
-        wish = Wish(frozenset(replace), keep_failed=keep_failed, wait=wait, agree=agree, listener=listener)
+        wish = Wish(frozenset(replace), keep_failed=keep_failed, wait=wait, spare=spare, agree=agree, listener=listener)
         self._settle_after(self._deployer.up(loaded, vault, wish))
         return self.stack(loaded.stack.stack)
 

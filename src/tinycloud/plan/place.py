@@ -6,7 +6,7 @@ Every host that is refused says why. The same input gives the same hosts, in wha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tinycloud.errors import NoHost
 from tinycloud.plan.placing.choose import Chooser
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from tinycloud.plan.placing.rooms import Group, Joined, Unit
 
 __all__ = ["Arrangement", "Stay", "arrange", "choose_hypervisor", "count_free", "keeps_spare"]
-
-SPARE: Final = ("auto", "0", "1")
-"""How many hosts may die without their machines losing their room; ``auto``: one, where there are three that take machines."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,7 +178,7 @@ def test_ratios_say_how_much_may_be_promised() -> None:
 
 def test_room_in_the_pool_counts() -> None:
     small = world.Pool("default", "/pool", parse_bytes("10 GiB"), parse_bytes("10 GiB"), overcommit=1.0)
-    now = a_world(a_labelled_host("h1", "64 GiB", pool=small), a_labelled_host("h2", "2 GiB"))
+    now = a_world(a_labelled_host("h1", "64 GiB", pool=small), a_labelled_host("h2", "2 GiB"), images=(replace(an_image(), host="h2"),))
     assert place("{web: {image: nano, disk: 12 GiB}}", now) == {"web-1": "h2"}
     facts = refuse("{web: {image: nano, disk: 12 GiB, memory: 4 GiB}}", now).facts
     assert facts[0] == "h1  pool default: needs 12 GiB, 10 GiB left to promise"
