@@ -46,7 +46,7 @@ class Settings:
 
     @classmethod
     def from_environment(cls, uri: str | None = None, state: Path | None = None, env: Mapping[str, str] = os.environ) -> Self:
-        """What TINYCLOUD_URI, _STATE, _CACHE, _CONFIG, _DATABASE, _HOST_LIMIT and _SPARE say, else the system's or the user's own folders."""
+        """What TINYCLOUD_URI, _STATE, _CACHE, _CONFIG, _DATABASE, _HOST_LIMIT, _SPARE say, else the system's or the user's folders."""
         root = os.geteuid() == 0
         home = Path(env.get("HOME", "/root"))
         own_state = Path(env.get("XDG_STATE_HOME") or home / ".local/state") / "tinycloud"
