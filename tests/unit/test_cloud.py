@@ -19,7 +19,6 @@ from tinycloud.cli.main import app
 from tinycloud.cloud import Cloud, make_run_text
 from tinycloud.errors import Clash, NotFound, Refused, Stale, WrongInput
 from tinycloud.model.plan import Plan
-from tinycloud.nouns.hosts import Hosts
 from tinycloud.nouns.images import Images
 from tinycloud.nouns.networks import Networks
 from tinycloud.nouns.outside import Outside
@@ -104,6 +103,7 @@ CALLS = {
     "image build": "Images.build",
     "image import": "Images.import_file",
     "image remove": "Images.remove",
+    "image send": "Images.send",
     "image edit": "Images.edit",
     "image inspect": "Images.inspect",
     "publish": "Images.publish",
@@ -141,13 +141,7 @@ CALLS = {
     "volume convert": "Volumes.convert",
     "volume export": "Volumes.export",
     "volume compare": "Volumes.compare",
-    "host list": "Hosts.list",
-    "host show": "Hosts.show",
-    "host add": "Hosts.add",
-    "host set": "Hosts.set",
-    "host drain": "Hosts.drain",
-    "host remove": "Hosts.remove",
-    "pool list": "Pools.list",
+    "pool list": "Pools.by_host",
     "pool show": "Pools.show",
     "pool add": "Pools.add",
     "pool set": "Pools.set",
@@ -176,7 +170,6 @@ KINDS = {
     "Networks": Networks,
     "Policies": Policies,
     "Outside": Outside,
-    "Hosts": Hosts,
     "Pools": Pools,
     "Space": Space,
     "Stack": Stack,

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from tinycloud.cli.images import group
+from tinycloud.cli.images import group, has_several_hosts
 from tinycloud.cli.output import print_json, print_table
 from tinycloud.cli.session import complete_image, json_option, open_cloud
 from tinycloud.cli.space import say_woken
@@ -97,7 +97,8 @@ def verify(images: tuple[str, ...], as_json: bool) -> None:
         print_json([{**asdict(it), "is_well": it.is_well} for it in verdicts])
     else:
         for it in verdicts:
-            print(f"{'ok  ' if it.is_well else 'BAD '} {it.label}{'' if it.is_well else f': its sha256 is {it.found[:12]}'}")
+            where = f" on {it.host}" if has_several_hosts(it.host for it in verdicts) else ""
+            print(f"{'ok  ' if it.is_well else 'BAD '} {it.label}{where}{'' if it.is_well else f': its sha256 is {it.found[:12]}'}")
     if bad := [it.label for it in verdicts if not it.is_well]:
         raise Failed(f"{', '.join(bad)}: not what the name says", code="changed-image", hint="import it again, and make its machines anew")
 
@@ -128,17 +129,23 @@ def untag(name: str) -> None:
 @group.command()
 @click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @click.option("--all", "unused", is_flag=True, help="Also images that have names and no users.")
+@click.option("--host", default="", metavar="HOST", help="Only on this host.")
 @json_option
-def gc(dry_run: bool, unused: bool, as_json: bool) -> None:
-    """Remove what nobody needs: images without a name and a user, halves of what was interrupted, disks of machines that are gone."""
+def gc(dry_run: bool, unused: bool, host: str, as_json: bool) -> None:
+    """Remove what nobody needs: images without a name and a user, halves of what was interrupted, disks of machines that are gone.
+
+    Copies of images too that came from another host and that nobody uses any more where they are.
+    """
     with open_cloud() as cloud:
-        cleared = cloud.images.gc(unused=unused, dry_run=dry_run)
+        cleared = cloud.images.gc(unused=unused, dry_run=dry_run, host=host)
         say_woken(cloud)
     if as_json:
         print_json({"removed": cleared.removed, "stored": cleared.stored, "garbage": [asdict(it) for it in cleared.garbage]})
         return
     if cleared.garbage:
-        print_table(("WHAT", "ON DISK"), [(it.text, str(Bytes(it.stored))) for it in cleared.garbage])
+        rows = [(it.text, str(Bytes(it.stored)), it.host) for it in cleared.garbage]
+        many = has_several_hosts(it.host for it in cleared.garbage)
+        print_table(("WHAT", "ON DISK", "HOST") if many else ("WHAT", "ON DISK"), rows if many else [row[:2] for row in rows])
         print(f"{Bytes(cleared.stored)} {'free again' if cleared.removed else 'would be free; nothing was removed'}")
     else:
         print("there is nothing to clear up" + ("" if unused else "; --all takes images that have names and no users too"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinycloud.cli.images import group, make_json, report
+from tinycloud.cli.images import group, make_json, report, to_host_option
 from tinycloud.cli.output import print_json
 from tinycloud.cli.session import json_option, open_cloud
 from tinycloud.errors import Refused, WrongInput
@@ -33,6 +33,7 @@ FORMATS = ("raw", "qcow2", "vdi", "vmdk", "vhdx", "vpc")
     help="How a machine's facts get into it: a NoCloud seed, an edit of its disk, not at all [cloud-init; none for OVA, OVF].",
 )
 @click.option("--group", "file_out", type=click.Path(path_type=Path), metavar="FILE", help="Of an OVA or OVF: write the stack file here.")
+@to_host_option
 @json_option
 def import_(file: Path, name: str, format_: str | None, file_out: Path | None, max_size: str, as_json: bool, **told: Any) -> None:
     """Bring a disk file into the store: raw, qcow2, vdi, vmdk, vhdx or vpc, also packed by xz, gzip, zstd or bzip2.

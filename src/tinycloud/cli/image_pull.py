@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from tinycloud.cli.images import group, make_json
+from tinycloud.cli.images import group, make_json, to_host_option
 from tinycloud.cli.inside import become_root
 from tinycloud.cli.output import print_json, print_table
 from tinycloud.cli.session import SESSION, json_option, open_cloud, open_cloud_here
@@ -54,24 +54,25 @@ def catalogue(file: Path | None, as_json: bool) -> None:
 @click.option(
     "--stall", type=click.FloatRange(1), default=60.0, show_default=True, metavar="SECONDS", help="Silence after which to give up."
 )
+@to_host_option
 @json_option
 def pull(
     what: str, file: Path | None, prepare: str | None, no_verify: bool, max_size: str, stall: float, as_json: bool, **more: Any
 ) -> None:
     """Fetch a ready image and store it.
 
-    The host itself fetches it. What has come when it is interrupted is kept, and the next pull goes on there. Proxies: http_proxy,
+    This machine fetches it. What has come when it is interrupted is kept, and the next pull goes on there. Proxies: http_proxy,
     https_proxy, no_proxy.
     """
     about = {"user": more.pop("user"), "prepare": prepare or ""}
-    name = more.pop("name")
+    name, host = more.pop("name"), more.pop("host")
     rules: dict[str, Any] = {**more, "catalogue": file, "verify": not no_verify, "max_size": _parse_size(max_size), "stall": stall}
     began, meter = time.monotonic(), Meter()
     try:
         if SESSION.lab:
             rules |= _fetch_outside(what, rules, meter)
         with open_cloud() as cloud:
-            got = cloud.images.pull(what, name, tell=meter.tell, **rules, **about)
+            got = cloud.images.pull(what, name, tell=meter.tell, host=host, **rules, **about)
     finally:
         meter.end()
     if as_json:

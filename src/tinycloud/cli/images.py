@@ -11,11 +11,15 @@ from tinycloud.cli.inside import become_root
 from tinycloud.cli.output import print_json, print_table
 from tinycloud.cli.session import SESSION, complete_image, json_option, open_cloud, open_cloud_here
 from tinycloud.cli.space import say_woken
+from tinycloud.model.host import LOCAL
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tinycloud.model.world import Image
 
 _name = click.argument("name", shell_complete=complete_image)
+to_host_option = click.option("--host", default="", metavar="HOST", help="The host that it comes to [the first].")
 
 
 @click.group("image")
@@ -43,6 +47,19 @@ def make_json(image: Image) -> dict[str, Any]:
     }
 
 
+def group_copies(images: Iterable[Image]) -> list[tuple[Image, list[str]]]:
+    """Each image once, with the hosts that have it."""
+    found: dict[str, tuple[Image, list[str]]] = {}
+    for image in images:
+        found.setdefault(image.sha, (image, []))[1].append(image.host)
+    return list(found.values())
+
+
+def has_several_hosts(hosts: Iterable[str]) -> bool:
+    """True where people want to be told of which host something is."""
+    return bool({*hosts} - {LOCAL})
+
+
 @group.command("list")
 @json_option
 def list_(as_json: bool) -> None:
@@ -50,12 +67,19 @@ def list_(as_json: bool) -> None:
     with open_cloud() as cloud:
         images = cloud.images.list()
     if as_json:
-        print_json([make_json(image) for image in images])
+        print_json([{**make_json(image), "hosts": hosts} for image, hosts in group_copies(images)])
     elif images:
-        rows = [(", ".join(i.names) or "-", i.sha[:12], i.format, str(i.size), str(i.stored), i.user, _day(i.created)) for i in images]
-        print_table(("NAME", "SHA256", "FORMAT", "SIZE", "ON DISK", "LOGIN", "CREATED"), rows)
+        rows = [(*_row(image), ", ".join(hosts)) for image, hosts in group_copies(images)]
+        head = ("NAME", "SHA256", "FORMAT", "SIZE", "ON DISK", "LOGIN", "CREATED", "HOSTS")
+        many = has_several_hosts(image.host for image in images)
+        print_table(head if many else head[:-1], rows if many else [row[:-1] for row in rows])
     else:
         print("no images; tinycloud image build nano makes a small one")
+
+
+def _row(image: Image) -> tuple[str, ...]:
+    names = ", ".join(image.names) or "-"
+    return names, image.sha[:12], image.format, str(image.size), str(image.stored), image.user, _day(image.created)
 
 
 def _day(when: float) -> str:
@@ -69,11 +93,13 @@ def show(name: str, as_json: bool) -> None:
     """Show one image and who stands on it."""
     with open_cloud() as cloud:
         image, users = cloud.images.show(name), cloud.images.users(name)
+        hosts = [copy.host for copy in cloud.images.copies(image.sha)]
     if as_json:
-        print_json({**make_json(image), "used_by": users})
+        print_json({**make_json(image), "hosts": hosts, "used_by": users})
         return
     names = ", ".join(image.names) or "-"
     facts = {**make_json(image), "names": names, "size": image.size, "stored": image.stored, "created": _day(image.created)}
+    facts["host"] = ", ".join(hosts)
     for key, value in {**facts, "used by": ", ".join(users) or "nobody"}.items():
         print(f"{key:<8} {value}")
 
@@ -82,8 +108,9 @@ def show(name: str, as_json: bool) -> None:
 @click.argument("recipe", metavar="nano|debian-12")
 @click.option("--name", default="", help="Its name in the store [the recipe's].")
 @click.option("--file", "only_file", is_flag=True, help="Only build; print the qcow2 file. Needs no libvirt.")
+@to_host_option
 @json_option
-def build(recipe: str, name: str, only_file: bool, as_json: bool) -> None:
+def build(recipe: str, name: str, only_file: bool, host: str, as_json: bool) -> None:
     """Build an image from the distribution's packages."""
     if SESSION.lab:
         become_root()  # the same cache as inside
@@ -93,7 +120,7 @@ def build(recipe: str, name: str, only_file: bool, as_json: bool) -> None:
         print(file)
         return
     with open_cloud() as cloud:
-        report(cloud.images.build(recipe, name), as_json=as_json)
+        report(cloud.images.build(recipe, name, host=host), as_json=as_json)
 
 
 def report(image: Image, *, as_json: bool) -> None:
@@ -105,8 +132,9 @@ def report(image: Image, *, as_json: bool) -> None:
 
 @group.command()
 @_name
-def remove(name: str) -> None:
-    """Remove an image that nobody stands on."""
+@click.option("--host", default="", metavar="HOST", help="Only from this host.")
+def remove(name: str, host: str) -> None:
+    """Remove an image that nobody stands on, from all hosts."""
     with open_cloud() as cloud:
-        print(f"image {cloud.images.remove(name).label} is gone")
+        print(f"image {cloud.images.remove(name, host=host).label} is gone{f' from {host}' if host else ''}")
         say_woken(cloud)

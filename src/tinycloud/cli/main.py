@@ -11,12 +11,12 @@ import click
 from tinycloud import __version__
 from tinycloud.cli import (
     disks,
-    hosts,
     image_care,  # noqa: F401 - adds its commands to those of images
     image_edit,
     image_import,  # noqa: F401 - adds its command to those of images
     image_open,  # noqa: F401 - adds its commands to those of images
     image_pull,  # noqa: F401 - the same
+    image_send,  # noqa: F401 - the same
     images,
     labs,
     machines,
@@ -81,7 +81,6 @@ NOUNS = (
     outside.forwards,
     outside.floating,
     *space.COMMANDS,
-    hosts.group,
     labs.group,
 )
 

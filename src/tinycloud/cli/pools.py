@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinycloud.cli.images import has_several_hosts
 from tinycloud.cli.output import print_json, print_table
 from tinycloud.cli.session import complete_pool, json_option, open_cloud
 from tinycloud.errors import WrongInput
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tinycloud.model.world import Pool
 
 name_argument = click.argument("name", shell_complete=complete_pool)
+host_option = click.option("--host", default="", metavar="HOST", help="Whose, where several hosts have a pool of that name.")
 _KINDS = ["dir", "nfs", "device", "lvm", "iscsi", "nbd", "rbd"]
 
 
@@ -62,23 +64,28 @@ def make_ref(volume: str) -> str:
 def list_(as_json: bool) -> None:
     """List pools."""
     with open_cloud() as cloud:
-        pools = cloud.pools.list()
+        pools = [(host, pool) for host, found in cloud.pools.by_host().items() for pool in found]
     if as_json:
-        print_json([pool_as_json(pool) for pool in pools])
+        print_json([{**pool_as_json(pool), "host": host} for host, pool in pools])
     elif pools:
-        rows = [(p.name, p.kind, str(p.source) or "-", str(p.capacity), str(p.free), str(p.allocated), _state(p)) for p in pools]
-        print_table(("NAME", "KIND", "SOURCE", "CAPACITY", "FREE", "ALLOCATED", "STATE"), rows)
+        rows = [
+            (p.name, host, p.kind, str(p.source) or "-", str(p.capacity), str(p.free), str(p.allocated), _state(p)) for host, p in pools
+        ]
+        many = has_several_hosts(host for host, _ in pools)
+        head = ("NAME", "HOST", "KIND", "SOURCE", "CAPACITY", "FREE", "ALLOCATED", "STATE")
+        print_table(head if many else (head[0], *head[2:]), rows if many else [(row[0], *row[2:]) for row in rows])
     else:
         print("no pools yet; the first image or up makes the main one")
 
 
 @group.command()
 @name_argument
+@host_option
 @json_option
-def show(name: str, as_json: bool) -> None:
+def show(name: str, host: str, as_json: bool) -> None:
     """Show one pool, its disks, and who is in it."""
     with open_cloud() as cloud:
-        pool, users = cloud.pools.show(name), cloud.pools.users(name)
+        pool, users = cloud.pools.show(name, host=host), cloud.pools.users(name, host=host)
     if as_json:
         print_json({**pool_as_json(pool), "used_by": users})
         return
@@ -110,6 +117,7 @@ def show(name: str, as_json: bool) -> None:
 @click.option("--key-file", type=click.Path(path_type=Path), help="File with that user's key; - reads it from standard input.")
 @click.option("--initiator", default="", metavar="IQN", help="Our name to an iSCSI server.")
 @click.option("--xml", "xml_file", type=click.Path(path_type=Path), help="The pool in libvirt's own XML, instead of SOURCE.")
+@click.option("--host", default="", metavar="HOST", help="The host that has it [the first].")
 @json_option
 def add(
     name: str,
@@ -119,6 +127,7 @@ def add(
     key_file: Path | None,
     initiator: str,
     xml_file: Path | None,
+    host: str,
     as_json: bool,
 ) -> None:
     r"""Make a pool known: a folder, devices, a volume group, a server.
@@ -142,7 +151,7 @@ def add(
     with open_cloud() as cloud:
         key = _read_key(key_file, kind or sources[0]) if key_file else None
         xml = _read_file(xml_file) if xml_file else ""
-        pool = cloud.pools.add(name, *sources, kind=kind or "", user=user, key=key, initiator=initiator, xml=xml)
+        pool = cloud.pools.add(name, *sources, kind=kind or "", user=user, key=key, initiator=initiator, xml=xml, host=host)
     if as_json:
         print_json(pool_as_json(pool))
     else:
@@ -172,8 +181,9 @@ def _read_key(path: Path, what: str) -> bytes:
 
 @group.command()
 @name_argument
-def remove(name: str) -> None:
+@host_option
+def remove(name: str, host: str) -> None:
     """Forget a pool that nobody has disks in. Its data stays."""
     with open_cloud() as cloud:
-        pool = cloud.pools.remove(name)
+        pool = cloud.pools.remove(name, host=host)
     print(f"pool {pool.name} is forgotten; what is in it stays")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tinycloud.cli.images import has_several_hosts
 from tinycloud.cli.output import print_json, print_table
 from tinycloud.cli.session import complete_volume, json_option, open_cloud, read_passphrase, yes_option
 from tinycloud.cli.space import say_woken
@@ -16,7 +17,7 @@ from tinycloud.errors import Declined
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tinycloud.model.disk_facts import Branch, DiskInfo
+    from tinycloud.model.disk_facts import Branch, DiskInfo, VolumeRow
 
 FORMATS = click.Choice(["qcow2", "raw"])
 
@@ -28,6 +29,8 @@ encrypt_option = click.option("--encrypt", is_flag=True, help="LUKS, with a pass
 cluster_option = click.option("--cluster", default="", metavar="SIZE", help="Cluster size of qcow2 [64KiB].")
 
 pool_option = click.option("--pool", default="default", show_default=True, help="Where the host keeps it.")
+
+_host_option = click.option("--host", default="", metavar="HOST", help="Whose, where two hosts have a volume of that name.")
 
 
 @click.group("volume")
@@ -44,19 +47,25 @@ def list_(as_json: bool) -> None:
     if as_json:
         print_json([asdict(row) for row in rows])
     elif rows:
-        lines = [(row.ref, str(row.size), str(row.stored), row.pool, ", ".join(row.users) or "nobody") for row in rows]
-        print_table(("VOLUME", "SIZE", "ON DISK", "POOL", "USED BY"), lines)
+        many = has_several_hosts(row.host for row in rows)
+        lines = [(row.ref, *([row.host] if many else []), str(row.size), str(row.stored), row.pool, _say_users(row)) for row in rows]
+        print_table(("VOLUME", *(["HOST"] if many else []), "SIZE", "ON DISK", "POOL", "USED BY"), lines)
     else:
         print("no volumes; tinycloud volume create NAME --size 1GiB makes one")
 
 
+def _say_users(row: VolumeRow) -> str:
+    return ", ".join(row.users) or "nobody"
+
+
 @group.command()
 @volume_argument
+@_host_option
 @json_option
-def info(volume: str, as_json: bool) -> None:
+def info(volume: str, host: str, as_json: bool) -> None:
     """Show one volume or image: sizes, layers, snapshots, who uses it."""
     with open_cloud() as cloud:
-        print_info(cloud.volumes.info(volume), as_json=as_json)
+        print_info(cloud.volumes.info(volume, host=host), as_json=as_json)
 
 
 def print_info(found: DiskInfo, *, as_json: bool) -> None:
@@ -94,7 +103,7 @@ def print_tree(branches: Sequence[Branch], *, as_json: bool) -> None:
         print_json([asdict(branch) for branch in branches])
         return
     for branch in branches:
-        print(f"{branch.ref}  {branch.text}")
+        print(f"{branch.ref}  {branch.text}".rstrip())
         _print_above(branch, "")
     if not branches:
         print("no images and no volumes")
@@ -125,6 +134,7 @@ def _print_above(branch: Branch, lead: str) -> None:
 @click.option("--compression", type=click.Choice(["zlib", "zstd"]), default=None, help="What its clusters may be compressed with.")
 @encrypt_option
 @click.option("--passphrase-stdin", "has_passphrase", is_flag=True, help="LUKS, with a passphrase from standard input.")
+@click.option("--host", default="", metavar="HOST", help="The host that keeps it [that of its base, or the first].")
 @json_option
 def create(has_passphrase: bool, as_json: bool, format_: str, compression: str | None, **wanted: Any) -> None:
     """Make a volume that belongs to no stack."""
@@ -139,14 +149,15 @@ def create(has_passphrase: bool, as_json: bool, format_: str, compression: str |
 
 @group.command()
 @volume_argument
+@_host_option
 @yes_option
-def remove(volume: str, yes: bool) -> None:
+def remove(volume: str, host: str, yes: bool) -> None:
     """Remove a volume of no stack, or one that a stack left behind, with all that is on it."""
     with open_cloud() as cloud:
         if not yes:
-            found = cloud.volumes.info(volume)
+            found = cloud.volumes.info(volume, host=host)
             ask(f"remove {volume}, {found.top.size}, {found.top.stored} on disk, with all that is on it?")
-        row = cloud.volumes.remove(volume)
+        row = cloud.volumes.remove(volume, host=host)
         say_woken(cloud)
     print(f"volume {row.ref} is gone, {row.stored} free")
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tinycloud.drivers.records import (
         BlockRecord,
         DomainRecord,
-        HostIdentity,
         HostRecord,
         NetworkRecord,
         NicCounters,
@@ -121,9 +120,17 @@ class Volumes(Protocol):
     def resize(self, name: str, size: int) -> None: ...
     def refresh(self) -> None: ...
     def adopt(
-        self, source: Path, *, stamp: Sequence[int] = (), consume: bool = False, progress: Callable[[int, int], None] | None = None
+        self,
+        source: Path,
+        *,
+        stamp: Sequence[int] = (),
+        consume: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+        here: Shell | None = None,
     ) -> str:
         """Take a file in as ``image-SHA256``, whole or not at all, and return the sha256. Found by name after :meth:`refresh`.
+
+        ``here`` is the shell of the machine that the file is on, where that is not the host's own.
 
         ``stamp`` is what :func:`tinycloud.drivers.records.make_stamp` said before the file was looked at; ``consume``: it is a
         file of ours that may be moved. Raises Refused (changed-file, no-space, no-file) with nothing left.
@@ -230,7 +237,6 @@ class Host(Protocol):
         ...
 
     def read_facts(self) -> HostRecord: ...
-    def read_identity(self) -> HostIdentity: ...
     def make_virsh_argv(self, *words: str) -> list[str]:
         """``virsh`` with these words, for a person at a terminal."""
         ...

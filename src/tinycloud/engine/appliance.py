@@ -100,7 +100,7 @@ def _keep_all(shelf: Images, taken: dict[str, Taken], abouts: dict[str, About], 
         for image in kept:
             if image.sha not in before:
                 with suppress(TinycloudError):
-                    shelf.remove(image.sha)
+                    shelf.store.remove(image.sha)
         raise
     return tuple(kept)
 

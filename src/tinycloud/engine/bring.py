@@ -16,6 +16,7 @@ from tinycloud.errors import Refused, TinycloudError
 from tinycloud.model.fetched import find_fetched, make_source
 from tinycloud.model.plan import Act, Change, Plan, Price
 from tinycloud.model.stack import ImageUse
+from tinycloud.plan.images import get_meaning
 from tinycloud.plan.up import fingerprint
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class _Search:
     def _find_name(self) -> Image | Lack | None:
         """In the store by name or digits; else in the catalogue, where ``ubuntu-24.04`` stands as ``ubuntu-24-04``."""
         source, wanted = self.use.source, self.use.sha256 or ""
-        present = self.world.find_image(source) or self.world.find_image(source.lower().replace(".", "-"))
+        present = get_meaning(self.world, source) or get_meaning(self.world, source.lower().replace(".", "-"))
         if present is not None and (not wanted or find_fetched([present], "sha256", wanted)):
             return present
         if wanted and (proved := find_fetched(self.world.images, "sha256", wanted)):
@@ -165,7 +166,7 @@ class _Search:
         def come(tell: Told) -> Image:
             image = shelf.import_file(path, name, about=about, progress=lambda done, total: tell("storing", done, total))
             if sum_file(path, self.parts.cache) != digits:
-                shelf.remove(image.sha)
+                shelf.store.remove(image.sha)
                 raise Refused(f"{path} changed while it was read", code="changed-file", hint="try again")
             return image
 

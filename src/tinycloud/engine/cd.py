@@ -126,13 +126,13 @@ def _find_image(parts: Parts, host: str, what: str) -> Image:
     shelf = Images(parts, parts.get_host(host))
     path = Path(what).expanduser()
     if "/" not in what and not (what.lower().endswith(".iso") and path.is_file()):
-        return shelf.get(what)
+        return shelf.store.have(what, parts.get_host(host))
     name = _make_name(path)
-    taken = next((image for image in shelf.list() if name in image.names), None)
+    taken = next((image for image in shelf.store.list_copies() if name in image.names), None)
     image = shelf.import_file(path, f"{name}-new" if taken else name, format="raw", about=About(prepare="none", source=path.name))
     if taken is None or image.sha == taken.sha:
         if taken is not None and f"{name}-new" in image.names:
-            shelf.remove_name(f"{name}-new")
+            shelf.store.remove_name(f"{name}-new")
         return shelf.get(image.sha)
     raise Refused(
         f'an image "{name}" exists, and {path} is another one',

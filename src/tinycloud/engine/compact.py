@@ -57,7 +57,7 @@ class Compactor(VolumeWork):
         The disk of a machine that runs is trimmed by the guest. One that nobody runs with is copied beside without its zeros, compared
         with the copy, and exchanged: killed at any moment the old file or the new one is there, whole.
         """
-        with working_on(self._parts, ref) as shelf:
+        with working_on(self._parts, self._host, ref) as shelf:
             disk = find_disk(shelf, ref, images=False)
             before = shelf.entries[disk.path].record.allocation
             machine = self._find_running(shelf, disk)

@@ -250,20 +250,20 @@ def must_be_top(shelf: Shelf, disk: Disk) -> None:
 
 
 @contextmanager
-def working_on(parts: Parts, ref: str, *others: str, images: bool = False, wait: float = 0.0) -> Iterator[Shelf]:
-    """Hold what is needed to work on disks that nobody may have or change meanwhile: their stacks, or they themselves.
+def working_on(parts: Parts, host: Host, ref: str, *others: str, images: bool = False, wait: float = 0.0) -> Iterator[Shelf]:
+    """Hold what is needed to work on disks of a host that nobody may have or change meanwhile: their stacks, or they themselves.
 
     Hands out the shelf as it is then. Raises Busy, Unfinished, NotFound.
     """
     with ExitStack() as held:
-        shelf = read_shelf(parts.first_host)
+        shelf = read_shelf(host)
         disks = [find_disk(shelf, it, images=images or number > 0) for number, it in enumerate([ref, *others])]
         for lock, label in sorted({_lock_of(disk) for disk in disks if disk.image is None}):
             held.enter_context(hold_lock(parts.locks, lock, f"volume by {make_who()}", wait=wait, label=label))
         for stack in {disk.stack for disk in disks if disk.stack}:
             if has_unfinished(parts.database, stack):
                 raise Unfinished(f"{stack} has an unfinished execution", hint=f"tinycloud resume {stack}")
-        yield read_shelf(parts.first_host)
+        yield read_shelf(host)
 
 
 def _lock_of(disk: Disk) -> tuple[str, str]:

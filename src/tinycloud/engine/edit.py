@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tinycloud.drivers.guestfs.appliance import Drive
 from tinycloud.drivers.guestfs.disks import GuestfsDisks
+from tinycloud.engine.here import get_here
 from tinycloud.engine.images import About, Images
 from tinycloud.engine.intake import work_folder
 from tinycloud.engine.inventory import read_world
@@ -50,16 +51,17 @@ class Editor:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._host = parts.first_host
+        self._host = get_here(parts)
         self._shelf = Images(parts, self._host)
 
     def edit(self, base: Image, name: str, recipe: Recipe, *, user: str = "", fresh: bool = False, hear: Hear = lambda _: None) -> Edited:
         """The image that the recipe makes of ``base``, called ``name``. The same base and recipe are made once, unless ``fresh``."""
         _check_name(name)
         digest = make_recipe_digest(recipe)
-        made = next((image for image in self._shelf.list() if (image.base, image.recipe) == (base.sha, digest)), None)
+        made = next((image for image in self._shelf.store.list_copies() if (image.base, image.recipe) == (base.sha, digest)), None)
         if made is not None and not fresh:
-            return Edited(self._shelf.add_name(made, name), present=True)
+            return Edited(self._shelf.store.add_name(made, name), present=True)
+        base = self._shelf.store.have(base.sha, self._host)
         with work_folder(self._parts.cache) as work:
             with self._shelf.use():
                 job = Job(f"{pool_path(self._host)}/{names.image_name(base.sha)}", base.format, recipe, name)
@@ -73,7 +75,11 @@ class Editor:
     def publish(self, ref: str, name: str, *, user: str = "", hear: Hear = lambda _: None) -> Edited:
         """The root disk of a machine that is off as a new image, which remembers nothing of the machine. The machine stays as it is."""
         _check_name(name)
-        stack = get_machine(read_world([self._host]), ref).mark.stack
+        facts = get_machine(read_world(self._parts.hosts.values()), ref)
+        if facts.host != self._host.name:
+            what = f"{facts.ref} is on {facts.host}, and this version publishes what is on the machine that it runs on"
+            raise NotYet(what, hint=f"run tinycloud on {facts.host}")
+        stack = facts.mark.stack
         with hold_lock(self._parts.locks, stack, f"publish by {make_who()}"), work_folder(self._parts.cache) as work:
             machine = self._get_idle(ref)
             path, size = self._find_file(machine)

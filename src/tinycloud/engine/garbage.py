@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lxml import etree
 
 from tinycloud.drivers.qemu_img import Node, QemuImg
+from tinycloud.engine.answers import ask_each
 from tinycloud.engine.disks import read_shelf
+from tinycloud.engine.image_store import ImageStore
 from tinycloud.engine.lock import IMAGES, IMAGES_LOCK, hold_lock
 from tinycloud.engine.passphrase import forget_passphrase
 from tinycloud.engine.who import make_who
 from tinycloud.errors import Refused, ToolFailed
 from tinycloud.model import names
-from tinycloud.plan.garbage import File, Garbage, Stock, find_garbage
+from tinycloud.plan.garbage import File, Garbage, Stock, find_garbage, find_spare
 from tinycloud.store.peek import has_unfinished
 
 if TYPE_CHECKING:
@@ -41,6 +43,13 @@ class Cleared:
         return sum(item.stored for item in self.garbage)
 
 
+def clear_all(parts: Parts, host: str = "", *, unused: bool = False, dry_run: bool = False) -> Cleared:
+    """The same on one host, or on every one that answers, each after the other."""
+    targets = [parts.hosts[host]] if host else [it for it, _ in ask_each(parts, lambda it: it.list_pools())]
+    done = [clear(parts, it, unused=unused, dry_run=dry_run) for it in targets]
+    return Cleared(tuple(item for cleared in done for item in cleared.garbage), not dry_run)
+
+
 def clear(parts: Parts, host: Host, *, unused: bool = False, dry_run: bool = False, minutes: int = YOUNG) -> Cleared:
     """Remove what nobody needs; with ``unused`` also images that have names and no users.
 
@@ -50,7 +59,9 @@ def clear(parts: Parts, host: Host, *, unused: bool = False, dry_run: bool = Fal
         for pool in host.list_pools():
             host.pool(pool).refresh()
         shelf = read_shelf(host)
-        found = find_garbage(make_stock(parts, shelf, minutes), unused=unused)
+        copies = ImageStore(parts).list_copies() if len(parts.hosts) > 1 else []
+        stock = replace(make_stock(parts, shelf, minutes), spare=find_spare(copies, host.name))
+        found = tuple(replace(item, host=host.name) for item in find_garbage(stock, unused=unused))
         if not dry_run:
             for item in found:
                 _remove(host, item, shelf.entries[item.path].pool)

@@ -57,7 +57,7 @@ class ImageWork:
         if compressed and format not in ("qcow2", "vmdk"):
             raise WrongInput(f"{format} has no compression", code="wrong-value", hint="--format qcow2")
         target = Path(os.path.abspath(path))
-        with working_on(self._parts, ref, images=True) as shelf:
+        with working_on(self._parts, self._host, ref, images=True) as shelf:
             disk = find_disk(shelf, ref)
             must_be_still(shelf, disk)
             if not target.parent.is_dir():
@@ -75,7 +75,7 @@ class ImageWork:
     def convert_volume(self, ref: str, name: str, wanted: Wanted, *, passphrase: bytes = b"", progress: Progress | None = None) -> DiskInfo:
         """A new volume with all that a disk or an image holds. ``passphrase`` opens the source; the copy stands on nothing."""
         check_wanted(name, replace(wanted, size=1024**2))
-        with working_on(self._parts, ref, images=True) as shelf:
+        with working_on(self._parts, self._host, ref, images=True) as shelf:
             disk = find_disk(shelf, ref)
             must_be_still(shelf, disk)
             must_be_new(shelf, name)
@@ -124,7 +124,7 @@ class ImageWork:
 
     def compare(self, one: str, other: str, *, passphrase: bytes = b"") -> Comparison:
         """Whether two disks or images hold the same bytes."""
-        with working_on(self._parts, one, other, images=True) as shelf:
+        with working_on(self._parts, self._host, one, other, images=True) as shelf:
             disks = [find_disk(shelf, ref) for ref in (one, other)]
             for disk in disks:
                 must_be_still(shelf, disk)
@@ -144,7 +144,7 @@ class ImageWork:
                 progress(image.label)
             limit = 120 + image.stored / (8 * 1024**2)
             done = self._host.shell.run(["sha256sum", "-b", shelf.image_path(image.sha)], root=True, limit=limit)
-            out.append(Verdict(image.sha, image.label, done.text[:64]))
+            out.append(Verdict(image.sha, image.label, done.text[:64], self._host.name))
         return out
 
 

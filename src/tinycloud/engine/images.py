@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from tinycloud.engine.image_cards import put_image_card
+from tinycloud.engine.image_store import ImageStore, check_image_name, find_image
 from tinycloud.engine.intake import take_in, work_folder
-from tinycloud.engine.inventory import read_images, read_world
+from tinycloud.engine.inventory import read_images
 from tinycloud.engine.lock import IMAGES, IMAGES_LOCK, hold_lock
 from tinycloud.engine.room import must_leave_reserve
 from tinycloud.engine.steps.pool import PATH
 from tinycloud.engine.who import make_who
-from tinycloud.errors import InUse, NotFound, Refused, WrongInput, make_did_you_mean
+from tinycloud.errors import Refused
 from tinycloud.model import names
-from tinycloud.model.world import World
-from tinycloud.templates.objects import render_pool, render_volume
+from tinycloud.templates.objects import render_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from tinycloud.engine.intake import Taken
     from tinycloud.engine.parts import Parts
     from tinycloud.model.world import Image
-
-_CARD = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +50,15 @@ class Images:
     def __init__(self, parts: Parts, host: Host) -> None:
         self._parts = parts
         self._host = host
+        self.store = ImageStore(parts)
 
     def list(self) -> list[Image]:
+        """Those that are here."""
         return read_images(self._host)
 
     def get(self, name: str) -> Image:
         """The image of that name or sha256 (at least 6 digits); raises NotFound, and WrongInput for digits that fit several."""
-        images = self.list()
-        image = World(images=tuple(images)).find_image(name)
-        if image is not None:
-            return image
-        known = [n for image in images for n in image.names]
-        if len(fitting := [image.label for image in images if len(name) >= 6 and image.sha.startswith(name)]) > 1:
-            raise WrongInput(f'"{name}" fits several images', code="ambiguous", facts=sorted(fitting), hint="more digits")
-        hint = make_did_you_mean(name, known) or "tinycloud image list"
-        raise NotFound(f'there is no image "{name}"', facts=[f"images: {', '.join(known) or 'none'}"], hint=hint)
+        return find_image(self.list(), name)
 
     def import_file(
         self,
@@ -87,7 +79,7 @@ class Images:
         it belong to it. ``most``: the largest disk, in bytes, that is taken for one. ``consume``: the file is ours and may go.
         Raises Refused for a file that is not safe to hand to QEMU (see :mod:`tinycloud.drivers.inspect`).
         """
-        _check_name(name)
+        check_image_name(name)
         with work_folder(self._parts.cache) as work:
             taken = take_in(self._parts.shell, path, format, work, with_backing=with_backing, most=most, progress=progress)
             consume = consume or taken.ours
@@ -98,7 +90,7 @@ class Images:
         self._ensure_pool()
         while True:
             self._check_space(about.source, taken.facts)
-            sha = self._host.volumes.adopt(taken.path, stamp=taken.stamp, consume=consume, progress=progress)
+            sha = self._host.volumes.adopt(taken.path, stamp=taken.stamp, consume=consume, progress=progress, here=self._parts.shell)
             with self._lock(shared=False):
                 self._host.volumes.refresh()
                 if self._host.volumes.find(names.image_name(sha)) is None:  # somebody cleared it away: it had no card yet
@@ -107,46 +99,12 @@ class Images:
                     continue
                 self._check_format(sha, taken.facts)
                 self._write_card(sha, taken.facts, name=name, about=about)
-                self._take_name(name, sha)
+                self.store.take_name(name, sha)
             return self.get(sha)
-
-    def add_name(self, image: Image, name: str) -> Image:
-        """Give an image one more name; another image that had it loses it."""
-        _check_name(name)
-        if name not in image.names:
-            with self._lock(shared=False):
-                self._rewrite_card(image, tuple(sorted({*image.names, name})))
-                self._take_name(name, image.sha)
-        return self.get(image.sha)
-
-    def describe(self, image: Image, **about: str) -> Image:
-        """Write what was learnt of an image (os, prepare …) into its card."""
-        with self._lock(shared=False):
-            self._rewrite_card(image, image.names, **about)
-        return self.get(image.sha)
 
     def use(self) -> AbstractContextManager[None]:
         """While held, no image is removed or renamed."""
         return self._lock(shared=True)
-
-    def remove(self, name: str) -> Image:
-        """Remove an image; raises InUse with who stands on it."""
-        image = self.get(name)
-        with self._lock(shared=False):
-            users = list_users(read_world([self._host]), image.sha, self._host)
-            if users:
-                raise InUse(f"image {image.label} is in use", facts=[f"by {user}" for user in users[:10]], hint="tinycloud down STACK")
-            self._host.volumes.remove(names.image_card_name(image.sha))
-            self._host.volumes.remove(names.image_name(image.sha))
-        return image
-
-    def remove_name(self, name: str) -> None:
-        """Take a name off an image that has several."""
-        with self._lock(shared=False):
-            image = self.get(name)
-            if image.names == (name,):
-                raise Refused(f"{name} is the only name of image {image.label}", hint=f"tinycloud image remove {name}")
-            self._rewrite_card(image, tuple(n for n in image.names if n != name))
 
     # parts
 
@@ -162,7 +120,7 @@ class Images:
 
     def _check_format(self, sha: str, facts: FileFacts) -> None:
         """The same bytes read as another format would be another disk under machines that stand on them."""
-        present = self._find(sha)
+        present = next((image for image in self.store.list_copies() if image.sha == sha), None)
         if present is not None and present.format != facts.format:
             raise Refused(
                 f"image {present.label} has the same content and is {present.format}, not {facts.format}",
@@ -182,44 +140,4 @@ class Images:
             **asdict(about),
             "created": present.created if present else time.time(),
         }
-        self._put_card(sha, card)
-
-    def _take_name(self, name: str, sha: str) -> None:
-        """A name means one image: the one imported last."""
-        for image in self.list():
-            if image.sha != sha and name in image.names:
-                self._rewrite_card(image, tuple(n for n in image.names if n != name))
-
-    def _rewrite_card(self, image: Image, new_names: tuple[str, ...], **about: str) -> None:
-        card: dict[str, Any] = json.loads(self._host.volumes.download_bytes(names.image_card_name(image.sha)))
-        self._put_card(image.sha, {**card, "names": list(new_names), **about})
-
-    def _put_card(self, sha: str, card: dict[str, Any]) -> None:
-        """Written after the image itself, so that an image with a card is whole.
-
-        In whole blocks, so that a new card nearly always has the size of the old one and overwrites it: whoever reads finds one.
-        """
-        volume, text = names.image_card_name(sha), json.dumps(card, sort_keys=True).encode()
-        body = text.ljust(-(-len(text) // _CARD) * _CARD)
-        present = self._host.volumes.find(volume)
-        if present is None or present.capacity != len(body):
-            self._host.volumes.remove(volume)
-            self._host.volumes.create(render_volume(volume, len(body), format="raw", mode="0644"), volume)
-        self._host.volumes.upload_bytes(volume, body)
-
-
-def _check_name(name: str) -> None:
-    try:
-        names.check_name(name)
-    except ValueError as err:
-        raise WrongInput(f"name of an image: {err}", code="wrong-name") from err
-
-
-def list_users(world: World, sha: str, host: Host) -> list[str]:
-    """Machines that were declared on the image or have it as a disk or CD, and other disks that stand on it."""
-    image = names.image_name(sha)
-    machines = [m.ref for m in world.machines if m.mark.spec.image == sha or image in m.mark.borrowed]
-    owned = {volume for m in world.machines if m.mark.spec.image == sha for volume in m.mark.volumes}
-    loose = [v for v in world.volumes if v.name not in owned and v.name.endswith(".qcow2")]
-    on_it = [v.name for v in loose if (found := host.pool(v.pool).find(v.name)) and found.backing.endswith(image)]
-    return machines + [f"volume {name}" for name in on_it]
+        put_image_card(self._host, sha, card)

@@ -217,6 +217,7 @@ def _read_image(host: Host, sha: str, record: VolumeRecord) -> world.Image:
         prepare=card.get("prepare", "cloud-init"),
         **{key: card.get(key, "") for key in ("firmware", "disk_bus", "os", "base", "recipe", "source")},
         created=card.get("created", 0.0),
+        sent=bool(card.get("sent")),
     )
 
 

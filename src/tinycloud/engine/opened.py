@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tinycloud.drivers.guestfs.appliance import find_kvm, make_env
 from tinycloud.drivers.opened import Card, Cards, Place, guestmount, loop, nbd
 from tinycloud.drivers.opened.card import make_id
+from tinycloud.engine.here import get_here
 from tinycloud.engine.lock import hold_lock
 from tinycloud.engine.which import find_disk, must_be_idle
 from tinycloud.engine.who import make_who
@@ -39,7 +40,7 @@ class Opener:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._host = parts.first_host
+        self._host = get_here(parts)
         self._shell = self._host.shell
         self._cards = Cards(parts.state / "opened")
 

@@ -1,4 +1,4 @@
-"""Pulling: an image from the net is fetched by the host that needs it, proved by its sum, and handed to the image store."""
+"""Pulling: an image from the net is fetched by this machine, proved by its sum, and handed to the image store of a host."""
 
 from __future__ import annotations
 
@@ -165,10 +165,10 @@ class Puller:
         with self._alone(order, tell) as waited:
             present = self._find(order.algorithm, order.sum) or self._find_new(order.url, waited)
             if present is not None:
-                return Pulled(self._shelf.add_name(present, order.name), order.name)
-            got = self._fetch(order, tell, list_known(self._shelf.list()))
+                return Pulled(self._shelf.store.add_name(present, order.name), order.name)
+            got = self._fetch(order, tell, list_known(self._shelf.store.list_copies()))
             present = self._find(got["algorithm"], got["sum"])
-            image = self._import(order, got, tell) if present is None else self._shelf.add_name(present, order.name)
+            image = self._import(order, got, tell) if present is None else self._shelf.store.add_name(present, order.name)
             self._clear(order)
             return Pulled(image, order.name, got["size"] - got["resumed"], got["resumed"])
 
@@ -180,14 +180,14 @@ class Puller:
         return got["algorithm"], got["sum"]
 
     def _find(self, algorithm: str, digits: str) -> Image | None:
-        return find_fetched(self._shelf.list(), algorithm, digits)
+        return find_fetched(self._shelf.store.list_copies(), algorithm, digits)
 
     def _folder(self, order: Order) -> Path:
         return self._parts.cache / "fetch" / order.key
 
     def _find_new(self, url: str, since: float) -> Image | None:
         """What another pull of this address brought while this one waited for it; there is none when nobody waited."""
-        images = self._shelf.list() if since else []
+        images = self._shelf.store.list_copies() if since else []
         return next((image for image in images if image.source.startswith(f"{url}#") and image.created >= since), None)
 
     @contextmanager
@@ -225,7 +225,7 @@ class Puller:
             "pause": care.pause,
         }
         hear = (lambda done, total: tell("fetching", done, total)) if tell else None
-        return run_script(self._host.shell, "fetch", args, limit=_LIMIT, progress=hear)
+        return run_script(self._parts.shell, "fetch", args, limit=_LIMIT, progress=hear)
 
     def _import(self, order: Order, got: dict[str, Any], tell: Told | None) -> Image:
         about = replace(order.about, source=make_source(order.url, got["algorithm"], got["sum"]))

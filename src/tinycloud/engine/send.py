@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
+from tinycloud.engine.image_cards import format_card, read_image_card
 from tinycloud.errors import NotFound
 from tinycloud.model import names
 
@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tinycloud.drivers.host import Host
-
-CARD = 4096
-"""Cards have whole blocks, so that a new one nearly always has the size of the old one."""
 
 
 def has_image(host: Host, sha: str) -> bool:
@@ -32,12 +29,6 @@ def send_image(source: Host, target: Host, sha: str, progress: Callable[[int, in
         return 0
     if not has_image(source, sha):
         raise NotFound(f"image {sha[:12]} is not on {source.name} any more", hint="tinycloud image list")
-    card = {**json.loads(source.volumes.download_bytes(names.image_card_name(sha))), "sent": True}
+    card = {**read_image_card(source, sha), "sent": True}
     label = f"image {next(iter(card['names']), '')} {sha[:7]} of {source.name}".replace("  ", " ")
-    return target.volumes.receive(source, sha, pad_card(card), label, progress)
-
-
-def pad_card(card: dict[str, object]) -> str:
-    """The text of a card as it is kept."""
-    text = json.dumps(card, sort_keys=True)
-    return text.ljust(-(-len(text.encode()) // CARD) * CARD)
+    return target.volumes.receive(source, sha, format_card(card), label, progress)

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tinycloud.engine.answers import ask_each
 from tinycloud.engine.room import list_pools
 from tinycloud.model.units import Bytes
 from tinycloud.model.world import Pool
@@ -36,7 +37,7 @@ class Filling:
 
 def read_uses(parts: Parts) -> tuple[PoolUse, ...]:
     """Every pool with all that lies in it."""
-    return tuple(use for host in parts.hosts.values() for use in _read_uses(parts, host)[0])
+    return tuple(use for _, found in ask_each(parts, lambda host: _read_uses(parts, host)[0]) for use in found)
 
 
 def find_reliefs(parts: Parts, host: Host, pools: Collection[str] | None = None) -> tuple[Relief, ...]:
@@ -44,7 +45,8 @@ def find_reliefs(parts: Parts, host: Host, pools: Collection[str] | None = None)
     uses, garbage = _read_uses(parts, host)
     these = [use for use in uses if pools is None or use.pool.name in pools]
     folders = {use.pool.path for use in these}
-    return list_reliefs((it for it in garbage if it.path.rpartition("/")[0] in folders), (item for use in these for item in use.unused))
+    inside = (it for it in garbage if it.path.rpartition("/")[0] in folders)
+    return list_reliefs(inside, (item for use in these for item in use.unused), host.name if len(parts.hosts) > 1 else "")
 
 
 def _read_uses(parts: Parts, host: Host) -> tuple[tuple[PoolUse, ...], tuple[Garbage, ...]]:
@@ -66,8 +68,8 @@ def list_filling(parts: Parts) -> list[Filling]:
 
 def _measure(parts: Parts) -> Iterator[PoolUse]:
     """The pools without what is in them: a few calls each."""
-    for host in parts.hosts.values():
-        for name, pool in list_pools(host).items():
+    for host, pools in ask_each(parts, list_pools):
+        for name, pool in pools.items():
             yield PoolUse(host.name, Pool(name, pool.path, Bytes(pool.capacity), Bytes(pool.free)), ())
 
 

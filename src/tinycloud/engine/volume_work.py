@@ -50,7 +50,7 @@ class VolumeWork:
 
     def resize(self, ref: str, size: int, *, shrink: bool = False, passphrase: bytes = b"") -> DiskInfo:
         """Grow a disk, also that of a running machine; with ``shrink`` make one smaller whose content is proved to fit."""
-        with working_on(self._parts, ref) as shelf:
+        with working_on(self._parts, self._host, ref) as shelf:
             disk = find_disk(shelf, ref, images=False)
             must_be_top(shelf, disk)
             size = -(-size // 512) * 512
@@ -104,7 +104,7 @@ class VolumeWork:
 
     def flatten(self, ref: str, *, passphrase: bytes = b"", progress: Progress | None = None) -> DiskInfo:
         """Make a disk stand on nothing: what it took from below is copied into it."""
-        with working_on(self._parts, ref) as shelf:
+        with working_on(self._parts, self._host, ref) as shelf:
             disk = self._get_quiet(shelf, ref)
             if disk.backing:
                 self._must_have_no_snapshots(disk, "flattened")
@@ -118,7 +118,7 @@ class VolumeWork:
 
     def rebase(self, ref: str, base: str, *, passphrase: bytes = b"") -> DiskInfo:
         """Make a disk stand on another image or volume, and read as before: what differs there is copied into it."""
-        with working_on(self._parts, ref, base) as shelf:
+        with working_on(self._parts, self._host, ref, base) as shelf:
             disk, below = self._get_quiet(shelf, ref), find_disk(shelf, base)
             self._check_base(shelf, disk, below)
             must_fit(self._host, self._qemu.measure(disk.node(find_passphrase(self._parts, disk, passphrase)), disk.format), ref, disk.pool)
@@ -151,7 +151,7 @@ class VolumeWork:
         Into a volume: it is written, and the disk is empty on top of it. An image is never written: a new one, ``name``, is made of
         both and returned; with ``move`` the disk then stands on that.
         """
-        with working_on(self._parts, ref) as shelf:
+        with working_on(self._parts, self._host, ref) as shelf:
             disk = self._get_quiet(shelf, ref)
             if not disk.backing:
                 raise Refused(f"{ref} stands on nothing", code="no-base", hint=f"tinycloud volume info {ref}")
@@ -211,7 +211,7 @@ class VolumeWork:
         """Whether the file contradicts itself. Only volumes are repaired; raw has nothing to contradict."""
         if not repair:
             return self._check(ref, passphrase)
-        with working_on(self._parts, ref) as shelf:
+        with working_on(self._parts, self._host, ref) as shelf:
             disk = self._get_quiet(shelf, ref)
             if disk.format == "raw":
                 return CheckResult(ref, 0, 0, 0)
@@ -219,7 +219,7 @@ class VolumeWork:
         return CheckResult(ref, found.corrupt, found.leaked, found.mended)
 
     def _check(self, ref: str, passphrase: bytes) -> CheckResult:
-        with working_on(self._parts, ref, images=True) as shelf:
+        with working_on(self._parts, self._host, ref, images=True) as shelf:
             disk = find_disk(shelf, ref)
             must_be_still(shelf, disk)
             if disk.format == "raw":
@@ -237,7 +237,7 @@ class VolumeWork:
             names.check_name(name)
         except ValueError as err:
             raise WrongInput(f"name of a snapshot: {err}", code="wrong-name") from err
-        with working_on(self._parts, ref) as shelf:
+        with working_on(self._parts, self._host, ref) as shelf:
             disk = self._get_quiet(shelf, ref)
             if disk.format != "qcow2":
                 raise Refused(f"{ref} is raw, and raw has no snapshots", code="wrong-format", hint=f"tinycloud volume convert {ref} NEW")
@@ -254,7 +254,7 @@ class VolumeWork:
         self._on_snapshot(ref, "-d", name, passphrase)
 
     def _on_snapshot(self, ref: str, flag: str, name: str, passphrase: bytes) -> None:
-        with working_on(self._parts, ref) as shelf:
+        with working_on(self._parts, self._host, ref) as shelf:
             disk = self._get_quiet(shelf, ref)
             known = self._snapshots_of(disk)
             if name not in known:

@@ -162,7 +162,7 @@ class Volumes:
 
     def remove(self, ref: str) -> VolumeRow:
         """Remove a volume that belongs to no stack, or one that a stack left behind. What is on it is gone."""
-        with working_on(self._parts, ref) as shelf:
+        with working_on(self._parts, self._host, ref) as shelf:
             disk = find_disk(shelf, ref, images=False)
             row = self._row(shelf, disk.ref, disk.path)
             if disk.machine is not None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tinycloud.drivers.opened import Disk
 from tinycloud.engine import disks
+from tinycloud.engine.here import bring_here
 from tinycloud.errors import InUse, NotYet, Refused
 
 if TYPE_CHECKING:
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
 def find_disk(parts: Parts, ref: str, *, write: bool = False) -> Disk:
     """The disk that ``ref`` means: an image, ``shop/web-1/disk``, a volume. What a running machine has is only read.
 
-    Raises NotFound, NotYet for an encrypted one; with ``write`` Refused for an image, and InUse for what is not to be changed now.
+    It is on this machine then. Raises NotFound, NotYet for an encrypted one and for a volume of another host;
+    with ``write`` Refused for an image, and InUse for what is not to be changed now.
     """
-    shelf = disks.read_shelf(parts.first_host)
+    shelf = disks.read_shelf(bring_here(parts, ref))
     found = disks.find_disk(shelf, ref)
     if write and found.image is not None:
         raise Refused(

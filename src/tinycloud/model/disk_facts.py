@@ -63,7 +63,7 @@ class VolumeRow:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A disk and what stands on it. ``kind`` is image, disk, volume or machine."""
+    """A disk and what stands on it. ``kind`` is image, disk, volume, machine, or host around them."""
 
     kind: str
     ref: str
@@ -101,6 +101,7 @@ class Verdict:
     sha: str
     label: str
     found: str
+    host: str = "local"
 
     @property
     def is_well(self) -> bool:

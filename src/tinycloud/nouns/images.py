@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinycloud.engine.inventory import read_world
 from tinycloud.nouns.image_care import ImageCare
 
 if TYPE_CHECKING:
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from tinycloud.drivers.opened import Card
     from tinycloud.engine.appliance import Imported
     from tinycloud.engine.edit import Edited
+    from tinycloud.engine.image_store import Sent
     from tinycloud.engine.opened import Opener, Served
     from tinycloud.engine.parts import Parts
     from tinycloud.engine.pull import Order, Pulled, Puller, Told
@@ -28,27 +28,40 @@ class Images(ImageCare):
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
 
-    @property
-    def _shelf(self) -> Any:
+    def _shelf(self, host: str) -> Any:
         from tinycloud.engine.images import Images as Shelf
 
-        return Shelf(self._parts, self._parts.first_host)
+        return Shelf(self._parts, self._pick(host))
 
     def list(self) -> list[world.Image]:
-        """Every image, by name."""
-        images: list[world.Image] = self._shelf.list()
-        return images
+        """Every image of the hosts that answer, by name; one that several have once for each."""
+        copies: list[world.Image] = self._images.list_copies()
+        return sorted(copies, key=lambda image: image.names)
 
     def show(self, name: str) -> world.Image:
-        """The image of that name or sha256 (6 digits do); raises NotFound."""
-        image: world.Image = self._shelf.get(name)
+        """The image of that name or sha256 (6 digits do), as it is on the first host that has it; raises NotFound."""
+        image: world.Image = self._images.get(name)
         return image
 
-    def users(self, name: str) -> Sequence[str]:
-        """Who stands on an image: machines, and volumes that no machine has."""
-        from tinycloud.engine.images import list_users
+    def copies(self, name: str) -> Sequence[world.Image]:
+        """The same image on each host that has it."""
+        sha = self.show(name).sha
+        return [image for image in self.list() if image.sha == sha]
 
-        return list_users(read_world(self._parts.hosts.values()), self.show(name).sha, self._parts.first_host)
+    def users(self, name: str) -> Sequence[str]:
+        """Who stands on an image, on any host: machines, and volumes that no machine has."""
+        from tinycloud.engine.image_store import list_users
+
+        sha = self.show(name).sha
+        return list_users(self._parts, sha, [self._parts.hosts[copy.host] for copy in self.copies(sha)])
+
+    def send(self, name: str, host: str, *, progress: Callable[[int, int], None] | None = None) -> Sent:
+        """Have an image on one more host, from the nearest that has it; nothing is sent where it is there.
+
+        What came when it is interrupted is kept, and the next send goes on. Raises NotFound, Refused (no-space, changed-image).
+        """
+        sent: Sent = self._images.send(name, host, progress)
+        return sent
 
     def import_file(
         self,
@@ -59,18 +72,19 @@ class Images(ImageCare):
         with_backing: bool = False,
         max_size: int = 0,
         progress: Callable[[int, int], None] | None = None,
+        host: str = "",
         **about: str,
     ) -> world.Image:
         """Bring a disk file into the store: raw, qcow2, vdi, vmdk, vhdx, vpc, also packed by xz, gzip, zstd, bzip2.
 
         ``format``: what it is, where its content must not decide. ``with_backing``: files that a qcow2 stands on, and that lie
         beside it, belong to it. ``max_size``: the largest disk that is taken for one, in bytes (0: 16 TiB). ``about``: user (who
-        logs in by ssh), prepare, firmware, disk_bus, os.
+        logs in by ssh), prepare, firmware, disk_bus, os. ``host``: where it comes to [the first of the cloud].
         Raises Refused for a file that names other files, is no image, or does not fit.
         """
         from tinycloud.engine.images import About
 
-        image: world.Image = self._shelf.import_file(
+        image: world.Image = self._shelf(host).import_file(
             Path(path), name, format=format, about=About(**about), progress=progress, with_backing=with_backing, most=max_size
         )
         return image
@@ -82,7 +96,14 @@ class Images(ImageCare):
         return is_appliance(Path(path))
 
     def import_appliance(
-        self, path: str | Path, name: str, *, max_size: int = 0, progress: Callable[[int, int], None] | None = None, **about: str
+        self,
+        path: str | Path,
+        name: str,
+        *,
+        max_size: int = 0,
+        progress: Callable[[int, int], None] | None = None,
+        host: str = "",
+        **about: str,
     ) -> Imported:
         """Bring the disks of an OVA or OVF into the store, as ``name``, ``name-disk2`` …, and write a stack file for its machines.
 
@@ -92,7 +113,7 @@ class Images(ImageCare):
         from tinycloud.engine.images import About
 
         known = About(**{"prepare": "none", **about})
-        return import_appliance(self._parts, self._shelf, Path(path), name, known, most=max_size, progress=progress)
+        return import_appliance(self._parts, self._shelf(host), Path(path), name, known, most=max_size, progress=progress)
 
     def pull(
         self,
@@ -108,16 +129,18 @@ class Images(ImageCare):
         max_size: int = 64 * 1024**3,
         tries: int = 4,
         tell: Told | None = None,
+        host: str = "",
         **about: str,
     ) -> Pulled:
         """Fetch an image by its name in the catalogue, or by its address, and store it. One that is here is not fetched again.
 
         An address needs ``sha256``, ``sha512``, ``sums`` (the address of a file of sums), or ``verify=False``. ``catalogue`` is one
         more file of entries; ``about`` as in :meth:`import_file`. ``stall``: seconds of silence that end an attempt; ``tries``: attempts in
-        a row that bring nothing; ``max_size`` in bytes. What has come when it is interrupted is kept, and the next pull goes on.
+        a row that bring nothing; ``max_size`` in bytes; ``host``: where it comes to [the first of the cloud].
+        What has come when it is interrupted is kept, and the next pull goes on.
         """
         order = self._order(what, name, (sha256, sha512, sums), verify, catalogue, about)
-        return self._puller(stall, max_size, tries).pull(order, tell)
+        return self._puller(stall, max_size, tries, host).pull(order, tell)
 
     def fetch(
         self,
@@ -137,10 +160,10 @@ class Images(ImageCare):
         order = self._order(what, "", (sha256, sha512, sums), verify, catalogue, {})
         return self._puller(stall, max_size, tries).fetch(order, tell)
 
-    def _puller(self, stall: float, max_size: int, tries: int) -> Puller:
+    def _puller(self, stall: float, max_size: int, tries: int, host: str = "") -> Puller:
         from tinycloud.engine.pull import Care, Puller
 
-        return Puller(self._parts, self._parts.first_host, Care(stall, max_size, tries))
+        return Puller(self._parts, self._pick(host), Care(stall, max_size, tries))
 
     def _order(
         self, what: str, name: str, sums: tuple[str, str, str], verify: bool, catalogue: str | Path | None, about: dict[str, str]
@@ -157,12 +180,12 @@ class Images(ImageCare):
         own = list_files(self._parts.config / "catalogue") if self._parts.config else []
         return load_catalogue([*own, *([Path(file)] if file else [])])
 
-    def build(self, recipe: str, name: str = "") -> world.Image:
+    def build(self, recipe: str, name: str = "", *, host: str = "") -> world.Image:
         """Build ``nano`` or ``debian-12`` from the distribution's packages and import it; the same ingredients are built once."""
         from tinycloud.engine.build import build_image
 
         path, made = build_image(self._parts.shell, self._parts.cache, recipe)
-        return self.import_file(path, name or recipe, user=made.user)
+        return self.import_file(path, name or recipe, user=made.user, host=host)
 
     def build_file(self, recipe: str) -> Path:
         """Build, or find in the cache, without importing: the qcow2 file. Needs no libvirt."""
@@ -170,11 +193,11 @@ class Images(ImageCare):
 
         return build_image(self._parts.shell, self._parts.cache, recipe)[0]
 
-    def remove(self, name: str) -> world.Image:
-        """Remove an image; raises InUse with who stands on it. Machines that waited for its space go on."""
+    def remove(self, name: str, *, host: str = "") -> world.Image:
+        """Remove an image from all hosts, or from one; raises InUse with who stands on it there. Machines that waited for space go on."""
         from tinycloud.engine.wake import settle
 
-        image: world.Image = self._shelf.remove(name)
+        image: world.Image = self._images.remove(name, host)
         settle(self._parts)
         return image
 
@@ -216,7 +239,7 @@ class Images(ImageCare):
 
         found = Editor(self._parts).inspect(disk, hear)
         if save:
-            self._shelf.describe(self.show(disk), os=found.os, prepare=found.prepare)
+            self._images.describe(self.show(disk), os=found.os, prepare=found.prepare)
         return found
 
     # opened outside of machines

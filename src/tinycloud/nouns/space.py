@@ -27,9 +27,10 @@ class Space:
 
     def reliefs(self) -> list[Relief]:
         """Commands that would free space without anybody losing anything, and how much."""
+        from tinycloud.engine.answers import ask_each
         from tinycloud.engine.space import find_reliefs
 
-        return [relief for host in self._parts.hosts.values() for relief in find_reliefs(self._parts, host)]
+        return [relief for _, found in ask_each(self._parts, lambda host: find_reliefs(self._parts, host)) for relief in found]
 
     def filling(self) -> list[Filling]:
         """The pools that are at least 80 % full. Asks little: ``ls`` calls it each time."""

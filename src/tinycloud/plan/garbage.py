@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from tinycloud.model import names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
+
+    from tinycloud.model.world import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Stock:
     """sha256 of images that machines were declared on."""
     unfinished: frozenset[str] = frozenset()
     """Stacks whose execution somebody may resume or roll back."""
+    spare: frozenset[str] = frozenset()
+    """sha256 of images that came from another host, and that another one keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,18 @@ class Garbage:
     path: str
     text: str
     stored: int
+    host: str = ""
+
+
+def find_spare(images: Collection[Image], host: str) -> frozenset[str]:
+    """The images that a host need not keep: they came to it from another, and one that keeps them stays.
+
+    That is whoever has it from outside; where all have it from each other, the first by name.
+    """
+    keepers: dict[str, tuple[bool, str]] = {}
+    for image in images:
+        keepers[image.sha] = min(keepers.get(image.sha, (True, image.host)), (image.sent, image.host))
+    return frozenset(image.sha for image in images if image.host == host and image.sent and keepers[image.sha][1] != host)
 
 
 _ORDER = ("part", "half", "card", "disk", "image")
@@ -88,8 +104,10 @@ def _judge_image(file: File, sha: str, stock: Stock, *, unused: bool) -> Garbage
     if sha not in stock.names:
         return Garbage("half", file.path, "half an image: it has no card", file.stored) if file.old else None
     labels = stock.names[sha]
-    if sha in stock.images or (labels and not unused):
+    if sha in stock.images or (labels and not unused and sha not in stock.spare):
         return None
+    if labels and sha in stock.spare:
+        return Garbage("image", file.path, f"image {', '.join(labels)} {sha[:7]}, a copy that nobody uses here", file.stored)
     return Garbage("image", file.path, f"image {', '.join(labels) or 'without a name'} {sha[:7]}, unused", file.stored)
 
 

@@ -55,6 +55,19 @@ def _name(sha: str, host: str) -> str:
     return f"image:{sha[:12]}@{host}"
 
 
+def get_meaning(world: World, name: str) -> Image | None:
+    """The image of that name, or of those first digits; None for none. Raises Refused for a name that hosts do not agree on."""
+    image = world.find_image(name)
+    if image is None or name not in image.names:
+        return image
+    meanings = {it.sha: it for it in world.list_answering() if name in it.names}
+    if len(meanings) > 1:
+        facts = [f"{it.sha[:12]}  on {', '.join(other.host for other in world.images if other.sha == it.sha)}" for it in meanings.values()]
+        what = f'"{name}" is the name of {len(meanings)} images'
+        raise Refused(what, code="ambiguous", facts=facts, hint=f"tinycloud image tag {image.sha[:12]} {name}")
+    return image
+
+
 def find_nearest(world: World, sha: str, target: Host) -> Image:
     """The copy of an image that is nearest to a host. Raises Refused when no host that answers has one."""
     copies = [image for image in world.images if image.sha == sha and image.host in world.host_by_name]

@@ -205,10 +205,14 @@ class Relief:
     frees: Bytes
 
 
-def list_reliefs(garbage: Iterable[Garbage], unused: Iterable[Item]) -> tuple[Relief, ...]:
-    """What would free space without anybody losing anything: what nobody needs, then each image that nothing stands on."""
+def list_reliefs(garbage: Iterable[Garbage], unused: Iterable[Item], host: str = "") -> tuple[Relief, ...]:
+    """What would free space without anybody losing anything: what nobody needs, then each image that nothing stands on.
+
+    ``host`` is named where there are several.
+    """
+    where = f" --host {host}" if host else ""
     items = list(garbage)
     names = {item.path.rpartition("/")[2] for item in items}
-    whole = [Relief("tinycloud image gc", Bytes(sum(item.stored for item in items)))] if items else []
+    whole = [Relief(f"tinycloud image gc{where}", Bytes(sum(item.stored for item in items)))] if items else []
     images = [item for item in unused if item.kind == "image" and item.file not in names]
-    return (*whole, *(Relief(f"tinycloud image remove {item.ref}", item.allocated) for item in images))
+    return (*whole, *(Relief(f"tinycloud image remove {item.ref}{where}", item.allocated) for item in images))

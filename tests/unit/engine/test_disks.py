@@ -126,7 +126,7 @@ def test_a_disk_that_was_resized_is_as_large_in_the_mark_that_plans_compare_with
 def test_work_waits_for_nobody_and_for_no_unfinished_stack(cloud: Cloud) -> None:
     with hold_lock(cloud.parts.locks, "shop", "somebody"):
         assert refused(lambda: cloud.volumes.check("shop/gone-1/data"))[0] == "busy"
-    with working_on(cloud.parts, "own"):
+    with working_on(cloud.parts, cloud.parts.first_host, "own"):
         assert refused(lambda: cloud.volumes.remove("own"))[0] == "busy"
         assert cloud.volumes.remove("shop/gone-1/data").ref == "shop/gone-1/data"
 

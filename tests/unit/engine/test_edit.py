@@ -67,5 +67,5 @@ def test_the_disk_of_a_running_machine_is_not_looked_into(cloud: Cloud, stack: P
 
 def test_what_was_learnt_of_an_image_stands_in_its_card(cloud: Cloud) -> None:
     shelf = Images(cloud.parts, cloud.parts.first_host)
-    image = shelf.describe(shelf.get("nano"), os="Tiny 1", prepare="offline")
+    image = shelf.store.describe(shelf.get("nano"), os="Tiny 1", prepare="offline")
     assert (image.os, image.prepare, image.names, image.user) == ("Tiny 1", "offline", ("nano",), "root")

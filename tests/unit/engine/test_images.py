@@ -169,10 +169,10 @@ def test_a_disk_that_no_machine_has_holds_its_image_and_a_data_volume_does_not(c
 def test_the_only_name_of_an_image_is_not_taken_off(cloud: Cloud, tmp_path: Path) -> None:
     shelf = Images(cloud.parts, cloud.parts.first_host)
     with pytest.raises(Refused, match=f"nano is the only name of image nano {SHA[:7]}"):
-        shelf.remove_name("nano")
+        shelf.store.remove_name("nano")
     shelf.import_file(a_file(tmp_path), "one")
     shelf.import_file(a_file(tmp_path), "two")
-    shelf.remove_name("one")
+    shelf.store.remove_name("one")
     assert list_names(cloud) == [("nano",), ("two",)]
 
 

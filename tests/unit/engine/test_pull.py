@@ -38,7 +38,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 def cloud(tmp_path: Path) -> Iterator[Cloud]:
     """A fake host that can run tools of this machine."""
     with fake_cloud(tmp_path) as made:
-        made.parts.first_host.shell = LocalShell()  # type: ignore[misc]
+        made.parts.shell = LocalShell()
         made.parts.config = tmp_path / "config"
         yield made
 

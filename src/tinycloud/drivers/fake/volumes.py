@@ -160,7 +160,13 @@ class FakeVolumes:
     # bytes
 
     def adopt(
-        self, source: Path, *, stamp: Sequence[int] = (), consume: bool = False, progress: Callable[[int, int], None] | None = None
+        self,
+        source: Path,
+        *,
+        stamp: Sequence[int] = (),
+        consume: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+        here: Any = None,
     ) -> str:
         self._get_pool()
         if not source.is_file():

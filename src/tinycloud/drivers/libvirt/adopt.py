@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from typing import TYPE_CHECKING, Final
 
 from tinycloud.drivers.onhost import run_script
@@ -37,6 +37,23 @@ def adopt(
     except KeyboardInterrupt:
         run_script(shell, "adopt", {"folder": folder}, root=True)  # sweeps what it had written
         raise
+
+
+def bring(here: Shell, source: Path, there: Shell, folder: str, stamp: Sequence[int], progress: Callable[[int, int], None] | None) -> str:
+    """The same for a file that is on another machine than the folder: it is read twice, here to hash it and on its way."""
+    from tinycloud.drivers.travel import Way, travel
+
+    with source.open("rb") as file:
+        sha = file_digest(file, "sha256").hexdigest()
+    try:
+        travel(Way(here, str(source.absolute()), there, folder, sha, source.name), progress)
+    except Refused as err:
+        if err.kind != "changed-image":
+            raise
+        raise Refused(f"{source} changed while it was read", code="changed-file", hint="import it again") from err
+    if tuple(stamp) not in ((), make_stamp(source)):
+        raise Refused(f"{source} changed while it was read", code="changed-file", hint="import it again")
+    return sha
 
 
 def send(volumes: Volumes, source: Path, stamp: Sequence[int], progress: Callable[[int, int], None] | None) -> str:

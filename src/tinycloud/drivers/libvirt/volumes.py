@@ -231,11 +231,19 @@ class Volumes:
             time.sleep(0.02)
 
     def adopt(
-        self, source: Path, *, stamp: Sequence[int] = (), consume: bool = False, progress: Callable[[int, int], None] | None = None
+        self,
+        source: Path,
+        *,
+        stamp: Sequence[int] = (),
+        consume: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+        here: Shell | None = None,
     ) -> str:
         """Take a file in as ``image-SHA256``, whole or not at all; see :mod:`tinycloud.drivers.libvirt.adopt`."""
-        from tinycloud.drivers.libvirt.adopt import adopt, send
+        from tinycloud.drivers.libvirt.adopt import adopt, bring, send
 
+        if here is not None and here is not self._shell:
+            return bring(here, source, self._shell, self._get_folder(), stamp, progress)
         sha = adopt(self._shell, source, self._get_folder(), stamp, consume=consume, progress=progress)
         return sha if sha is not None else send(self, source, stamp, progress)
 
