@@ -89,7 +89,7 @@ def fill(plan: Plan, empty: world.World) -> world.World:
     machines = [world.Machine(w.host, w.mark, "running", "", Live(1.0, w.mark.spec.level)) for w in plan.machines.values()]
     networks = [
         world.Network(
-            n.host, n.stack, n.name, n.subnet, n.access, n.bridge, n.mtu, True, tuple(world.Reservation(*row) for row in n.reservations)
+            n.hosts[0], n.stack, n.name, n.subnet, n.access, n.bridge, n.mtu, True, tuple(world.Reservation(*row) for row in n.reservations)
         )
         for n in plan.networks.values()
     ]

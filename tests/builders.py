@@ -21,6 +21,8 @@ from tinycloud.drivers.host import Patience
 from tinycloud.engine.cards import write_card
 from tinycloud.engine.parts import Parts
 from tinycloud.model import names, world
+from tinycloud.model.host import HostEntry
+from tinycloud.model.machine import Live
 from tinycloud.model.pool import Card, Source, Unit
 from tinycloud.model.secret import Secret
 from tinycloud.model.units import Bytes, parse_bytes
@@ -61,7 +63,8 @@ def an_image(name: str = "nano", sha: str = SHA, **changes: Any) -> world.Image:
 
 def a_host(name: str = "local", memory: str = "64 GiB", **changes: Any) -> world.Host:
     pool = world.Pool(names.DEFAULT_POOL, "/pool", parse_bytes("1 TiB"), parse_bytes("500 GiB"))
-    host = world.Host(name, "x86_64", 16, parse_bytes(memory), parse_bytes(memory), ("kvm", "qemu"), pool, uefi=True)
+    entry = HostEntry(name, address=changes.pop("address", ""))
+    host = world.Host(name, "x86_64", 16, parse_bytes(memory), parse_bytes(memory), ("kvm", "qemu"), pool, uefi=True, entry=entry)
     return replace(host, **changes)
 
 
@@ -161,3 +164,26 @@ def _bring_up(text: str) -> Path:
     with fake_cloud(folder) as cloud:
         cloud.up(write_stack(folder, text))
     return folder
+
+
+def a_labelled_host(name: str, memory: str = "8 GiB", *, cpus: int = 8, **said: Any) -> world.Host:
+    """A host of several: ``rack="a"`` and the like are labels, ``drained`` and the ratios what a person says of it."""
+    facts = {key: said.pop(key) for key in ("drained", "fenced", "memory_ratio", "cpu_ratio") if key in said}
+    changes = {
+        key: said.pop(key) for key in ("unreachable", "hypervisors", "uefi", "arch", "pool", "more_pools", "memory_free") if key in said
+    }
+    entry = HostEntry(name, f"root@{name}", labels=tuple(sorted(said.items())), **facts)
+    return replace(a_host(name, memory, cpus=cpus, entry=entry), **changes)
+
+
+def inhabit(plan: Plan, before: world.World) -> world.World:
+    """The world with the machines of a plan running where it put them, and their disks: whatever else the plan would do."""
+    made = [world.Machine(w.host, w.mark, "running", "", Live(1.0, w.mark.spec.level)) for w in plan.machines.values()]
+    machines = {machine.ref: machine for machine in (*before.machines, *made)}
+    there = set(before.volume_by_name)
+    volumes = [
+        world.Volume(it.host, it.mark.disk_volume, it.mark.spec.disk, Bytes(1), it.mark.spec.pool)
+        for it in made
+        if it.mark.disk_volume not in there
+    ]
+    return replace(before, machines=tuple(machines.values()), volumes=(*before.volumes, *volumes))

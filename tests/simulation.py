@@ -7,11 +7,11 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.model import names, world
-from tinycloud.model.firewall import BRIDGE, INET, Part
+from tinycloud.model.firewall import BRIDGE, INET, Overlay, Part
 from tinycloud.model.machine import Live, Mark
 from tinycloud.model.units import Bytes
-from tinycloud.plan.firewall import make_part
-from tinycloud.plan.lans import make_lan
+from tinycloud.plan.firewall import make_present_part
+from tinycloud.plan.spans import list_hosts
 from tinycloud.templates.firewall import make_part_mark
 
 if TYPE_CHECKING:
@@ -63,10 +63,11 @@ class Simulation:
     before: world.World
     hosts: dict[str, world.Host] = field(default_factory=dict)
     domains: dict[str, Domain] = field(default_factory=dict)
-    networks: dict[str, world.Network] = field(default_factory=dict)
+    networks: dict[tuple[str, str], world.Network] = field(default_factory=dict)
+    """(host, ref) → the network there."""
     volumes: dict[str, world.Volume] = field(default_factory=dict)
-    part: Part | None = None
-    """What the stack has in the firewall, once a step of this plan changed it."""
+    parts: dict[str, Part] = field(default_factory=dict)
+    """Host → what the stack has in its firewall, once a step of this plan changed it."""
     marks: dict[tuple[str, str], str] = field(default_factory=dict)
     """(host, stack) → the mark of its part."""
     images: dict[str, str | None] = field(default_factory=dict)
@@ -77,13 +78,12 @@ class Simulation:
     def __post_init__(self) -> None:
         self.hosts = {host.name: host for host in self.before.hosts}
         self.domains = {m.ref: Domain(m.host, m.mark, m.mark, m.state, m.reason, m.live.level) for m in self.before.machines}
-        self.networks = {n.ref: n for n in self.before.networks}
+        self.networks = {(n.host, n.ref): n for n in self.before.networks}
         self.volumes = {v.name: v for v in self.before.volumes}
-        for host, stack in {(m.host, m.mark.stack) for m in self.before.machines}:
-            marks = [m.mark for m in self.before.stack_machines(stack) if m.host == host]
-            part = make_part(stack, marks, [make_lan(n) for n in self.before.stack_networks(stack) if n.host == host])
-            self.marks[host, stack] = make_part_mark(stack, part)
         self.stored = {(image.host, image.sha): image for image in self.before.images}
+        for stack in self.before.stacks:
+            for host in list_hosts(stack, self.before):
+                self.marks[host, stack] = make_part_mark(stack, make_present_part(stack, host, self.before))
         self.images = {m.mark.disk_volume: m.mark.spec.image for m in self.before.machines}
 
     def run(self, pick: Callable[[int], int] = lambda _many: 0) -> world.World:
@@ -173,6 +173,8 @@ class Simulation:
     def do_volume_remove(self, step: Step, args: dict[str, Any]) -> None:
         self._must_be_ours(args["volume"])
         assert not self._users(args["volume"]), f"{step.id} while a machine uses it"
+        if (present := self.volumes.get(args["volume"])) and present.host != step.host:
+            return  # it is on another host by now
         gone = self.volumes.pop(args["volume"], None)
         assert gone is None or gone.pool == args.get("pool", names.DEFAULT_POOL), f"{step.id}: it is in pool {gone.pool}"
         for pool in self.hosts[step.host].more_pools:
@@ -193,9 +195,10 @@ class Simulation:
 
     def do_network_create(self, step: Step, args: dict[str, Any]) -> None:
         wanted = self.plan.networks[args["network"].removeprefix(f"{self.plan.stack}/")]
-        self._must_be_free(args["network"], args["name"])
+        self._must_be_free(step.host, args["network"], args["name"])
         rows = tuple(world.Reservation(*row) for row in wanted.reservations)
-        old = self.networks.get(args["network"])
+        assert step.host in wanted.hosts
+        old = self.networks.get((step.host, args["network"]))
         made = world.Network(
             step.host,
             wanted.stack,
@@ -210,35 +213,39 @@ class Simulation:
             wanted.sheet if wanted.subnet else None,
             wanted.subnet6,
             str(wanted.vlan or ""),
+            wanted.mac,
         )
         assert old is None or replace(old, active=True, reservations=rows, sheet=made.sheet) == made, (
             f"{step.id}: the old network is still there"
         )
         for other in self.networks.values():
             assert other.ref == made.ref or not made.subnet or not other.subnet or not _overlap(made.subnet, other.subnet)
-        self.networks[made.ref] = made
+            assert other.ref != made.ref or (other.mac, other.mtu, other.bridge) == (made.mac, made.mtu, made.bridge)
+        self.networks[step.host, made.ref] = made
 
-    def _must_be_free(self, ref: str, name: str) -> None:
+    def _must_be_free(self, host: str, ref: str, name: str) -> None:
         others = {names.make_network_name(n.stack, n.name) for n in self.networks.values() if n.ref != ref}
-        assert name not in {*others, *(foreign for f in self.before.foreign for foreign in f.networks)}
+        assert name not in {*others, *(foreign for f in self.before.foreign if f.host == host for foreign in f.networks)}
 
     def do_network_update(self, step: Step, args: dict[str, Any]) -> None:
         wanted = self.plan.networks[args["network"].removeprefix(f"{self.plan.stack}/")]
-        present = self.networks[args["network"]]
+        present = self.networks[step.host, args["network"]]
         assert present.active
-        self.networks[args["network"]] = replace(
+        self.networks[step.host, args["network"]] = replace(
             present, reservations=tuple(world.Reservation(*row) for row in wanted.reservations), sheet=wanted.sheet
         )
 
     def do_network_remove(self, step: Step, args: dict[str, Any]) -> None:
-        ref = next(ref for ref, n in self.networks.items() if names.make_network_name(n.stack, n.name) == args["name"])
+        found = [n for (host, _), n in self.networks.items() if host == step.host]
+        ref = next(n.ref for n in found if names.make_network_name(n.stack, n.name) == args["name"])
         assert ref.startswith(f"{self.plan.stack}/")
-        network = self.networks.pop(ref)
+        network = self.networks.pop((step.host, ref))
         assert not [r for r, d in self.domains.items() if self._is_on(d, network)], f"{step.id} with machines on it"
 
     def _is_on(self, domain: Domain, network: world.Network) -> bool:
         on = {nic.network for nic in domain.live.spec.nics}
-        return domain.live.stack == network.stack and network.name in on and domain.state in ("running", "paused")
+        here = (domain.host, domain.live.stack) == (network.host, network.stack)
+        return here and network.name in on and domain.state in ("running", "paused")
 
     # machines
 
@@ -261,13 +268,14 @@ class Simulation:
             if nic.external:
                 assert any(nic.external in foreign.networks for foreign in self.before.foreign)
                 continue
-            network = self.networks[f"{mark.stack}/{nic.network}"]
+            network = self.networks[domain.host, f"{mark.stack}/{nic.network}"]
             assert network.active
             assert not nic.address or (nic.mac, nic.address) in {(r.mac, r.address) for r in network.reservations}
         for volume, size in [(mark.disk_volume, mark.spec.disk), *((mark.data_volume(v.name), v.size) for v in mark.spec.volumes)]:
             assert self.volumes[volume].capacity >= size
         assert self.images[mark.disk_volume] == mark.spec.image
-        self.check_wall(domain.host, mark)
+        for host in list_hosts(mark.stack, self.result()):  # others have to know it too: it answers them
+            self.check_wall(host, mark)
         for group in mark.spec.needs:
             assert not [ref for ref, w in self.plan.machines.items() if w.mark.group == group and not self._is_ready(ref)]
         domain.state, domain.reason, domain.level = "running", "", ""
@@ -275,28 +283,49 @@ class Simulation:
 
     def check_wall(self, host: str, mark: Mark) -> None:
         """Before a machine has taps, the firewall knows what they may send, and translates what its networks need translated."""
-        networks = [self.networks[f"{mark.stack}/{nic.network}"] for nic in mark.spec.nics if not nic.external]
-        if self.part is None:  # no step changed anything: what was in force is what is needed
+        wanted = [self.networks.get((host, f"{mark.stack}/{nic.network}")) for nic in mark.spec.nics if not nic.external]
+        networks = [network for network in wanted if network]
+        part = self.parts.get(host)
+        if part is None:  # no step changed anything: what was in force is what is needed
             assert not networks or self.marks[host, mark.stack] in self.hosts[host].firewall
             return
-        taps = self.part.elements.get((BRIDGE, "taps"), frozenset())
+        self.check_joined(host, part, networks)
+        taps = part.elements.get((BRIDGE, "taps"), frozenset())
         assert {f'"{mark.tap(nic)}"' for nic in mark.spec.nics if not nic.spoofing} <= taps
-        natted = [ip_network(subnet) for subnet in self.part.elements.get((INET, "natted4"), ())]
+        natted = [ip_network(subnet) for subnet in part.elements.get((INET, "natted4"), ())]
         for network in networks:
             if network.access == "nat":
                 assert any(_overlap(network.subnet, str(subnet)) for subnet in natted)
 
+    def check_joined(self, host: str, part: Part, networks: list[world.Network]) -> None:
+        """Each network is joined to every other host with machines in it."""
+        found = {overlay.bridge: overlay for overlay in part.overlays}
+        for network in networks:
+            copies = [copy for (at, ref), copy in self.networks.items() if ref == network.ref and at != host]
+            others = {copy.host for copy in copies if any(self._is_on(domain, copy) for domain in self.domains.values())}
+            if others and network.access in ("nat", "isolated", "routed"):
+                assert {self.hosts[other].entry.address for other in others} <= set(found[network.bridge].peers)
+        assert self.hosts[host].overlays >= part.overlays
+
     def do_firewall_apply(self, step: Step, args: dict[str, Any]) -> None:
         host, stack = self.hosts[step.host], args["stack"]
         assert stack == self.plan.stack
-        self.part = self.plan.parts[args["part"]] if args["part"] else Part()
+        part = self.parts[step.host] = self.plan.parts[args["part"]] if args["part"] else Part()
+        bridges = {network.bridge for network in (*self.networks.values(), *self.before.networks) if network.host == step.host}
+        assert {overlay.bridge for overlay in part.overlays} <= bridges, f"{step.id} before its network is there"
+        theirs = {overlay for overlay in host.overlays if not self._is_of(overlay, stack)}
+        host = self.hosts[step.host] = replace(host, overlays=frozenset({*theirs, *part.overlays}))
         for domain in self.domains.values():
             if domain.live.stack == stack and domain.state in ("running", "paused") and step.host == domain.host:
                 self.check_wall(step.host, domain.live)
         old = self.marks.get((step.host, stack), "")
-        mark = "" if self.part.is_empty else make_part_mark(stack, self.part)
+        mark = "" if part.is_empty else make_part_mark(stack, part)
         self.hosts[step.host] = replace(host, firewall=(host.firewall - {old}) | ({mark} if mark else set()))
         self.marks[step.host, stack] = mark
+
+    def _is_of(self, overlay: Overlay, stack: str) -> bool:
+        numbers = {names.make_vni(n.stack, n.name) for n in (*self.networks.values(), *self.before.networks) if n.stack == stack}
+        return overlay.vni in numbers
 
     def _is_ready(self, ref: str) -> bool:
         domain = self.domains.get(ref)
@@ -311,7 +340,7 @@ class Simulation:
             [(d.live.stack, nic.network, nic.address) for d in on for nic in d.live.spec.nics if nic.address],
             [volume for d in on for volume in d.live.volumes],
             [d.live.uuid for d in self.domains.values()],
-            [network.bridge for network in self.networks.values() if not network.access.startswith(("bridge:", "direct:"))],
+            [(host, n.bridge) for (host, _), n in self.networks.items() if not n.access.startswith(("bridge:", "direct:"))],
         ):
             assert len(set(what)) == len(what)
         for host in self.hosts.values():
@@ -345,7 +374,7 @@ class Simulation:
         for mac in before.keys() - set(args["unplug"]):
             assert (before[mac].network, before[mac].model) == (after[mac].network, after[mac].model)
         for mac in args["plug"]:
-            network = self.networks[f"{domain.live.stack}/{after[mac].network}"]
+            network = self.networks[domain.host, f"{domain.live.stack}/{after[mac].network}"]
             assert network.active
             assert not after[mac].address or (mac, after[mac].address) in {(r.mac, r.address) for r in network.reservations}
         assert (domain.live.seed_volume == domain.defined.seed_volume) == (not args["seed"])

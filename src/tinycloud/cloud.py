@@ -23,6 +23,7 @@ from tinycloud.engine.read_outside import read_outside
 from tinycloud.engine.refs import find_machines, get_machine
 from tinycloud.engine.wish import Wish
 from tinycloud.errors import NotFound, Refused, make_did_you_mean
+from tinycloud.nouns.hosts import Hosts
 from tinycloud.nouns.images import Images
 from tinycloud.nouns.networks import Networks
 from tinycloud.nouns.outside import Outside
@@ -64,6 +65,7 @@ class Cloud:
     ) -> None:
         settings = Settings.from_environment(uri, Path(state) if state else None)
         self.parts = parts or make_parts(settings, on_run)
+        self.hosts = Hosts(self.parts)
         self.images = Images(self.parts)
         self.volumes = Volumes(self.parts)
         self.pools = Pools(self.parts)
@@ -94,10 +96,18 @@ class Cloud:
         """Read and check a stack file; raises WrongFile with file, line and column."""
         return self._deployer.load(Path(file), inputs)[0]
 
-    def plan(self, file: str | Path, inputs: Mapping[str, Any] = {}, *, replace: Iterable[str] = (), saved: World | None = None) -> Plan:
+    def plan(
+        self,
+        file: str | Path,
+        inputs: Mapping[str, Any] = {},
+        *,
+        replace: Iterable[str] = (),
+        saved: World | None = None,
+        spare: str = "",
+    ) -> Plan:
         """What :meth:`up` would do. With a ``saved`` world nothing is asked of any host."""
         loaded, vault = self._deployer.load(Path(file), inputs)
-        return self._deployer.plan(loaded, vault, frozenset(replace), saved)
+        return self._deployer.plan(loaded, vault, frozenset(replace), saved, spare)
 
     def up(
         self,
@@ -107,6 +117,7 @@ class Cloud:
         replace: Iterable[str] = (),
         keep_failed: bool = False,
         wait: float = 0.0,
+        spare: str = "",
         agree: Callable[[Plan], bool] = lambda _plan: True,
         listener: Listener = ignore,
     ) -> Stack:
@@ -114,10 +125,11 @@ class Cloud:
 
         ``replace`` names what may be made anew (machines, groups, networks; ``*`` for all). After a failure everything is undone,
         unless ``keep_failed``. ``wait``: seconds to wait for somebody else's work on the stack. ``agree`` is shown the plan.
+        ``spare`` ("0", "1", "auto"): how many hosts may die without their machines losing their room; empty: as the cloud keeps it.
         Raises WrongFile, NeedsReplace, NoHost, Clash, Unfinished, Busy with nothing changed; Failed otherwise.
         """
         loaded, vault = self._deployer.load(Path(file), inputs)
-        wish = Wish(frozenset(replace), keep_failed=keep_failed, wait=wait, agree=agree, listener=listener)
+        wish = Wish(frozenset(replace), keep_failed=keep_failed, wait=wait, spare=spare, agree=agree, listener=listener)
         self._settle_after(self._deployer.up(loaded, vault, wish))
         return self.stack(loaded.stack.stack)
 

@@ -11,6 +11,7 @@ from tinycloud.drivers.guest.inside import SshGuests
 from tinycloud.drivers.host import Patience
 from tinycloud.engine.parts import Parts
 from tinycloud.errors import Missing, WrongInput
+from tinycloud.model.placing import SPARE
 from tinycloud.store.server import parse_server
 
 if TYPE_CHECKING:
@@ -40,10 +41,12 @@ class Settings:
     host_limit: float = Patience().limit
     """Seconds that a host is waited for where there are others."""
     database: str = field(default="", repr=False)
+    spare: str = "auto"
+    """How many hosts may die without their machines losing their room."""
 
     @classmethod
     def from_environment(cls, uri: str | None = None, state: Path | None = None, env: Mapping[str, str] = os.environ) -> Self:
-        """What TINYCLOUD_URI, _STATE, _CACHE, _CONFIG, _DATABASE and _HOST_LIMIT say, else the system's or the user's own folders."""
+        """What TINYCLOUD_URI, _STATE, _CACHE, _CONFIG, _DATABASE, _HOST_LIMIT, _SPARE say, else the system's or the user's folders."""
         root = os.geteuid() == 0
         home = Path(env.get("HOME", "/root"))
         own_state = Path(env.get("XDG_STATE_HOME") or home / ".local/state") / "tinycloud"
@@ -56,6 +59,7 @@ class Settings:
             config=Path(env.get("TINYCLOUD_CONFIG") or (Path("/etc/tinycloud") if root else own_config)),
             database=env.get("TINYCLOUD_DATABASE", ""),
             host_limit=_parse_limit(env.get("TINYCLOUD_HOST_LIMIT", "")),
+            spare=_parse_spare(env.get("TINYCLOUD_SPARE", "")),
         )
 
 
@@ -67,6 +71,12 @@ def _parse_limit(text: str) -> float:
     if not 0 < limit < 3600:
         raise WrongInput(f'TINYCLOUD_HOST_LIMIT is "{text}"; expected seconds', code="wrong-value", hint="TINYCLOUD_HOST_LIMIT=10")
     return limit
+
+
+def _parse_spare(text: str) -> str:
+    if text not in ("", *SPARE):
+        raise WrongInput(f'TINYCLOUD_SPARE is "{text}"; expected auto, 0 or 1', code="wrong-value", hint="TINYCLOUD_SPARE=auto")
+    return text or "auto"
 
 
 def make_parts(settings: Settings, on_run: Callable[[str], None] | None = None) -> Parts:
@@ -90,6 +100,7 @@ def make_parts(settings: Settings, on_run: Callable[[str], None] | None = None) 
         server=parse_server(settings.database) if settings.database else None,
         find_entries=peek_hosts,
         make_host=maker.make,
+        spare=settings.spare,
     )
 
 

@@ -65,7 +65,7 @@ class Case:
         words = self.words
         if words.verb == "down":
             return plan_down(self.load("stack").stack.stack, self.before, volumes=words.volumes)
-        return plan_up(self.load("stack"), self.before, Options(frozenset(words.replace), "a note"))
+        return plan_up(self.load("stack"), self.before, Options(frozenset(words.replace), "a note", words.spare))
 
     @cached_property
     def before(self) -> World:
@@ -79,6 +79,7 @@ class Case:
         """The command, taken apart."""
         parser = argparse.ArgumentParser()
         parser.add_argument("verb", choices=["up", "down"])
+        parser.add_argument("--spare", default="auto")
         parser.add_argument("--replace", action="append", default=[])
         parser.add_argument("--set", action="append", default=[])
         parser.add_argument("--volumes", action="store_true")

@@ -63,7 +63,7 @@ def a_network(name: str = "front", subnet: str = "10.99.1.0/24", *lines: Reserva
     """A network ``a-NAME`` of stack a, with its derived UUID and bridge. One that ``reads_sheet`` does not start without."""
     rows = tuple((line.mac, line.address, line.name) for line in lines)
     bridge = bridge or names.make_bridge("a", name)
-    text = render_network(NetworkWanted("local", "a", name, subnet, "isolated", bridge, None, rows))
+    text = render_network(NetworkWanted(("local",), "a", name, subnet, "isolated", bridge, None, rows))
     return text if reads_sheet else re.sub(r"<dnsmasq:options>.*</dnsmasq:options>", "", text, flags=re.DOTALL)
 
 

@@ -105,7 +105,7 @@ class Town:
         return lines
 
     def _network(self, machine: Machine, name: str) -> Network:
-        return self.world.network_by_ref[f"{machine.mark.stack}/{name}"]
+        return self.world.networks_by_ref[f"{machine.mark.stack}/{name}"][0]
 
     def _sh(self, end: str, lines: Iterable[str]) -> None:
         subprocess.run(["ip", "netns", "exec", self.namespaces[end], "sh", "-ec", "\n".join(lines)], check=True)

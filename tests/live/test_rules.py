@@ -90,7 +90,7 @@ def check(town: Town, world: World, verdicts: list[Verdict]) -> None:
     questions = []
     for it in verdicts:
         source = "outside" if it.question.source == OUTSIDE else it.source.machine.ref if it.source.machine else "host"
-        link = "eth0" if it.source.machine else world.network_by_ref["shop/front"].bridge
+        link = "eth0" if it.source.machine else world.networks_by_ref["shop/front"][0].bridge
         address = f"{it.path.target}%{link}" if it.path.target.startswith("fe80") else it.path.target
         questions.append((source, address, it.question.protocol, it.question.port, it.allowed))
     wrong = [

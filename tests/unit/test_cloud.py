@@ -19,6 +19,7 @@ from tinycloud.cli.main import app
 from tinycloud.cloud import Cloud, make_run_text
 from tinycloud.errors import Clash, NotFound, Refused, Stale, WrongInput
 from tinycloud.model.plan import Plan
+from tinycloud.nouns.hosts import Hosts
 from tinycloud.nouns.images import Images
 from tinycloud.nouns.networks import Networks
 from tinycloud.nouns.outside import Outside
@@ -141,6 +142,12 @@ CALLS = {
     "volume convert": "Volumes.convert",
     "volume export": "Volumes.export",
     "volume compare": "Volumes.compare",
+    "host list": "Hosts.list",
+    "host show": "Hosts.show",
+    "host add": "Hosts.add",
+    "host set": "Hosts.set",
+    "host drain": "Hosts.drain",
+    "host remove": "Hosts.remove",
     "pool list": "Pools.by_host",
     "pool show": "Pools.show",
     "pool add": "Pools.add",
@@ -170,6 +177,7 @@ KINDS = {
     "Networks": Networks,
     "Policies": Policies,
     "Outside": Outside,
+    "Hosts": Hosts,
     "Pools": Pools,
     "Space": Space,
     "Stack": Stack,

@@ -69,3 +69,12 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytes
     assert (caught.value.message, caught.value.hint) == (
         f"no right to write to the folder {tmp_path}/state", "--state FOLDER, or TINYCLOUD_STATE",
     )  # fmt: skip
+
+
+def test_the_reserve_is_what_the_environment_says(tmp_path: Path) -> None:
+    assert Settings.from_environment(state=tmp_path, env=HOME).spare == "auto"
+    settings = Settings.from_environment(state=tmp_path, env={**HOME, "TINYCLOUD_SPARE": "0"})
+    assert make_parts(settings).spare == "0"
+    with pytest.raises(WrongInput) as caught:
+        Settings.from_environment(env={**HOME, "TINYCLOUD_SPARE": "2"})
+    assert (caught.value.kind, caught.value.message) == ("wrong-value", 'TINYCLOUD_SPARE is "2"; expected auto, 0 or 1')

@@ -11,6 +11,7 @@ import click
 from tinycloud import __version__
 from tinycloud.cli import (
     disks,
+    hosts,
     image_care,  # noqa: F401 - adds its commands to those of images
     image_edit,
     image_import,  # noqa: F401 - adds its command to those of images
@@ -81,6 +82,7 @@ NOUNS = (
     outside.forwards,
     outside.floating,
     *space.COMMANDS,
+    hosts.group,
     labs.group,
 )
 

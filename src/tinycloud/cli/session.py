@@ -84,6 +84,7 @@ def _names(find: Callable[[Cloud], list[str]]) -> Callable[[click.Context, click
 
 
 complete_machine = _names(lambda cloud: [m.ref for m in cloud.machines()])
+complete_host = _names(lambda cloud: cloud.hosts.names())
 complete_stack = _names(lambda cloud: list({m.facts.mark.stack for m in cloud.machines()}))
 complete_pool = _names(lambda cloud: [pool.name for pool in cloud.pools.list()])
 complete_network = _names(lambda cloud: [row.facts.ref for row in cloud.networks.list()])
@@ -112,6 +113,12 @@ def read_passphrase(*, new: bool = False) -> bytes:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
 plain_option = click.option("--plain", is_flag=True, help="Readable lines even where nobody watches.")
+spare_option = click.option(
+    "--spare",
+    type=click.Choice(["auto", "0", "1"]),
+    default=None,
+    help="How many hosts may die without their machines losing their room [TINYCLOUD_SPARE, or auto: 1 from three hosts on].",
+)
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 keep_failed_option = click.option("--keep-failed", is_flag=True, help="Leave things as they are after a failure, to look.")
 wait_option = click.option("--wait", type=float, default=0.0, metavar="SECONDS", help="Wait for somebody else's work on the stack.")

@@ -18,6 +18,7 @@ from tinycloud.cli.session import (
     open_cloud,
     parse_sets,
     plain_option,
+    spare_option,
     stack_argument,
     wait_option,
     yes_option,
@@ -41,14 +42,23 @@ _replace = click.option("--replace", multiple=True, metavar="NAME", help="A mach
 @_inputs
 @_replace
 @click.option("--world", type=click.Path(path_type=Path), metavar="FILE", help="Plan on a saved world instead of the hosts.")
+@spare_option
 @json_option
-def plan(file: Path, sets: tuple[str, ...], inputs: Path | None, replace: tuple[str, ...], world: Path | None, as_json: bool) -> int:
+def plan(
+    file: Path,
+    sets: tuple[str, ...],
+    inputs: Path | None,
+    replace: tuple[str, ...],
+    world: Path | None,
+    spare: str | None,
+    as_json: bool,
+) -> int:
     """Show what up would do. Exit status 0: nothing, 3: something."""
     from tinycloud.cli.show_plan import format_plan, plan_as_json
     from tinycloud.cli.system import load_world
 
     with open_cloud() as cloud:
-        made = cloud.plan(file, parse_sets(sets, inputs), replace=replace, saved=load_world(world) if world else None)
+        made = cloud.plan(file, parse_sets(sets, inputs), replace=replace, saved=load_world(world) if world else None, spare=spare or "")
     if as_json:
         print_json(plan_as_json(made))
     else:
@@ -61,6 +71,7 @@ def plan(file: Path, sets: tuple[str, ...], inputs: Path | None, replace: tuple[
 @_sets
 @_inputs
 @_replace
+@spare_option
 @yes_option
 @keep_failed_option
 @wait_option
@@ -71,6 +82,7 @@ def up(
     sets: tuple[str, ...],
     inputs: Path | None,
     replace: tuple[str, ...],
+    spare: str | None,
     yes: bool,
     keep_failed: bool,
     wait: float,
@@ -81,7 +93,9 @@ def up(
     with open_cloud() as cloud, make_display(as_json=as_json, plain=plain) as display:
         asking = Asking(display, yes=yes, source=str(file))
         given = parse_sets(sets, inputs)
-        stack = cloud.up(file, given, replace=replace, keep_failed=keep_failed, wait=wait, agree=asking.agree, listener=display.hear)
+        stack = cloud.up(
+            file, given, replace=replace, keep_failed=keep_failed, wait=wait, spare=spare or "", agree=asking.agree, listener=display.hear
+        )
         display.close()
         say_woken(cloud)
         if display.for_programs:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tinycloud.drivers.records import (
         BlockRecord,
         DomainRecord,
+        HostIdentity,
         HostRecord,
         NetworkRecord,
         NicCounters,
@@ -237,6 +238,7 @@ class Host(Protocol):
         ...
 
     def read_facts(self) -> HostRecord: ...
+    def read_identity(self) -> HostIdentity: ...
     def make_virsh_argv(self, *words: str) -> list[str]:
         """``virsh`` with these words, for a person at a terminal."""
         ...

@@ -16,6 +16,21 @@ def make_stamp(path: Path) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class HostIdentity:
+    """What tells a host from others, and what may keep machines from moving between two."""
+
+    uuid: str
+    """libvirt's own of the host: one machine under two names has one."""
+    libvirt: str
+    hypervisor: str
+    """Version of QEMU; empty where libvirt tells none."""
+    cpu: str = ""
+    """libvirt's model of the processor for machines that may move (``<cpu mode="custom">``); empty where there is no KVM."""
+    cpu_name: str = ""
+    """In words: ``AMD EPYC``."""
+
+
+@dataclass(frozen=True, slots=True)
 class DomainRecord:
     """A domain: its XML (of the running one when it runs) and how it is."""
 

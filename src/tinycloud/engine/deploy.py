@@ -83,17 +83,19 @@ class Deployer:
         made.append(StackVault(self._parts.keys, self._parts.database, stack))
         return made[-1]
 
-    def plan(self, loaded: Loaded, vault: StackVault, replace: frozenset[str] = frozenset(), saved: World | None = None) -> Plan:
+    def plan(
+        self, loaded: Loaded, vault: StackVault, replace: frozenset[str] = frozenset(), saved: World | None = None, spare: str = ""
+    ) -> Plan:
         """What would be done, against the world as it is, or against a saved one."""
         from tinycloud.engine.bring import look, plan_lacks
 
         world = saved or self._read_world(loaded.stack)
         loaded, lacks = look(self._parts, loaded, world)
-        return plan_lacks(loaded, world, lacks) if lacks else self._plan(loaded, vault, replace, world)
+        return plan_lacks(loaded, world, lacks) if lacks else self._plan(loaded, vault, Options(replace, spare=spare), world)
 
-    def _plan(self, loaded: Loaded, vault: StackVault, replace: frozenset[str], world: World) -> Plan:
+    def _plan(self, loaded: Loaded, vault: StackVault, options: Options, world: World) -> Plan:
         digest = self._parts.keys.fingerprint(make_note(loaded, vault).decode())
-        return plan_up(loaded, world, Options(replace, digest))
+        return plan_up(loaded, world, replace(options, note=digest, spare=options.spare or self._parts.spare))
 
     def _bring(self, loaded: Loaded, wish: Wish) -> tuple[Loaded, World]:
         """The images that the stack lacks, fetched or imported; a person is asked first."""
@@ -126,7 +128,7 @@ class Deployer:
         with self._lock(stack, "up", wish.wait):
             self._check_unfinished(stack)
             loaded, world = self._bring(loaded, wish)
-            plan = self._plan(loaded, vault, wish.replace, world)
+            plan = self._plan(loaded, vault, Options(wish.replace, spare=wish.spare), world)
             self._agree(plan, wish)
             if plan.steps:
                 self._keep(loaded, vault)
@@ -181,7 +183,7 @@ class Deployer:
             else:
                 loaded, vault = self.load_kept(stack)
                 loaded, world = self._bring(loaded, wish)
-                plan = self._plan(loaded, vault, frozenset(record.options.get("replace", ())), world)
+                plan = self._plan(loaded, vault, _recall(record.options), world)
             self._agree(plan, wish)
             journal.again(plan)
             self._carry_out(self._make_run(plan, wish, loaded, vault), journal, wish)
@@ -360,6 +362,11 @@ class Deployer:
 
         restore_record(self._parts, journal.stack)
         journal.end("undone", why)
+
+
+def _recall(options: Mapping[str, Any]) -> Options:
+    """What the person allowed when the execution began."""
+    return Options(frozenset(options.get("replace", ())), spare=str(options.get("spare", "")))
 
 
 def make_note(loaded: Loaded, vault: StackVault) -> bytes:

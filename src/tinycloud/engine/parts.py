@@ -43,6 +43,8 @@ class Parts:
     """The person's own settings: catalogue/*.yaml."""
     server: Server | None = None
     """Where the database is, when it is not a file in ``state``."""
+    spare: str = "auto"
+    """How many hosts may die without their machines losing their room: auto, 0 or 1."""
     woken: list[str] = field(default_factory=list)
     """Machines that went on in the life of this object because there was space again."""
 

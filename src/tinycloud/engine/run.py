@@ -55,7 +55,7 @@ class Run:
         return self.plan.machines[step.args["machine"]]
 
     def network(self, step: Step) -> NetworkWanted:
-        return self.plan.networks[step.args["network"].split("/", 1)[1]]
+        return self.plan.networks[step.args["network"].split("/", 1)[1]].on(step.host)
 
     def tell(self, kind: str, step: Step | None = None, text: str = "") -> None:
         at = time.monotonic() - self.began

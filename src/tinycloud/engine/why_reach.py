@@ -8,8 +8,7 @@ from tinycloud.engine.answer import Reached
 from tinycloud.engine.inventory import read_networks, read_world
 from tinycloud.engine.refs import find_machines, get_machine, make_wake_hint
 from tinycloud.errors import NotFound, Refused, WrongInput
-from tinycloud.plan.firewall import make_part
-from tinycloud.plan.lans import make_lan
+from tinycloud.plan.firewall import make_present_part
 from tinycloud.plan.reach import Question, decide, parse_port
 from tinycloud.plan.verdict import SSH, is_ruled
 from tinycloud.templates.firewall import make_part_mark
@@ -92,8 +91,7 @@ def _force_facts(world: World, verdict: Verdict) -> Iterator[str]:
     found = {(it.mark.stack, it.host) for it in (verdict.source.machine, verdict.target.machine) if it}
     for stack, name in sorted(found):
         host = world.host_by_name[name]
-        marks = [it.mark for it in world.stack_machines(stack) if it.host == host.name]
-        part = make_part(stack, marks, [make_lan(it) for it in world.stack_networks(stack) if it.host == host.name])
+        part = make_present_part(stack, name, world)
         if make_part_mark(stack, part) not in host.firewall:
             yield f"rules    NO  on {host.name}: those of {stack} are not in force; the next up, start or reboot puts them there"
 

@@ -20,9 +20,11 @@ class Wish:
     replace: frozenset[str] = frozenset()
     keep_failed: bool = False
     volumes: bool = False
+    spare: str = ""
+    """How many hosts may die without their machines losing their room; empty: as the cloud keeps it."""
     wait: float = 0.0
     agree: Callable[[Plan], bool] = field(default=lambda _plan: True)
     listener: Listener = ignore
 
     def as_options(self) -> dict[str, Any]:
-        return {"replace": sorted(self.replace), "volumes": self.volumes}
+        return {"replace": sorted(self.replace), "volumes": self.volumes, "spare": self.spare}

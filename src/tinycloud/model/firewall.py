@@ -28,6 +28,24 @@ class Lan:
     access: str
     subnet: str = ""
     subnet6: str = ""
+    mac: str = ""
+    """Of its gateway; empty where nobody said."""
+    mtu: int | None = None
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Overlay:
+    """A VXLAN device, a port of a network's bridge: what joins it to the same network on other hosts."""
+
+    device: str
+    bridge: str
+    vni: int
+    local: str
+    """This host's address that the others send to."""
+    peers: tuple[str, ...]
+    """Those of the other hosts, sorted."""
+    mtu: int
+    """Of the network: what does not fit the wire with 50 bytes more is sent in pieces."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +68,13 @@ class Part:
     """Bridges through which the host itself uses forwards as localhost (route_localnet)."""
     addresses: frozenset[tuple[str, str]] = frozenset()
     """Floating addresses that the host has to have: (address/prefix, interface)."""
+    overlays: frozenset[Overlay] = frozenset()
+    """Devices that the host has to have."""
 
     @property
     def is_empty(self) -> bool:
         """True when it says nothing. Sets alone are only names: whoever refers to them declares them too."""
-        return not (self.chains or self.addresses or any(self.elements.values()))
+        return not (self.chains or self.addresses or self.overlays or any(self.elements.values()))
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, in one order, and only what there is: equal parts are equal bytes."""
@@ -65,6 +85,7 @@ class Part:
             "filtered": sorted(self.filtered),
             "local": sorted(self.local),
             "addresses": sorted(map(list, self.addresses)),
+            "overlays": [[it.device, it.bridge, it.vni, it.local, list(it.peers), it.mtu] for it in sorted(self.overlays)],
         }
         return {word: value for word, value in plain.items() if value}
 
@@ -78,4 +99,7 @@ class Part:
             filtered=frozenset(raw.get("filtered", ())),
             local=frozenset(raw.get("local", ())),
             addresses=frozenset((address, interface) for address, interface in raw.get("addresses", ())),
+            overlays=frozenset(
+                Overlay(name, bridge, vni, local, tuple(peers), mtu) for name, bridge, vni, local, peers, mtu in raw.get("overlays", ())
+            ),
         )

@@ -89,6 +89,29 @@ def make_bridge(stack: str, network: str) -> str:
     return "tc-" + _digest("bridge", stack, network)[:8]
 
 
+def make_gateway_mac(stack: str, network: str) -> str:
+    """The MAC of a network's bridge: the same on every host, so that a guest that moves finds its gateway where it was."""
+    return make_mac(stack, "", network)
+
+
+OVERLAY: Final = "tx-"
+"""What the names of our VXLAN devices begin with."""
+
+
+def make_overlay(bridge: str) -> str:
+    """The device that joins a bridge to the same network's bridges on other hosts."""
+    return OVERLAY + _digest("overlay", bridge)[:8]
+
+
+_LOWEST_VNI: Final = 4096
+"""Those below are left to people, who like small numbers."""
+
+
+def make_vni(stack: str, network: str) -> int:
+    """The number of a network in VXLAN: 24 bits."""
+    return _LOWEST_VNI + int(_digest("vni", stack, network)[:12], 16) % (2**24 - _LOWEST_VNI)
+
+
 def make_tap(stack: str, machine: str, mac: str) -> str:
     """The host's end of a NIC; fixed, so that filters can stand before it exists, and not ``vnet*``, which libvirt renames.
 

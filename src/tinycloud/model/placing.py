@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 HOST = "host"
 """The label that every host has: its own name."""
 
+SPARE = ("auto", "0", "1")
+"""How many hosts may die without their machines losing their room; ``auto``: one, where there are three that take machines."""
+
 
 @dataclass(frozen=True, slots=True)
 class Placing:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -79,9 +79,13 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class NetworkWanted:
-    """A network as the plan wants it. ``reservations`` are (mac, address, name), ``custom`` the digest of its own template and values."""
+    """A network as the plan wants it, the same on each of its hosts.
 
-    host: str
+    ``reservations`` are (mac, address, name), ``custom`` the digest of its own template and values.
+    """
+
+    hosts: tuple[str, ...]
+    """Sorted: those that have machines of it."""
     stack: str
     name: str
     subnet: str
@@ -98,6 +102,14 @@ class NetworkWanted:
     vlan: Tags | None = None
     virtualport: str = ""
     """``openvswitch`` for a bridge of that kind."""
+    switched: frozenset[str] = frozenset()
+    """Hosts whose bridge is of that kind."""
+    mac: str = ""
+    """Of its gateway; empty for a network that is not ours."""
+
+    def on(self, host: str) -> NetworkWanted:
+        """As one of its hosts has it."""
+        return replace(self, virtualport="openvswitch" if host in self.switched else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
 from tinycloud.model import names
+from tinycloud.model.firewall import Overlay  # noqa: TC001 - the codec reads annotations
 from tinycloud.model.host import HostEntry
 from tinycloud.model.machine import Live, Mark
 from tinycloud.model.outside import Outside  # noqa: TC001 - the codec reads annotations
@@ -89,6 +90,10 @@ class Host:
     """What a person said of it: labels, ratios, drained or not. Its address is the one that the other hosts reach it by."""
     unreachable: str = ""
     """Why it does not answer; then the rest, and all that is said to be on it, is as it was last known. Empty for one that answers."""
+    wire: int = 0
+    """MTU of the interface that has its address; 0 where nobody knows."""
+    overlays: frozenset[Overlay] = frozenset()
+    """What joins networks of ours to other hosts, as it is there."""
     cpu: str = ""
     """libvirt's model of its processor (``host-model``, in XML), of which those that machines may move with are worked out."""
 
@@ -155,6 +160,8 @@ class Network:
     subnet6: str = ""
     vlan: str = ""
     """Its VLAN tags in words."""
+    mac: str = ""
+    """Of its gateway."""
 
     @property
     def ref(self) -> str:
@@ -258,12 +265,19 @@ class World:
         return {machine.ref: machine for machine in self.machines}
 
     @cached_property
-    def network_by_ref(self) -> dict[str, Network]:
-        return {network.ref: network for network in self.networks}
+    def networks_by_ref(self) -> dict[str, tuple[Network, ...]]:
+        """A network is on each host that has machines of it: the same everywhere, by host."""
+        return _by_stack((network.ref, network) for network in sorted(self.networks, key=attrgetter("host")))
+
+    def find_network(self, ref: str, host: str = "") -> Network | None:
+        """The one that a host has; without a host any, for they are the same."""
+        return next((network for network in self.networks_by_ref.get(ref, ()) if host in ("", network.host)), None)
 
     @cached_property
     def volume_by_name(self) -> dict[str, Volume]:
-        return {volume.name: volume for volume in self.volumes}
+        """A name stands for one volume; of two, which a migration that did not end leaves, it is that on its machine's host."""
+        homes = {name: machine.host for machine in self.machines for name in machine.mark.volumes}
+        return {volume.name: volume for volume in sorted(self.volumes, key=lambda it: homes.get(it.name) == it.host)}
 
     @cached_property
     def host_by_name(self) -> dict[str, Host]:
@@ -271,8 +285,8 @@ class World:
 
     @property
     def home(self) -> str:
-        """The host that networks and notes are kept on: the first by name."""
-        return min((host.name for host in self.hosts), default="local")
+        """Where things go that could be anywhere: the first host by name that takes any."""
+        return min((host.name for host in self.hosts if host.takes), default=min((host.name for host in self.hosts), default="local"))
 
     def list_answering(self) -> tuple[Image, ...]:
         """The images of hosts that answer."""
@@ -296,8 +310,12 @@ class World:
         return self._machines_by_stack.get(stack, ())
 
     def stack_networks(self, stack: str) -> tuple[Network, ...]:
-        """The networks of a stack, by name."""
-        return tuple(sorted((network for network in self.networks if network.stack == stack), key=lambda network: network.name))
+        """The networks of a stack, by name; each on every host that has it, by host."""
+        return self._networks_by_stack.get(stack, ())
+
+    @cached_property
+    def _networks_by_stack(self) -> dict[str, tuple[Network, ...]]:
+        return _by_stack((network.stack, network) for network in sorted(self.networks, key=attrgetter("name", "host")))
 
     def stack_volumes(self, stack: str) -> tuple[tuple[names.VolumeName, Volume], ...]:
         """The files that carry a stack's name, whether a machine uses them or not, by name."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from tinycloud.model.machine import Mark
     from tinycloud.model.world import World
+    from tinycloud.plan.spans import Spans
 
 
 def check_domains(placed: Iterable[tuple[str, Mark]], world: World) -> None:
@@ -26,13 +27,13 @@ def check_domains(placed: Iterable[tuple[str, Mark]], world: World) -> None:
             raise Clash(f"{mark.ref} and {others[key]} would both be domain {mark.domain}", hint="rename the stack or the group")
 
 
-def check_networks(stack: str, networks: Iterable[str], world: World) -> None:
-    """The same for networks, on the host that keeps them."""
-    foreign = {name for f in world.foreign if f.host == world.home for name in f.networks}
+def check_networks(stack: str, spans: Spans, world: World) -> None:
+    """The same for networks, on the hosts that keep them."""
+    foreign = {(f.host, name) for f in world.foreign for name in f.networks}
     others = {make_network_name(n.stack, n.name): n.ref for n in world.networks}
-    for network in networks:
+    for network, hosts in spans.items():
         ref, name = f"{stack}/{network}", make_network_name(stack, network)
-        if name in foreign:
-            raise Clash(f"host {world.home} has a network {name} that is not ours", hint="rename the stack or the network")
+        if found := next((host for host in hosts if (host, name) in foreign), None):
+            raise Clash(f"host {found} has a network {name} that is not ours", hint="rename the stack or the network")
         if others.get(name, ref) != ref:
             raise Clash(f"{ref} and {others[name]} would both be network {name}", hint="rename the stack or the network")

@@ -9,24 +9,26 @@ from tinycloud.errors import NotFound, Refused, make_did_you_mean
 from tinycloud.model import names
 from tinycloud.model.disk import Cd, DiskTuning, IoLimits
 from tinycloud.model.machine import CpuSpec, MachineSpec, Mark, VolumeSpec, make_digest
-from tinycloud.model.placing import Placing
 from tinycloud.model.plan import NetworkWanted, Wanted
 from tinycloud.model.sheet import Sheet
 from tinycloud.model.units import Bytes
 from tinycloud.model.world import World
 from tinycloud.plan.addressing import Addressing
+from tinycloud.plan.asking import Asking, make_placing
 from tinycloud.plan.clash import check_domains, check_networks
 from tinycloud.plan.hand import carry_hand, list_leaving
 from tinycloud.plan.images import get_meaning
+from tinycloud.plan.joined import check_joined, choose_mtu
 from tinycloud.plan.naming import make_names, make_options
-from tinycloud.plan.outer import check_outer, find_virtualport
+from tinycloud.plan.outer import check_outer, find_switched
 from tinycloud.plan.outside import lead_in
-from tinycloud.plan.place import Need, Rooms, choose_hypervisor
-from tinycloud.plan.pools import Book, DiskWish, check_pools
+from tinycloud.plan.place import arrange, choose_hypervisor
+from tinycloud.plan.pools import Book, check_pools
 from tinycloud.plan.preparing import check_way, find_way, make_digests
 from tinycloud.plan.resolve import Known, canonical
 from tinycloud.plan.rules import check_enforced, limit_level, make_policies
-from tinycloud.plan.subnets import choose_subnets, choose_subnets6
+from tinycloud.plan.spans import Spans, span
+from tinycloud.plan.subnets import check_subnets, choose_subnets, choose_subnets6
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from tinycloud.model.machine import NicSpec
     from tinycloud.model.stack import Group, Stack
     from tinycloud.model.world import Host, Image, Machine
+    from tinycloud.plan.place import Arrangement
     from tinycloud.source import Loaded
 
 
@@ -69,9 +72,11 @@ class Designer:
 
     loaded: Loaded
     world: World
+    spare: str = "auto"
     _subnets: dict[str, IPv4Network | None] = field(default_factory=dict)
     _subnets6: dict[str, str] = field(default_factory=dict)
     _policies: dict[str, tuple[PolicySpec, ...]] = field(default_factory=dict)
+    _spans: Spans = field(default_factory=dict)
 
     @property
     def stack(self) -> Stack:
@@ -79,22 +84,32 @@ class Designer:
 
     def design(self) -> Desired:
         """Raises Refused with what is in the way: a clash, a missing image, no host, an unknown reference."""
-        check_networks(self.stack.stack, (name for name, it in self.stack.networks.items() if not it.external), self.world)
-        check_outer(self.stack, self.world)
+        if len(self.world.hosts) < 2:  # what is in the way there is said before anything else
+            self._check_networks(dict.fromkeys(self.stack.networks, (self.world.home,)))
         check_pools(self.stack, self.world)
         self._subnets = choose_subnets(self.stack, self.world)
         self._subnets6 = choose_subnets6(self.stack, self.world)
         self._addressing = Addressing(self.stack, self.world, self._subnets, self._subnets6)
-        rooms = Rooms(self.world)
-        drafts = [draft for name in sorted(self.stack.groups) for draft in self._draft_group(name, rooms)]
+        where = self._place()
+        drafts = [draft for name in sorted(self.stack.groups) for draft in self._draft_group(name, where)]
         check_domains(((draft.host.name, draft.mark) for draft in drafts), self.world)
+        self._spans = span(self.stack.stack, self.stack.networks, ((draft.host.name, draft.mark) for draft in drafts), self.world)
+        if len(self.world.hosts) > 1:
+            self._check_networks(self._spans)
+            check_subnets(self.stack.stack, self._subnets, self._subnets6, self._spans, self.world)
+            check_joined(self.stack, self._spans, self.world)
         self._lead_in(drafts)
         known = self._known(drafts)
         machines = {draft.mark.ref: self._finish(draft, known) for draft in drafts}
         outputs = {name: known.tree(value, None) for name, value in self.stack.outputs.items()}
-        return Desired(machines, self._networks(machines, known), outputs, rooms.taken, rooms.book)
+        return Desired(machines, self._networks(machines, known), outputs, where.taken, where.book)
 
     # networks
+
+    def _check_networks(self, spans: Spans) -> None:
+        ours = {name: hosts for name, hosts in spans.items() if not self.stack.networks[name].external}
+        check_networks(self.stack.stack, ours, self.world)
+        check_outer(self.stack, spans, self.world)
 
     @property
     def _bridges(self) -> dict[str, str]:
@@ -139,15 +154,28 @@ class Designer:
         declared = self.stack.networks[name]
         subnet = self._subnets[name]
         bridge = self._bridges.get(name, "")
-        it = NetworkWanted(self.world.home, self.stack.stack, name, str(subnet or ""), declared.access, bridge, declared.mtu, rows)
-        return replace(it, subnet6=self._subnets6.get(name, ""), vlan=declared.vlan, virtualport=find_virtualport(declared, self.world))
+        hosts = self._spans[name]
+        present = self.world.find_network(f"{self.stack.stack}/{name}")
+        mac = "" if declared.outer else (present and present.mac) or names.make_gateway_mac(self.stack.stack, name)
+        mtu = declared.mtu if declared.outer else choose_mtu(declared.mtu, present, self.world)
+        it = NetworkWanted(hosts, self.stack.stack, name, str(subnet or ""), declared.access, bridge, mtu, rows, mac=mac)
+        it = replace(it, subnet6=self._subnets6.get(name, ""), vlan=declared.vlan, switched=find_switched(declared, hosts, self.world))
+        return it.on(hosts[0])
 
     # machines
 
-    def _draft_group(self, name: str, rooms: Rooms) -> list[_Draft]:
+    def _place(self) -> Arrangement:
+        """A host for each machine: those that exist stay where they are."""
+        asking = Asking(self.stack, self.world)
+        for name, group in sorted(self.stack.groups.items()):
+            image = self._get_image(name, group.image)
+            asking.ask(name, group, image, self._disk_size(name, group, image))
+        return arrange(self.world, asking.stays, asking.needs, self.spare)
+
+    def _draft_group(self, name: str, where: Arrangement) -> list[_Draft]:
         group = self.stack.groups[name]
         image = self._get_image(name, group.image)
-        return [self._draft(name, group, index, image, rooms) for index in range(1, group.count + 1)]
+        return [self._draft(name, group, index, image, where) for index in range(1, group.count + 1)]
 
     def _lead_in(self, drafts: list[_Draft]) -> None:
         if self.stack.forwards or self.stack.floating:
@@ -173,14 +201,10 @@ class Designer:
             )
         return replace(image, user=use.user) if use and use.user else image
 
-    def _draft(self, name: str, group: Group, index: int, image: Image | None, rooms: Rooms) -> _Draft:
+    def _draft(self, name: str, group: Group, index: int, image: Image | None, where: Arrangement) -> _Draft:
         machine = names.make_machine_name(name, index)
         present = self.world.machine_by_ref.get(f"{self.stack.stack}/{machine}")
-        if present is None:
-            disks = self._wishes(name, group, machine, image)
-            host, why = rooms.place(Need(f"{self.stack.stack}/{machine}", _most(group), group.hypervisor, group.firmware, disks))
-        else:
-            host, why = rooms.stay(present.host, _need_more(present, group)), "where it is"
+        host, why = where.places[f"{self.stack.stack}/{machine}"]
         spec = self._spec(name, group, machine, image, host, present)
         generation = present.mark.generation if present else 1
         return _Draft(host, why, Mark(self.stack.stack, name, index, spec, generation), group, image)
@@ -255,13 +279,6 @@ class Designer:
             )
         return replace(spec, image=image.sha, image_format=image.format) if image is not None else spec
 
-    def _wishes(self, name: str, group: Group, machine: str, image: Image | None) -> tuple[DiskWish, ...]:
-        """The disks of a new machine that are not in the main pool: what its host has to have room for."""
-        stack, pool = self.stack.stack, group.pool or names.DEFAULT_POOL
-        root = DiskWish(pool, names.disk_name(stack, machine, 1), int(self._disk_size(name, group, image)))
-        data = (DiskWish(v.pool or pool, names.data_name(stack, machine, v.name), int(v.size)) for v in group.volumes)
-        return tuple(wish for wish in (root, *data) if wish.pool != names.DEFAULT_POOL)
-
     def _disk_size(self, name: str, group: Group, image: Image | None) -> Bytes:
         size = group.disk or (image.size if image else Bytes(0))
         if image and size < image.size:
@@ -309,19 +326,6 @@ class Designer:
         return make_digest([text, *([canonical(group.values)] if "values" in text else [])])[:24] if template else ""
 
 
-def make_placing(group: Group) -> Placing:
-    """What the file says of the hosts of a group's machines."""
-    spread = group.spread
-    return Placing(
-        on=tuple(sorted(group.on.items())),
-        spread=spread.over if spread else "",
-        spread_must=spread is not None and spread.must,
-        together=tuple(sorted(set(group.together))),
-        recover="" if group.recover == "never" else group.recover,
-        disposable=group.disposable,
-    )
-
-
 def make_tuning(options: DiskOptions | Volume) -> DiskTuning:
     """What the file says about how a disk is handed to the guest; what has its default is left empty."""
     words = {key: "" if (word := getattr(options, key)) in ("default", "off") else word for key in ("cache", "io", "detect_zeroes")}
@@ -345,21 +349,6 @@ def _how_to_get(source: str, known: list[str]) -> str:
     if "/" in source:
         return f"tinycloud image import {source} --name NAME"
     return make_did_you_mean(source, known) or f"tinycloud image catalogue; tinycloud image import FILE --name {source}"
-
-
-def _most(it: Group | MachineSpec) -> Bytes:
-    return it.memory_max or it.memory
-
-
-def _need_more(present: Machine, group: Group) -> Need:
-    """What a machine asks of its host that it does not have there already."""
-    old = present.mark.spec
-    return Need(
-        present.ref,
-        _most(group) if present.is_off else Bytes(max(0, _most(group) - _most(old))),
-        group.hypervisor if group.hypervisor != old.hypervisor else "auto",
-        group.firmware if group.firmware != old.firmware else "bios",
-    )
 
 
 def _level(group: Group, image: Image | None) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tinycloud.model.plan import Act, Change, Plan, Price
 from tinycloud.plan.leave import describe_fate, describe_kept, describe_machine, describe_network, forget_orphans
+from tinycloud.plan.spans import find_home, list_hosts
 from tinycloud.plan.steps import StepList, name_wall
 from tinycloud.plan.up import fingerprint
 
@@ -23,7 +24,7 @@ def plan_down(stack: str, world: World, declared: Stack | None = None, *, volume
     A data volume that no machine has stays too, unless ``declared``, what was last asked for, says that it need not be kept.
     """
     machines = world.stack_machines(stack)
-    steps = StepList(world.home)
+    steps = StepList(find_home(stack, list_hosts(stack, world), world), many=len(world.hosts) > 1)
     stops = steps.stop_all(machines)
     gone = [steps.remove_stopped(machine, stops[machine.ref], volumes=volumes) for machine in machines]
     changes = [change for machine in machines for change in describe_machine(machine, world, volumes=volumes)]
@@ -31,7 +32,8 @@ def plan_down(stack: str, world: World, declared: Stack | None = None, *, volume
     _open_walls(stack, world, steps, stops.values())
     for network in world.stack_networks(stack):
         steps.remove_network(stack, network.name, network.host, off, f"{name_wall(network.host)}:exact")
-        changes.append(describe_network(network))
+        if network is world.find_network(network.ref):
+            changes.append(describe_network(network))
     theirs = {volume for machine in machines for volume in (*machine.mark.volumes, *machine.mark.leaving)}
     changes += _remove_others(stack, world, steps, theirs, lambda name: not name.is_data or volumes or _is_disposable(name, declared))
     changes += forget_orphans(stack, world, steps, "off")
@@ -41,8 +43,7 @@ def plan_down(stack: str, world: World, declared: Stack | None = None, *, volume
 
 def _open_walls(stack: str, world: World, steps: StepList, stops: Iterable[str]) -> None:
     """Nothing of the stack in a firewall, when its machines are off; what tells that there was something goes later."""
-    hosts = {machine.host for machine in world.stack_machines(stack)} | {network.host for network in world.stack_networks(stack)}
-    for host in sorted(hosts):
+    for host in sorted(list_hosts(stack, world)):
         steps.apply_wall(host, stack, "", *stops, exact=True)
 
 

@@ -27,6 +27,8 @@ class Options:
 
     replace: frozenset[str] = frozenset()
     note: str = ""
+    spare: str = "auto"
+    """How many hosts may die without their machines losing their room: auto, 0 or 1."""
 
     def allows(self, *words: str) -> bool:
         return "*" in self.replace or any(word in self.replace for word in words)

@@ -81,7 +81,7 @@ def list_gateways(network: Network) -> tuple[str, ...]:
 
 
 def find_network(world: World, machine: Machine, nic: NicSpec) -> Network | None:
-    return world.network_by_ref.get(f"{machine.mark.stack}/{nic.network}")
+    return world.find_network(f"{machine.mark.stack}/{nic.network}", machine.host)
 
 
 def list_near(world: World, machine: Machine) -> Iterator[str]:

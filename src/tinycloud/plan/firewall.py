@@ -5,27 +5,49 @@ Each piece is a function that looks at one side of it; together they are the :cl
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from tinycloud.model.firewall import Key, Lan, Part
+from tinycloud.model.firewall import Key, Lan, Overlay, Part
 from tinycloud.plan.forwards import make_ways_in
 from tinycloud.plan.guard import make_guard
-from tinycloud.plan.lans import make_lans
+from tinycloud.plan.joined import Here, list_addresses, make_joints
+from tinycloud.plan.lans import make_lan, make_lans
 from tinycloud.plan.policies import make_rules
+from tinycloud.plan.spans import list_hosts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from tinycloud.model.machine import Mark
+    from tinycloud.model.world import World
 
     Piece = Callable[[str, Sequence[Mark], Sequence[Lan]], Part]
 
-PIECES: tuple[Piece, ...] = (make_guard, make_lans, make_rules, make_ways_in)
+PIECES: tuple[Piece, ...] = (make_guard, make_lans, make_rules)
 
 
-def make_part(stack: str, marks: Sequence[Mark], lans: Sequence[Lan]) -> Part:
-    """The part of a stack on the one host where it is: ``marks`` of all its machines, ``lans`` that they are in."""
-    return combine(piece(stack, marks, lans) for piece in PIECES)
+def make_part(stack: str, marks: Sequence[Mark], lans: Sequence[Lan], here: Here = Here(), away: Collection[str] = ()) -> Part:
+    """The part of a stack on a host: ``marks`` of all its machines, ``lans`` of which that host has.
+
+    It knows machines that are on other hosts (``away``, by name) as well, and so lets them in wherever they move; but what leads in
+    from outside is where the machine is.
+    """
+    near = [mark for mark in marks if mark.machine not in away]
+    pieces = [piece(stack, marks, lans) for piece in PIECES]
+    return combine([*pieces, make_ways_in(stack, near, lans), make_joints(stack, lans, here)])
+
+
+def make_present_part(stack: str, host: str, world: World) -> Part:
+    """The part that a host should have of a stack as it is now; empty where it has nothing of the stack."""
+    if host not in list_hosts(stack, world):
+        return Part()
+    spans = {name: tuple(n.host for n in group) for name, group in groupby(world.stack_networks(stack), attrgetter("name"))}
+    machines = world.stack_machines(stack)
+    lans = [make_lan(network) for network in world.stack_networks(stack) if network.host == host]
+    away = {machine.mark.machine for machine in machines if machine.host != host}
+    return make_part(stack, [it.mark for it in machines], lans, Here(host, list_addresses(world), spans), away)
 
 
 def combine(parts: Iterable[Part]) -> Part:
@@ -36,10 +58,12 @@ def combine(parts: Iterable[Part]) -> Part:
     filtered: frozenset[str] = frozenset()
     local: frozenset[str] = frozenset()
     addresses: frozenset[tuple[str, str]] = frozenset()
+    overlays: frozenset[Overlay] = frozenset()
     for part in parts:
         sets |= part.sets
         chains |= part.chains
         for key, more in part.elements.items():
             elements[key] = elements.get(key, frozenset()) | more
         filtered, local, addresses = filtered | part.filtered, local | part.local, addresses | part.addresses
-    return Part(sets, chains, elements, filtered, local, addresses)
+        overlays |= part.overlays
+    return Part(sets, chains, elements, filtered, local, addresses, overlays)

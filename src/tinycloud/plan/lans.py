@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def make_lan(network: NetworkWanted | Network) -> Lan:
     """A network as rules need it, declared or as it is there."""
     bridge = "" if network.access.startswith("direct") else network.bridge
-    return Lan(network.stack, network.name, bridge, network.access, network.subnet, network.subnet6)
+    return Lan(network.stack, network.name, bridge, network.access, network.subnet, network.subnet6, network.mac, network.mtu)
 
 
 def make_lans(stack: str, marks: Sequence[Mark], lans: Sequence[Lan]) -> Part:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from tinycloud.model.plan import Act, Change, Price
 from tinycloud.plan.draft import ADDED
 from tinycloud.plan.pools import is_fixed
+from tinycloud.plan.spans import is_there
 from tinycloud.plan.steps import name_wall
 
 if TYPE_CHECKING:
@@ -22,11 +25,22 @@ def plan_leavings(draft: Draft) -> None:
     gone = _leave_machines(draft)
     for name in sorted(draft.remade):
         draft.steps.gate(f"off:{name}", draft.off.get(name, ()))
-    for network in draft.world.stack_networks(draft.stack):
-        if network.name not in draft.desired.networks:
-            draft.steps.remove_network(draft.stack, network.name, network.host, ADDED, f"{name_wall(network.host)}:exact", *gone)
-            draft.changes.append(describe_network(network))
+    _leave_networks(draft, gone)
     _leave_volumes(draft)
+
+
+def _leave_networks(draft: Draft, gone: list[str]) -> None:
+    """Those that are not declared, and the copies of others on hosts that have no machine in them any more."""
+    for name, group in groupby(draft.world.stack_networks(draft.stack), attrgetter("name")):
+        networks, wanted = list(group), draft.desired.networks.get(name)
+        stay = (*wanted.hosts, *(network.host for network in networks if name in draft.remade)) if wanted else ()
+        left = [network for network in networks if network.host not in stay and is_there(draft.world, network.host)]
+        for network in left:
+            draft.steps.remove_network(draft.stack, name, network.host, ADDED, f"{name_wall(network.host)}:exact", *gone)
+        if wanted is None and left:
+            draft.changes.append(describe_network(left[0]))
+        elif left:
+            draft.say(Act.CHANGE, "network", name, f"no longer on {' '.join(it.host for it in left)}", Price.LIVE)
 
 
 def forget_orphans(stack: str, world: World, steps: StepList, after: str, used: Container[str] = ()) -> list[Change]:

@@ -86,8 +86,9 @@ def _with_places(draft: Draft, wanted: Wanted) -> Wanted:
     return replace(wanted, places=places)
 
 
-def _start_needs(mark: Mark) -> tuple[str, ...]:
-    return (*(f"group:{group}" for group in mark.spec.needs), *(f"net:{nic.network}" for nic in mark.spec.nics))
+def _start_needs(draft: Draft, mark: Mark, host: str) -> tuple[str, ...]:
+    networks = (draft.steps.name_network(nic.network, host) for nic in mark.spec.nics)
+    return (*(f"group:{group}" for group in mark.spec.needs), *networks)
 
 
 def _add(draft: Draft, wanted: Wanted) -> None:
@@ -95,7 +96,7 @@ def _add(draft: Draft, wanted: Wanted) -> None:
     mark, host = wanted.mark, wanted.host
     disks = draft.steps.create_disks(wanted, mark.volumes, half_made=_is_half_made(draft, mark))
     define = draft.steps.define(wanted, *disks)
-    start = draft.steps.start(host, mark, define, *_start_needs(mark))
+    start = draft.steps.start(host, mark, define, *_start_needs(draft, mark, host))
     draft.done(mark.group, draft.steps.wait(host, mark, start))
     where = f"on {host}: {wanted.why_here}" if len(draft.world.hosts) > 1 else ""
     found = _on_unit(draft, wanted, mark.disk_volume, image=mark.spec.image is not None)
@@ -228,7 +229,7 @@ def _change_live(draft: Draft, wanted: Wanted, present: Machine) -> None:
         "plug": [nic.mac for nic in moves.plug],
         "bandwidth": find_limited(old.spec.nics, new.nics),
     }
-    first = [f"net:{nic.network}" for nic in moves.plug]
+    first = [draft.steps.name_network(nic.network, host) for nic in moves.plug]
     if _is_paused_by_hand(present):  # a guest that stands still lets nothing go
         first.append(draft.steps.resume(host, mark))
     live = draft.steps.change_live(host, mark, changes, draft.steps.define(wanted, *made), *first)
@@ -293,7 +294,7 @@ def _restart(draft: Draft, wanted: Wanted, present: Machine) -> None:
     sized = [draft.steps.resize_volume(wanted, volume, size, *stopped) for volume, size in _grown(mark, old).items()]
     ready_disk = [draft.steps.prepare_alone(wanted, *stopped, *sized)] if in_use and mark.prepared_volume in missing else []
     define = draft.steps.define(wanted, *stopped, *sized, *ready_disk)
-    start = draft.steps.start(host, mark, define, *_start_needs(mark))
+    start = draft.steps.start(host, mark, define, *_start_needs(draft, mark, host))
     ready = draft.steps.wait(host, mark, start)
     draft.queues[mark.group] = ready
     draft.done(mark.group, ready)
@@ -311,7 +312,7 @@ def _wake(draft: Draft, wanted: Wanted, present: Machine) -> None:
         text = ", ".join([_off(present), *_lost(draft, mark, mark)])
         draft.say(Act.CHANGE, "machine", mark.machine, text, Price.LIVE)
         missing = draft.steps.create_disks(wanted, [volume for volume in mark.volumes if volume not in draft.world.volume_by_name])
-        start = draft.steps.start(host, mark, *missing, *_start_needs(mark))
+        start = draft.steps.start(host, mark, *missing, *_start_needs(draft, mark, host))
         draft.done(mark.group, draft.steps.wait(host, mark, start))
     elif step := _see_ready(draft, wanted, present):
         text = "paused → running" if present.state == "paused" else "not seen ready yet"

@@ -11,18 +11,23 @@ if TYPE_CHECKING:
 
     from tinycloud.model.stack import Network, Stack
     from tinycloud.model.world import Foreign, World
+    from tinycloud.plan.spans import Spans
 
 
-def check_outer(stack: Stack, world: World) -> None:
+def check_outer(stack: Stack, spans: Spans, world: World) -> None:
     """Raises NotFound for one that is not there, Refused for a VLAN where none can be set."""
-    host = next((it for it in world.foreign if it.host == world.home), None)
-    if host is None:
-        return
+    hosts = {it.host: it for it in world.foreign}
     for name, network in sorted(stack.networks.items()):
-        if network.external:
-            _must_exist(name, "libvirt network", network.name or name, host, host.networks)
-        elif network.device and (host.switches or host.cards):
-            _check_device(name, network, host)
+        for host in (hosts[it] for it in spans[name] if it in hosts):
+            check_on(name, network, host)
+
+
+def check_on(name: str, network: Network, host: Foreign) -> None:
+    """The same for one network and one host."""
+    if network.external:
+        _must_exist(name, "libvirt network", network.name or name, host, host.networks)
+    elif network.device and (host.switches or host.cards):
+        _check_device(name, network, host)
 
 
 def _check_device(name: str, network: Network, host: Foreign) -> None:
@@ -51,9 +56,10 @@ def _must_exist(name: str, what: str, wanted: str, host: Foreign, there: Iterabl
         )
 
 
-def find_virtualport(network: Network, world: World) -> str:
-    """``openvswitch`` for a bridge of that kind, and where nobody could look, but a vlan asks for it."""
+def find_switched(network: Network, hosts: Iterable[str], world: World) -> frozenset[str]:
+    """Hosts on which its bridge is an Open vSwitch, and those where nobody could look, but a vlan asks for one."""
     if not network.access.startswith("bridge:"):
-        return ""
-    kinds = {name: kind for host in world.foreign if host.host == world.home for name, kind in host.switches}
-    return "openvswitch" if kinds.get(network.device or "", "openvswitch" if network.vlan else "") == "openvswitch" else ""
+        return frozenset()
+    kinds = {(host.host, name): kind for host in world.foreign for name, kind in host.switches}
+    unseen = "openvswitch" if network.vlan else ""
+    return frozenset(host for host in hosts if kinds.get((host, network.device or ""), unseen) == "openvswitch")

@@ -1,94 +1,128 @@
-"""Where a machine goes: filter the hosts, score what is left, choose; every host that is refused says why."""
+"""Where the machines of a stack go: those that exist stay, for the others hosts are filtered, scored and chosen.
+
+Every host that is refused says why. The same input gives the same hosts, in whatever order the file names its groups.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tinycloud.errors import NoHost
-from tinycloud.model.units import Bytes
+from tinycloud.plan.placing.choose import Chooser
+from tinycloud.plan.placing.ground import Ground
+from tinycloud.plan.placing.needs import MEMORY, Reader, choose_hypervisor
+from tinycloud.plan.placing.rooms import Rooms, count_free, find_joined, join_needs, tell_gap
+from tinycloud.plan.placing.spare import Spare
 from tinycloud.plan.pools import Book
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tinycloud.model.world import Host, World
-    from tinycloud.plan.pools import DiskWish
+    from tinycloud.plan.placing.needs import Amounts, Need
+    from tinycloud.plan.placing.rooms import Group, Joined, Unit
+
+__all__ = ["Arrangement", "Stay", "arrange", "choose_hypervisor", "count_free", "keeps_spare"]
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
-    """What a machine asks of a host."""
+class Stay:
+    """A machine that exists: what it will need where it is, and how much more that is than it has now."""
 
-    ref: str
-    memory: Bytes
+    need: Need
+    host: str
+    more: Amounts
     hypervisor: str = "auto"
     firmware: str = "bios"
-    disks: tuple[DiskWish, ...] = ()
-    """Those that are not in the main pool."""
+    """Those that it does not have already."""
 
 
-def count_free(world: World) -> dict[str, int]:
-    """Bytes of memory that new machines may have, by host: what is free there now, but no more than its running machines leave.
+@dataclass(frozen=True)
+class Arrangement:
+    """Where each machine is to be, and why there."""
 
-    A machine that has just started has touched little of its memory; what it was promised counts.
-    """
-    promised: Counter[str] = Counter()
-    for machine in world.machines:
-        if not machine.is_off:
-            promised[machine.host] += machine.mark.spec.memory_max or machine.mark.spec.memory
-    return {host.name: max(0, min(host.memory_free, host.memory - promised[host.name])) for host in world.hosts}
+    places: dict[str, tuple[Host, str]]
+    book: Book
+    taken: int = 0
+    """Bytes of memory handed out, on all hosts."""
 
 
-class Rooms:
-    """The hosts with what is still free on each; placing a machine takes from it."""
-
-    def __init__(self, world: World) -> None:
-        self._hosts = {host.name: host for host in sorted(world.hosts, key=lambda host: host.name)}
-        self._free = count_free(world)
-        self.book = Book(world)
-        self.taken = 0
-        """Bytes handed out so far, on all hosts."""
-
-    def place(self, need: Need) -> tuple[Host, str]:
-        """The host with most free memory that can take it, and why there; raises NoHost with each host's reason."""
-        reasons = {name: self._refuse(host, need) for name, host in self._hosts.items()}
-        fit = [name for name, reason in reasons.items() if reason is None]
-        if not fit:
-            width = max((len(name) for name in reasons), default=0)
-            facts = [f"{name:{width}}  {reason}" for name, reason in reasons.items()]
-            raise NoHost(f"no host can take machine {need.ref}", facts=facts or ["there are no hosts"], hint="tinycloud doctor")
-        best = min(fit, key=lambda name: (-self._free[name], name))
-        self._take(best, need)
-        return self._hosts[best], "only host" if len(self._hosts) == 1 else "most free memory"
-
-    def stay(self, host: str, need: Need) -> Host:
-        """The host a machine is on, when it can have there what it needs more than it has now; else raises NoHost."""
-        if reason := self._refuse(self._hosts[host], need, "more"):
-            raise NoHost(f"machine {need.ref} cannot be changed where it is", facts=[f"{host}  {reason}"], hint="tinycloud doctor")
-        self._take(host, need)
-        return self._hosts[host]
-
-    def _take(self, host: str, need: Need) -> None:
-        self._free[host] -= need.memory
-        self.taken += need.memory
-        for disk in need.disks:
-            self.book.take(self._hosts[host], disk)
-
-    def _refuse(self, host: Host, need: Need, more: str = "") -> str | None:
-        free = Bytes(self._free[host.name])
-        if need.memory > free:
-            return f"memory: needs {need.memory}{f' {more}' if more else ''}, {free} free"
-        if need.hypervisor not in ("auto", *host.hypervisors):
-            return f"hypervisor: needs {need.hypervisor}, has {', '.join(host.hypervisors) or 'none'}"
-        if need.firmware == "uefi" and not host.uefi:
-            return "firmware: needs uefi, has no UEFI firmware (apt-get install ovmf)"
-        return self.book.find_trouble(host, need.disks)
+def keeps_spare(world: World, spare: str) -> bool:
+    """True when a reserve is kept so that any one host may die."""
+    return spare == "1" or (spare == "auto" and sum(host.takes for host in world.hosts) >= 3)
 
 
-def choose_hypervisor(wanted: str, host: Host, current: str | None) -> str:
-    """What ``auto`` means on a host: what the machine has now, else KVM where it works, else QEMU's own emulation."""
-    if wanted != "auto":
-        return wanted
-    if current is not None and current in host.hypervisors:
-        return current
-    return "kvm" if "kvm" in host.hypervisors else "qemu"
+def arrange(world: World, stays: Sequence[Stay], needs: Sequence[Need], spare: str = "auto") -> Arrangement:
+    """A host for every machine of a stack. Raises NoHost with each host's reason for the first that has none."""
+    ground, book = Ground(world), Book(world)
+    rooms = Rooms(ground, world, disks=len(world.hosts) > 1)
+    kept = keeps_spare(world, spare)
+    for need in (*(stay.need for stay in stays), *needs):
+        rooms.learn(need.group, need.placing)
+    joined = find_joined([*(stay.need for stay in stays), *needs])
+    placed = _put_present(rooms, world, stays, joined, whole=kept)
+    places = {stay.need.ref: (ground.hosts[ground.number[stay.host]], "where it is") for stay in stays}
+    chooser = Chooser(ground, rooms, book, Spare(rooms, placed) if kept else None)
+    for unit in sorted(join_needs(needs, joined), key=_by_hardness):
+        host, why = chooser.place(unit)
+        places |= {need.ref: (ground.hosts[host], why) for need in unit.needs}
+    taken = sum(need.find_amount(MEMORY) for need in needs) + sum(dict(stay.more).get(MEMORY, 0) for stay in stays)
+    return Arrangement(places, book, taken)
+
+
+def _by_hardness(unit: Unit) -> tuple[bool, int, bool, int, str, int, str]:
+    """What has the fewest places first, then what is largest; machines of a group in their order."""
+    first = unit.needs[0]
+    narrow = bool(first.shape.on or first.shape.homes or first.shape.pools or first.shape.devices)
+    memory = dict(unit.amounts).get(MEMORY, 0)
+    return (unit.joined is None, -len(unit.needs), not (narrow or first.placing.spread_must), -memory, *_by_name(first))
+
+
+def _by_name(need: Need) -> tuple[str, int, str]:
+    name, _, number = need.ref.rpartition("-")
+    return (name, int(number), "") if number.isdigit() else (need.ref, 0, need.ref)
+
+
+def _put_present(rooms: Rooms, world: World, stays: Sequence[Stay], joined: dict[Group, Joined], *, whole: bool) -> list[tuple[Unit, int]]:
+    """Put what exists where it is: the stack's own machines, and with ``whole`` the running ones of all stacks."""
+    ground = rooms.ground
+    for stay in stays:
+        _grow(rooms, stay)
+    own = {stay.need.ref for stay in stays}
+    here: dict[int, list[Need]] = {}
+    for stay in stays:
+        here.setdefault(ground.number[stay.host], []).append(stay.need)
+    if whole:
+        reader = Reader(world)
+        for machine in world.machines:
+            if not machine.is_off and machine.ref not in own and machine.host in ground.number:
+                need = reader.read(machine)
+                rooms.learn(need.group, need.placing)
+                here.setdefault(ground.number[machine.host], []).append(need)
+    joined = find_joined(need for found in here.values() for need in found) | joined
+    placed = [(unit, host) for host, found in sorted(here.items()) for unit in join_needs(found, joined)]
+    for unit, host in placed:
+        rooms.put(unit, host, free=False)
+    return placed
+
+
+def _grow(rooms: Rooms, stay: Stay) -> None:
+    """Take what a machine needs more than it has now, where it is; raises NoHost when that is not there."""
+    number = rooms.ground.number[stay.host]
+    host, room = rooms.ground.hosts[number], rooms.free[number]
+    gap = rooms.find_gap(stay.more, number)
+    reason = tell_gap(stay.more, room, gap, "more") or _lacks(host, stay)
+    if reason:
+        raise NoHost(f"machine {stay.need.ref} cannot be changed where it is", facts=[f"{stay.host}  {reason}"], hint="tinycloud doctor")
+    for what, amount in stay.more:
+        if what in room:
+            room[what] -= amount
+
+
+def _lacks(host: Host, stay: Stay) -> str | None:
+    if stay.hypervisor not in ("auto", *host.hypervisors):
+        return f"hypervisor: needs {stay.hypervisor}, has {', '.join(host.hypervisors) or 'none'}"
+    if stay.firmware == "uefi" and not host.uefi:
+        return "firmware: needs uefi, has no UEFI firmware (apt-get install ovmf)"
+    return None

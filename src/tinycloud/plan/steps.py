@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 class StepList:
     """Collects the steps of one plan. Ids say what they are: ``web-1:start``.
 
-    ``host`` is where steps go that belong to no machine.
+    ``host`` is where steps go that belong to no machine; ``many``: the cloud has several, and what is on each of them says where.
     """
 
     host: str
+    many: bool = False
     steps: list[Step] = field(default_factory=list)
+    _going: dict[str, str] = field(default_factory=dict)
+    """Step that removes a volume → its host."""
     _prepared: dict[tuple[str, str], list[tuple[dict[str, Any], Sequence[str]]]] = field(default_factory=dict)
     """(host, group) → machines whose disks are prepared together, each with the steps that come before."""
 
@@ -51,17 +54,23 @@ class StepList:
 
     # networks
 
-    def create_network(self, wanted: NetworkWanted, *needs: str) -> str:
-        args = {"network": f"{wanted.stack}/{wanted.name}", "name": names.make_network_name(wanted.stack, wanted.name)}
-        return self.add(f"net:{wanted.name}", "network.create", wanted.name, args, *needs, host=wanted.host)
+    def name_network(self, network: str, host: str) -> str:
+        """The step after which a host has a network as its machines there need it; that which takes it away ends in ``:remove``."""
+        return f"net:{network}@{host}" if self.many else f"net:{network}"
 
-    def update_network(self, wanted: NetworkWanted) -> str:
+    def create_network(self, wanted: NetworkWanted, host: str, *needs: str) -> str:
+        return self._on_network("create", wanted, host, needs)
+
+    def update_network(self, wanted: NetworkWanted, host: str) -> str:
+        return self._on_network("update", wanted, host, ())
+
+    def _on_network(self, verb: str, wanted: NetworkWanted, host: str, needs: tuple[str, ...]) -> str:
         args = {"network": f"{wanted.stack}/{wanted.name}", "name": names.make_network_name(wanted.stack, wanted.name)}
-        return self.add(f"net:{wanted.name}", "network.update", wanted.name, args, host=wanted.host)
+        return self.add(self.name_network(wanted.name, host), f"network.{verb}", wanted.name, args, *needs, host=host)
 
     def remove_network(self, stack: str, name: str, host: str, *needs: str) -> str:
         args = {"name": names.make_network_name(stack, name)}
-        return self.add(f"net:{name}:remove", "network.remove", name, args, *needs, host=host)
+        return self.add(f"{self.name_network(name, host)}:remove", "network.remove", name, args, *needs, host=host)
 
     # access rules
 
@@ -69,6 +78,10 @@ class StepList:
         """``part`` is the plan's name of it; empty for nothing at all."""
         id = f"{name_wall(host)}:exact" if exact else name_wall(host)
         return self.add(id, "firewall.apply", subject, {"stack": stack, "part": part}, *needs, host=host)
+
+    def _name_walls(self, host: str) -> str:
+        """What comes before a machine is on its networks: other hosts let it in as well, and send to it."""
+        return WALLS if self.many else name_wall(host)
 
     # disks
 
@@ -137,7 +150,10 @@ class StepList:
         return self.add(f"{volume}:resize", "disk.resize", wanted.mark.machine, args, *needs, host=wanted.host)
 
     def remove_volume(self, host: str, volume: str, subject: str, *needs: str, pool: str = names.DEFAULT_POOL) -> str:
-        return self.add(f"{volume}:remove", "volume.remove", subject, {"volume": volume, **_in_pool(pool)}, *needs, host=host)
+        id = f"{volume}:remove"
+        if self._going.setdefault(id, host) != host:
+            id = f"{volume}@{host}:remove"  # of two, which a migration that did not end leaves
+        return self.add(id, "volume.remove", subject, {"volume": volume, **_in_pool(pool)}, *needs, host=host)
 
     # machines
 
@@ -145,16 +161,16 @@ class StepList:
         return self._on_machine("define", wanted.host, wanted.mark, needs)
 
     def start(self, host: str, mark: Mark, *needs: str) -> str:
-        return self._on_machine("start", host, mark, (*needs, name_wall(host)))
+        return self._on_machine("start", host, mark, (*needs, self._name_walls(host)))
 
     def wait(self, host: str, mark: Mark, *needs: str) -> str:
         return self._on_machine("ready", host, mark, needs)
 
     def resume(self, host: str, mark: Mark, *needs: str) -> str:
-        return self._on_machine("resume", host, mark, (*needs, name_wall(host)))
+        return self._on_machine("resume", host, mark, (*needs, self._name_walls(host)))
 
     def change_live(self, host: str, mark: Mark, changes: dict[str, Any], *needs: str) -> str:
-        return self._on_machine("live", host, mark, (*needs, name_wall(host)), **changes)
+        return self._on_machine("live", host, mark, (*needs, self._name_walls(host)), **changes)
 
     def stop(self, host: str, mark: Mark, *needs: str) -> str:
         return self._on_machine("stop", host, mark, needs, limit=mark.spec.stop_limit)
@@ -185,6 +201,10 @@ class StepList:
         for volume in list_removable(machine.mark, volumes=volumes):
             self.remove_volume(machine.host, volume, machine.mark.machine, gone, pool=machine.mark.pool_of(volume))
         return gone
+
+
+WALLS = "walls"
+"""The gate after which the access rules of every host let the stack's new machines in."""
 
 
 def name_wall(host: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING
 
 from tinycloud.errors import WrongInput
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tinycloud.model import world
     from tinycloud.model.stack import Network, Stack
     from tinycloud.model.world import World
+    from tinycloud.plan.spans import Spans
 
 Taken = tuple[str, str]
 """A subnet, and whose it is."""
@@ -22,11 +23,13 @@ Taken = tuple[str, str]
 def choose_subnets(stack: Stack, world: World) -> dict[str, IPv4Network | None]:
     """The subnet of every network, by name; None for a bridge of the host. Raises Clash.
 
-    Declared subnets come first, so that the automatic ones find their place around them.
+    Declared subnets come first, so that the automatic ones find their place around them, and are in nobody's way on any host. Whether
+    the hosts that a declared one comes to let it be is seen when they are known (:func:`check_subnets`).
     """
     present = {network.name: network for network in world.stack_networks(stack.stack)}
     chosen: dict[str, IPv4Network | None] = {}
-    taken = [*_others(stack.stack, world), *_staying(stack, present)]
+    foreign = [pair for host in world.foreign for pair in host.subnets]
+    taken = [*(foreign if len(world.hosts) < 2 else ()), *_others(stack.stack, world), *_staying(stack, present)]
     for name, network in sorted(stack.networks.items()):
         if network.outer:
             _check_bridge(name, network)
@@ -35,7 +38,7 @@ def choose_subnets(stack: Stack, world: World) -> dict[str, IPv4Network | None]:
             chosen[name] = network.subnet
             if not _is_there(network.subnet, present.get(name)):
                 check_free(name, network.subnet, taken)
-    taken += [(str(subnet), f"network {name} of this stack") for name, subnet in chosen.items() if subnet]
+    taken += [*foreign, *((str(subnet), f"network {name} of this stack") for name, subnet in chosen.items() if subnet)]
     taken += [(network.subnet, f"network {name} of this stack") for name, network in present.items() if network.subnet]
     for name in sorted(stack.networks.keys() - chosen.keys()):
         subnet = _find_subnet(present.get(name)) or choose_subnet(stack.stack, name, taken)
@@ -48,7 +51,7 @@ def choose_subnets6(stack: Stack, world: World) -> dict[str, str]:
     """The IPv6 subnet of every network that has one, by name. Raises Clash."""
     present = {network.name: network for network in world.stack_networks(stack.stack)}
     taken = [(network.subnet6, f"network {network.ref}") for network in world.networks if network.subnet6 and network.stack != stack.stack]
-    taken += [pair for host in world.foreign for pair in host.subnets6]
+    taken += [pair for host in world.foreign for pair in host.subnets6] if len(world.hosts) < 2 else []
     chosen: dict[str, str] = {}
     for name, network in sorted(stack.networks.items()):
         if network.subnet6 is None or network.outer:
@@ -59,6 +62,19 @@ def choose_subnets6(stack: Stack, world: World) -> dict[str, str]:
             check_free(name, subnet, [*taken, *((other, f"network {it} of this stack") for it, other in chosen.items())])
         chosen[name] = str(subnet)
     return chosen
+
+
+def check_subnets(stack: str, subnets: Mapping[str, IPv4Network | None], subnets6: Mapping[str, str], spans: Spans, world: World) -> None:
+    """Raises Clash when a host that a network comes to has its addresses already."""
+    foreign = {host.host: host for host in world.foreign}
+    for name, hosts in spans.items():
+        for host in (foreign[it] for it in hosts if it in foreign):
+            present = world.find_network(f"{stack}/{name}", host.host)
+            subnet, subnet6 = subnets.get(name), subnets6.get(name, "")
+            if subnet and not _is_there(subnet, present):
+                check_free(name, subnet, host.subnets)
+            if subnet6 and not (present and present.active and present.subnet6 == subnet6):
+                check_free(name, IPv6Network(subnet6), host.subnets6)
 
 
 def _check_bridge(name: str, network: Network) -> None:
@@ -82,7 +98,6 @@ def _is_there(subnet: IPv4Network, present: world.Network | None) -> bool:
 
 
 def _others(stack: str, world: World) -> Iterator[Taken]:
-    yield from (pair for host in world.foreign for pair in host.subnets)
     yield from ((network.subnet, f"network {network.ref}") for network in world.networks if network.subnet and network.stack != stack)
 
 

@@ -15,6 +15,7 @@ from tinycloud.plan.images import plan_images
 from tinycloud.plan.leave import plan_leavings
 from tinycloud.plan.machines import plan_machine
 from tinycloud.plan.networks import plan_networks
+from tinycloud.plan.spans import find_home, is_there
 from tinycloud.plan.steps import StepList
 from tinycloud.plan.totals import sum_up
 from tinycloud.plan.wall import plan_wall
@@ -31,10 +32,11 @@ def plan_up(loaded: Loaded, world: World, options: Options = Options()) -> Plan:
     Raises Refused when the stack cannot be had at all (a clash, no image, no host, no space). What a flag would allow is not raised: it
     stands in ``plan.refused``, and the plan then has no steps.
     """
-    desired = Designer(loaded, world).design()
+    desired = Designer(loaded, world, options.spare).design()
     stack = loaded.stack.stack
     _check_replace(options, desired)
-    draft = Draft(stack, world, options, desired, StepList(world.home))
+    home = find_home(stack, _list_hosts(desired), world)
+    draft = Draft(stack, world, options, desired, StepList(home, many=len(world.hosts) > 1))
     _plan_pools(draft)
     plan_networks(draft)
     for wanted in desired.machines.values():
@@ -59,7 +61,7 @@ def plan_up(loaded: Loaded, world: World, options: Options = Options()) -> Plan:
         outputs=desired.outputs,
         secrets=tuple(sorted(name for name, it in loaded.stack.inputs.items() if it.type == "secret")),
         totals=sum_up(steps, desired.memory, world),
-        hosts=_list_hosts(desired, world),
+        hosts=_list_hosts(desired) or (home,),
         parent=fingerprint(world, stack),
     )
 
@@ -73,13 +75,15 @@ def _check_replace(options: Options, desired: Desired) -> None:
         raise NotFound(f'--replace: there is no machine, group or network "{word}"', hint=make_did_you_mean(word, known))
 
 
-def _list_hosts(desired: Desired, world: World) -> tuple[str, ...]:
-    return tuple(sorted({wanted.host for wanted in desired.machines.values()} or {world.home}))
+def _list_hosts(desired: Desired) -> tuple[str, ...]:
+    """Those that the stack is on."""
+    networks = {host for network in desired.networks.values() for host in network.hosts}
+    return tuple(sorted({wanted.host for wanted in desired.machines.values()} | networks))
 
 
 def _plan_pools(draft: Draft) -> None:
     """A pool wherever files are to be: disks, and the note."""
-    noted = {draft.world.home} if _find_note(draft) and draft.world.hosts else set()
+    noted = {draft.steps.host} if _find_note(draft) and draft.world.hosts else set()
     for name in sorted({wanted.host for wanted in draft.desired.machines.values()} | noted):
         if draft.world.host_by_name[name].pool is None:
             draft.last.append(draft.steps.add(f"pool:{name}", "pool.create", "pool", {"pool": names.DEFAULT_POOL}, host=name))
@@ -98,16 +102,17 @@ def _plan_note(draft: Draft) -> None:
     note = _find_note(draft)
     if note is None:
         return
-    if note not in draft.world.volume_by_name:
+    notes = [volume for name, volume in draft.world.stack_volumes(draft.stack) if not name.machine]
+    if (draft.steps.host, note) not in {(volume.host, volume.name) for volume in notes}:
         draft.last.append(draft.steps.add("note", "note.write", "", {"volume": note}, f"pool:{draft.steps.host}"))
-    for name, volume in draft.world.stack_volumes(draft.stack):
-        if not name.machine and volume.name != note:
+    for volume in notes:
+        if (volume.host, volume.name) != (draft.steps.host, note) and is_there(draft.world, volume.host):
             draft.steps.remove_volume(volume.host, volume.name, "", ADDED)
 
 
 def fingerprint(world: World, stack: str) -> str:
     """Tells whether anything of a stack changed between two worlds: what a plan depends on."""
-    machines = [(machine.ref, machine.mark.generation, machine.state) for machine in world.stack_machines(stack)]
-    networks = [(network.name, network.subnet, network.access, network.active) for network in world.stack_networks(stack)]
-    volumes = [volume.name for _, volume in world.stack_volumes(stack)]
+    machines = [(machine.ref, machine.mark.generation, machine.state, machine.host) for machine in world.stack_machines(stack)]
+    networks = [(network.name, network.subnet, network.access, network.active, network.host) for network in world.stack_networks(stack)]
+    volumes = [(volume.name, volume.host) for _, volume in world.stack_volumes(stack)]
     return make_digest([machines, networks, volumes])[:24]

@@ -3,62 +3,101 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from tinycloud.model.firewall import Part
 from tinycloud.model.plan import Act, Price
 from tinycloud.plan.draft import ADDED
 from tinycloud.plan.firewall import make_part
+from tinycloud.plan.joined import Here, list_addresses
 from tinycloud.plan.lans import make_lan
 from tinycloud.plan.outside import list_gone
+from tinycloud.plan.spans import is_there
+from tinycloud.plan.steps import WALLS, name_wall
 from tinycloud.templates.firewall import make_part_mark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping, Sequence
 
-    from tinycloud.model.firewall import Lan, Part
+    from tinycloud.model.firewall import Lan
     from tinycloud.model.machine import Mark
-    from tinycloud.model.plan import NetworkWanted
     from tinycloud.model.world import Network
     from tinycloud.plan.draft import Draft
+    from tinycloud.plan.spans import Spans
 
 
 @dataclass(frozen=True)
 class _Side:
-    """What a stack has on one host, now or in the end. Of machines that claim the same, the first has it."""
+    """What a stack has on all hosts, now or in the end. Of machines that claim the same, the first has it."""
 
     marks: dict[str, Mark]
+    places: dict[str, frozenset[str]]
+    """Machine, by ref → its host; two while it moves."""
     lans: dict[str, Lan]
+    spans: Spans
 
-    def make_part(self, stack: str) -> Part:
-        return make_part(stack, list(self.marks.values()), [self.lans[name] for name in sorted(self.lans)])
+    @property
+    def hosts(self) -> set[str]:
+        return {host for hosts in (*self.places.values(), *self.spans.values()) for host in hosts}
+
+    def list_lans(self, host: str) -> list[Lan]:
+        return [lan for name, lan in sorted(self.lans.items()) if host in self.spans[name]]
+
+    def make_part(self, stack: str, host: str, addresses: Mapping[str, str]) -> Part:
+        """On one host; nothing where it has nothing of the stack."""
+        if host not in self.hosts:
+            return Part()
+        away = {mark.machine for ref, mark in self.marks.items() if host not in self.places[ref]}
+        return make_part(stack, list(self.marks.values()), self.list_lans(host), Here(host, addresses, self.spans), away)
 
 
 def plan_wall(draft: Draft) -> None:
     """To be called when everything else is in the plan."""
-    for host in sorted(draft.world.host_by_name):
-        _plan_host(draft, host)
-
-
-def _plan_host(draft: Draft, host: str) -> None:
-    before = _Side(
-        {machine.ref: machine.mark for machine in draft.world.stack_machines(draft.stack) if machine.host == host},
-        _make_lans(network for network in draft.world.stack_networks(draft.stack) if network.host == host),
+    machines, networks = draft.world.stack_machines(draft.stack), draft.world.stack_networks(draft.stack)
+    before = _make_side(
+        {machine.ref: (machine.host, machine.mark) for machine in machines},
+        {name: list(group) for name, group in groupby(networks, attrgetter("name"))},
     )
     after = _Side(
-        {ref: wanted.mark for ref, wanted in draft.desired.machines.items() if wanted.host == host},
-        _make_lans(network for network in draft.desired.networks.values() if network.host == host),
+        {ref: wanted.mark for ref, wanted in draft.desired.machines.items()},
+        {ref: frozenset({wanted.host}) for ref, wanted in draft.desired.machines.items()},
+        {network.name: make_lan(network) for network in draft.desired.networks.values()},
+        {network.name: network.hosts for network in draft.desired.networks.values()},
     )
-    exact = after.make_part(draft.stack)
-    in_force = make_part_mark(draft.stack, exact) in draft.world.host_by_name[host].firewall
+    hosts = sorted(host for host in before.hosts | after.hosts if host in draft.world.host_by_name and is_there(draft.world, host))
+    for host in hosts:
+        _plan_host(draft, host, before, after)
+    walls = {name_wall(host) for host in hosts} & {step.id for step in draft.steps.steps}
+    if draft.steps.many and walls:
+        draft.steps.gate(WALLS, sorted(walls))
+
+
+def _make_side(placed: Mapping[str, tuple[str, Mark]], networks: Mapping[str, Sequence[Network]]) -> _Side:
+    """What is there."""
+    return _Side(
+        {ref: mark for ref, (_, mark) in placed.items()},
+        {ref: frozenset({host}) for ref, (host, _) in placed.items()},
+        {name: make_lan(copies[0]) for name, copies in networks.items()},
+        {name: tuple(copy.host for copy in copies) for name, copies in networks.items()},
+    )
+
+
+def _plan_host(draft: Draft, host: str, before: _Side, after: _Side) -> None:
+    addresses = list_addresses(draft.world)
+    exact, present = (side.make_part(draft.stack, host, addresses) for side in (after, before))
+    in_force = _is_in_force(draft, host, exact)
     gone = list_gone(draft.world, host, exact.addresses) if in_force else []
     if exact.is_empty or (in_force and not gone):
-        _leave_nothing(draft, host, before, exact)
+        if exact.is_empty and not present.is_empty:  # the last machine and the last network go, and with them all that the stack has there
+            _narrow(draft, host, before, after, "")
         return
     for address, interface in gone:
         draft.say(Act.CHANGE, "access", address, f"no longer on {interface}: it is put back", Price.LIVE)
-    subject = "rules" if _say(draft, host, before.make_part(draft.stack)) or gone else ""
-    needs = [f"net:{name}" for name in after.lans]
-    wide = _widen(before, after).make_part(draft.stack)
+    subject = "rules" if _say(draft, host, present) or gone else ""
+    needs = [draft.steps.name_network(lan.name, host) for lan in after.list_lans(host)]
+    wide = _widen(before, after).make_part(draft.stack, host, addresses)
     if wide == exact:
         draft.last.append(draft.steps.apply_wall(host, draft.stack, _keep(draft, host, "exact", exact), *needs, subject=subject))
     else:
@@ -66,10 +105,10 @@ def _plan_host(draft: Draft, host: str) -> None:
         _narrow(draft, host, before, after, _keep(draft, host, "exact", exact))
 
 
-def _leave_nothing(draft: Draft, host: str, before: _Side, exact: Part) -> None:
-    """The last machine and the last network go, and with them all that the stack has there."""
-    if exact.is_empty and not before.make_part(draft.stack).is_empty:
-        _narrow(draft, host, before, _Side({}, {}), "")
+def _is_in_force(draft: Draft, host: str, part: Part) -> bool:
+    """The rules are, and what joins networks to other hosts is there as well."""
+    found = draft.world.host_by_name[host]
+    return make_part_mark(draft.stack, part) in found.firewall and part.overlays <= found.overlays
 
 
 def _narrow(draft: Draft, host: str, before: _Side, after: _Side, key: str) -> None:
@@ -82,19 +121,18 @@ def _keep(draft: Draft, host: str, word: str, part: Part) -> str:
     return f"{host}/{word}"
 
 
-def _make_lans(networks: Iterable[NetworkWanted | Network]) -> dict[str, Lan]:
-    return {network.name: make_lan(network) for network in networks}
-
-
 def _widen(before: _Side, after: _Side) -> _Side:
     """Both together: a machine that changes its addresses has the old ones until it is off, and the new ones from its start on."""
     staying = {ref: _with_old_nics(mark, before.marks.get(ref)) for ref, mark in after.marks.items()}
     marks = staying | {ref: mark for ref, mark in before.marks.items() if ref not in staying}
-    lans = dict(after.lans)
+    places = {ref: before.places.get(ref, frozenset()) | after.places.get(ref, frozenset()) for ref in marks}
+    lans, spans = dict(after.lans), dict(after.spans)
     for name, lan in before.lans.items():
+        spans[name] = tuple(sorted({*spans.get(name, ()), *before.spans[name]}))
         if lans.setdefault(name, lan) != lan:
             lans[f":{name}"] = lan  # it is made anew; the old one comes first, so that where one of them counts it is the new one
-    return _Side(marks, lans)
+            spans[f":{name}"] = before.spans[name]
+    return _Side(marks, places, lans, spans)
 
 
 def _with_old_nics(mark: Mark, old: Mark | None) -> Mark:
@@ -104,7 +142,7 @@ def _with_old_nics(mark: Mark, old: Mark | None) -> Mark:
 
 def _say(draft: Draft, host: str, before: Part) -> bool:
     """A line where no other line says why: what the machines there now need is not in force, or nothing else changes."""
-    lost = not before.is_empty and make_part_mark(draft.stack, before) not in draft.world.host_by_name[host].firewall
+    lost = not before.is_empty and not _is_in_force(draft, host, before)
     told = lost or not draft.changes
     if told:
         text = "not in force: they are put back" if lost else "as the machines need them"

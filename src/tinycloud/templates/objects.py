@@ -35,6 +35,7 @@ def make_network(wanted: NetworkWanted) -> dict[str, Any]:
         "virtualport": wanted.virtualport,
         "vlan": wanted.vlan,
         "bridge": wanted.bridge,
+        "mac": wanted.mac,
         "mtu": wanted.mtu,
         "domain": wanted.stack,
         "gateway": str(subnet[1]) if subnet else "",

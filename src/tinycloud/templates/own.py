@@ -28,8 +28,8 @@ _MODES = {"nat": "nat", "route": "routed", None: "isolated"}
 
 
 def read_network(root: Any) -> dict[str, Any]:
-    """What a network's XML says of what we declare: subnets, access, bridge, mtu, and the digest of its own template."""
-    forward, bridge, mtu = root.find("forward"), root.find("bridge"), root.find("mtu")
+    """What a network's XML says of what we declare: subnets, access, bridge, mtu, its gateway's MAC, and the digest of its own template."""
+    forward, bridge, mtu, mac = (root.find(word) for word in ("forward", "bridge", "mtu", "mac"))
     name = str(bridge.get("name", "")) if bridge is not None else ""
     mode = forward.get("mode", "nat") if forward is not None else None
     mark = root.find(f"metadata/{{{names.NAMESPACE}}}network")
@@ -42,6 +42,7 @@ def read_network(root: Any) -> dict[str, Any]:
         "vlan": _read_vlan(root.find("vlan")),
         "mtu": int(mtu.get("size", "0")) if mtu is not None else None,
         "custom": str(mark.get("custom", "")) if mark is not None else "",
+        "mac": str(mac.get("address", "")).lower() if mac is not None else "",
     }
 
 
@@ -89,11 +90,21 @@ def render_own_network(wanted: NetworkWanted, templates: Mapping[str, str]) -> s
     access = _find_access(root)
     for old in root.findall("metadata"):
         root.remove(old)
+    _set_mac(root, wanted.mac)
     mark = etree.Element(f"{{{names.NAMESPACE}}}network", {"custom": wanted.custom, **access}, nsmap={"tc": names.NAMESPACE})
     metadata = etree.Element("metadata")
     metadata.append(mark)
     root.insert(2, metadata)
     return to_text(root)
+
+
+def _set_mac(root: Any, mac: str) -> None:
+    """The gateway's, the same on every host; whatever a template says of it, or says nothing."""
+    for old in root.findall("mac"):
+        root.remove(old)
+    bridge = root.find("bridge")
+    if mac and bridge is not None:
+        bridge.addnext(etree.Element("mac", address=mac))
 
 
 def _find_access(root: Any) -> dict[str, str]:

@@ -72,7 +72,7 @@ def test_a_mark_that_cannot_be_read_is_told_and_hides_nobody_else(host: TellingH
 @pytest.mark.parametrize(("stack", "network"), [("a", "b-c-d"), ("a-b", "c-d"), ("a-b-c", "d")])
 def test_a_name_with_dashes_is_taken_apart_by_its_uuid(host: TellingHost, stack: str, network: str) -> None:
     host.networks.define(f"<network><name>a-b-c-d</name><uuid>{make_network_uuid(stack, network)}</uuid></network>")
-    assert f"{stack}/{network}" in read(host).network_by_ref
+    assert read(host).find_network(f"{stack}/{network}")
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,8 @@ def test_a_name_with_dashes_is_taken_apart_by_its_uuid(host: TellingHost, stack:
 )
 def test_every_kind_of_network_is_read_as_it_is(host: TellingHost, xml: str, access: str, subnet: str) -> None:
     host.networks.define(f"<network><name>lab-x</name><uuid>{make_network_uuid('lab', 'x')}</uuid>{xml}</network>")
-    network = read(host).network_by_ref["lab/x"]
+    network = read(host).find_network("lab/x")
+    assert network is not None
     assert (network.access, network.subnet, network.active, network.mtu) == (access, subnet, False, None)
 
 

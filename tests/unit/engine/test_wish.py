@@ -21,7 +21,7 @@ def test_by_default_nothing_is_replaced_or_thrown_away_and_nobody_is_asked() -> 
 
 def test_what_was_allowed_is_remembered_in_one_order_and_the_rest_is_not() -> None:
     wish = Wish(frozenset({"web", "db-1", "*"}), keep_failed=True, volumes=True, wait=5.0)
-    assert json.dumps(wish.as_options()) == '{"replace": ["*", "db-1", "web"], "volumes": true}'
+    assert json.dumps(wish.as_options()) == '{"replace": ["*", "db-1", "web"], "volumes": true, "spare": ""}'
 
 
 def test_a_host_that_is_not_there_is_answered_with_the_nearest(tmp_path: Path) -> None:

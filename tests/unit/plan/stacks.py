@@ -47,6 +47,15 @@ def a_shared_world(memory: str = "3 GiB", **host: Any) -> world.World:
     return settle(plan_up(load(NEIGHBOUR), bare), bare)
 
 
+def a_wide_world() -> world.World:
+    """The same on three hosts, which differ in how much memory they have."""
+    images = a_shared_world().images
+    hosts = [a_host(f"h{n}", f"{6 - n} GiB", address=f"198.18.0.{n}", more_pools=some_pools()) for n in (1, 2, 3)]
+    foreign = world.Foreign("h1", ("their-vm",), ("default",), ("virbr0",), (("10.98.0.0/16", "interface eth0"),))
+    bare = a_world(*hosts, images=tuple(replace(image, host=host.name) for image in images for host in hosts), foreign=(foreign,))
+    return settle(plan_up(load(NEIGHBOUR), bare), bare)
+
+
 def load_doc(doc: Doc) -> Loaded | None:
     """The stack that a document declares (JSON is YAML), None when the file is refused: that is another module's business."""
     try:
@@ -198,7 +207,7 @@ def _lose_a_disk(now: world.World, place: int) -> world.World:
 
 def _leave_a_disk(now: world.World, place: int) -> world.World:
     """An interrupted execution left a file."""
-    left = world.Volume("local", names.disk_name("shop", f"db-{place}", 7), Bytes(1), Bytes(1))
+    left = world.Volume(now.hosts[0].name, names.disk_name("shop", f"db-{place}", 7), Bytes(1), Bytes(1))
     return now if left.name in now.volume_by_name else replace(now, volumes=(*now.volumes, left))
 
 

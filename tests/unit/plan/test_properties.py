@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.builders import settle
 from tests.simulation import Simulation
-from tests.unit.plan.stacks import Doc, a_shared_world, docs, edits, happenings, load_doc
+from tests.unit.plan.stacks import Doc, a_shared_world, a_wide_world, docs, edits, happenings, load_doc
 from tests.unit.plan.views import list_needs, to_bytes
 from tinycloud.errors import Refused
 from tinycloud.model.machine import make_digest
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tinycloud.model.plan import Plan
     from tinycloud.model.world import World
 
-SHARED = a_shared_world()
+WORLDS = (a_shared_world(), a_wide_world())
 ADDS: tuple[str, ...] = ("pool.create", "network.create", "network.update", "disk.create", "disk.copy", "seed.write", "note.write")
 ADDS += ("machine.define", "machine.start", "machine.ready", "machine.resume", "machine.live")
 REMOVES = ("network.remove", "machine.undefine", "volume.remove")
@@ -32,11 +32,12 @@ many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChe
 
 @dataclass(frozen=True)
 class Turn:
-    """A file, the world it met, and the plan."""
+    """A file, the world it met, and the plan; and the world before there was any."""
 
     doc: Doc
     world: World
     plan: Plan
+    first: World
 
 
 def find_plan(doc: Doc, now: World, *replacing: str) -> Plan | None:
@@ -52,12 +53,13 @@ def find_plan(doc: Doc, now: World, *replacing: str) -> Plan | None:
 
 def live_through(data: st.DataObject) -> Iterator[Turn]:
     """A file is edited again and again, and things happen to the world; each plan is carried out before the next is made."""
-    doc, now = data.draw(docs()), SHARED
+    doc, first = data.draw(docs()), data.draw(st.sampled_from(WORLDS))
+    now = first
     for _ in range(data.draw(st.integers(2, 5))):
         now = data.draw(happenings())(now)
         plan = find_plan(doc, now, *data.draw(st.sampled_from(((), ("*",)))))
         if plan is not None:
-            yield Turn(doc, now, plan)
+            yield Turn(doc, now, plan, first)
             now = settle(plan, now)
         doc = data.draw(edits(doc))
 
@@ -78,9 +80,9 @@ def test_steps_can_be_done_in_any_order_that_their_needs_allow(data: st.DataObje
 @given(st.data())
 def test_nothing_of_another_stack_is_touched(data: st.DataObject) -> None:
     for turn in live_through(data):
-        assert neighbours(settle(turn.plan, turn.world)) == neighbours(SHARED)
+        assert neighbours(settle(turn.plan, turn.world)) == neighbours(turn.first)
         assert not [step for step in turn.plan.steps if "neighbour" in str(step.args) or "their-vm" in str(step.args)]
-        assert neighbours(settle(plan_down("shop", turn.world, volumes=True), turn.world)) == neighbours(SHARED)
+        assert neighbours(settle(plan_down("shop", turn.world, volumes=True), turn.world)) == neighbours(turn.first)
 
 
 @many
@@ -95,7 +97,7 @@ def test_nothing_is_removed_before_everything_new_is_there(data: st.DataObject) 
 
 
 def is_remade(plan: Plan, id: str) -> bool:
-    return id.startswith("net:") and id.split(":")[1] in plan.networks
+    return id.startswith("net:") and id.split(":")[1].partition("@")[0] in plan.networks and id.removesuffix(":remove") in ids(plan)
 
 
 @many
@@ -130,7 +132,7 @@ def test_machines_keep_their_addresses_and_macs(data: st.DataObject) -> None:
         steady = {
             n.name
             for n in turn.world.stack_networks("shop")
-            if n.ref in after.network_by_ref and f"net:{n.name}:remove" not in ids(turn.plan)
+            if n.ref in after.networks_by_ref and not {f"net:{n.name}:remove", f"net:{n.name}@{n.host}:remove"} & ids(turn.plan)
         }
         for machine in turn.world.stack_machines("shop"):
             if (now := after.machine_by_ref.get(machine.ref)) is not None:

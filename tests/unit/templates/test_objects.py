@@ -22,7 +22,7 @@ LINES = (("52:00:00:00:00:01", "10.60.0.11", "web-1"), ("52:00:00:00:00:02", "10
 def network(
     access: str = "nat", subnet: str = "10.60.0.0/24", mtu: int | None = None, lines: tuple[tuple[str, str, str], ...] = LINES
 ) -> Any:
-    text = render_network(NetworkWanted("local", "shop", "front", subnet, access, make_bridge("shop", "front"), mtu, lines))
+    text = render_network(NetworkWanted(("local",), "shop", "front", subnet, access, make_bridge("shop", "front"), mtu, lines))
     check(text, "network")
     return etree.fromstring(text)
 

@@ -17,7 +17,7 @@ from tinycloud.templates.render import find_shipped
 
 LINES = (("52:00:00:00:00:01", "10.60.0.11", "web-1"),)
 WANTED = NetworkWanted(
-    "local", "shop", "front", "10.60.0.0/24", "nat", make_bridge("shop", "front"), None, LINES, "mine", {"zone": "lan"}, "d1g"
+    ("local",), "shop", "front", "10.60.0.0/24", "nat", make_bridge("shop", "front"), None, LINES, "mine", {"zone": "lan"}, "d1g"
 )
 SHIPPED = str(find_shipped("network.xml.j2"))
 DISK = str(find_shipped("volume.xml.j2"))

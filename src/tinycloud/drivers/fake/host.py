@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 from tinycloud.drivers.fake.domains import FakeDomains
@@ -12,7 +13,7 @@ from tinycloud.drivers.fake.secrets import FakeSecrets
 from tinycloud.drivers.fake.volumes import FakeVolumes
 from tinycloud.drivers.guest.inside import GuestResult
 from tinycloud.drivers.host import Patience, Silence
-from tinycloud.drivers.records import HostRecord
+from tinycloud.drivers.records import HostIdentity, HostRecord
 from tinycloud.drivers.shell import DEFAULT_LIMIT, Done, make_missing_tool
 from tinycloud.model.host import LOCAL, HostEntry
 from tinycloud.model.names import DEFAULT_POOL, find_pool_name, make_pool_name
@@ -95,6 +96,9 @@ class FakeHost:
 
     def read_facts(self) -> HostRecord:
         return HostRecord("x86_64", 16, self._memory, self._memory, ("kvm", "qemu"), uefi=True, features=frozenset({"vmx", "ept"}))
+
+    def read_identity(self) -> HostIdentity:
+        return HostIdentity(str(uuid.uuid5(uuid.NAMESPACE_URL, str(self._folder))), "9.0.0", "7.2.0", cpu_name="Fake CPU")
 
     def make_virsh_argv(self, *words: str) -> list[str]:
         return ["virsh", "-c", self.uri, *words]

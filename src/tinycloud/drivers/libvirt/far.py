@@ -67,7 +67,7 @@ def _say_where(failure: TinycloudError, name: str) -> TinycloudError:
     """libvirt's complaints name no host."""
     failure.message = failure.message.replace("here", f"on {name}") if "here" in failure.message else f"{name}: {failure.message}"
     failure.args = (failure.message,)
-    failure.hint = f"tinycloud host check {name}"
+    failure.hint = f"tinycloud doctor --host {name}"
     return failure
 
 

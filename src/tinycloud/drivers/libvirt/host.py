@@ -13,7 +13,7 @@ from tinycloud.drivers.firewall import Firewall
 from tinycloud.drivers.host import Patience, Silence
 from tinycloud.drivers.libvirt.domains import Domains
 from tinycloud.drivers.libvirt.errors import guarded, load_libvirt, translate
-from tinycloud.drivers.libvirt.facts import read_facts, read_memory
+from tinycloud.drivers.libvirt.facts import read_facts, read_identity, read_memory
 from tinycloud.drivers.libvirt.far import open_far
 from tinycloud.drivers.libvirt.networks import Networks
 from tinycloud.drivers.libvirt.secrets import Secrets
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tinycloud.drivers.records import HostRecord
+    from tinycloud.drivers.records import HostIdentity, HostRecord
     from tinycloud.drivers.shell import Shell
     from tinycloud.drivers.ssh_link import SshLink
     from tinycloud.errors import TinycloudError
@@ -136,6 +136,9 @@ class LibvirtHost:
     def read_facts(self) -> HostRecord:
         """The host's facts, read once for the life of this object but for the free memory."""
         return replace(self._facts, memory_free=read_memory(self._conn)[1])
+
+    def read_identity(self) -> HostIdentity:
+        return read_identity(self._conn)
 
     def listen(self, on_event: Callable[[], None]) -> None:
         """Hear of changes and disk errors of domains; from then on a connection that is closed is not heard."""

@@ -1,0 +1,250 @@
+"""The hosts of the cloud: added after a look at them, changed, drained, removed when nothing of ours is on them."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from tinycloud.engine import seen
+from tinycloud.engine.ask import ask_all
+from tinycloud.engine.host_checks import Look, mend, say_fix
+from tinycloud.engine.inventory import read_world
+from tinycloud.errors import InUse, NotFound, Refused, TinycloudError, WrongInput, make_did_you_mean
+from tinycloud.model.host import LOCAL, HostEntry
+from tinycloud.model.names import NAME_RULE, check_name
+from tinycloud.model.units import Bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tinycloud.drivers.records import HostIdentity
+    from tinycloud.engine.finding import Finding
+    from tinycloud.engine.parts import Parts
+    from tinycloud.model import world
+
+_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
+_CHANGEABLE: Final = frozenset({"address", "labels", "memory_ratio", "cpu_ratio", "fence", "uri", "target"})
+
+
+@dataclass(frozen=True, slots=True)
+class HostRow:
+    """A host as it is now, with what of it is promised to machines that run."""
+
+    entry: HostEntry
+    facts: world.Host
+    machines: int = 0
+    running: int = 0
+    cpus_promised: int = 0
+    memory_promised: Bytes = Bytes(0)  # noqa: RUF009 - frozen
+
+    @property
+    def name(self) -> str:
+        return self.entry.name
+
+    @property
+    def state(self) -> str:
+        """ready, drained, fenced, unreachable."""
+        if self.entry.fenced:
+            return "fenced"
+        if self.facts.unreachable:
+            return "unreachable"
+        return "drained" if self.entry.drained else "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A host that is one now, and what was found about it."""
+
+    entry: HostEntry
+    findings: tuple[Finding, ...]
+
+
+class Hosts:
+    """The hosts of ``parts``."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    # looking
+
+    def list_rows(self) -> list[HostRow]:
+        world = read_world(self._parts.hosts.values())
+        return [_make_row(world, facts) for facts in world.hosts]
+
+    def get_row(self, name: str) -> HostRow:
+        self._parts.get_host(name)
+        world = read_world(self._parts.hosts.values())
+        return _make_row(world, world.host_by_name[name])
+
+    def read_identity(self, name: str) -> HostIdentity | None:
+        """Who a host is; None when it does not answer."""
+        try:
+            return self._parts.get_host(name).read_identity()
+        except TinycloudError:
+            return None
+
+    # changing
+
+    def add(self, entry: HostEntry, *, fix: bool = False) -> Added:
+        """Look at a server and make it a host. Raises WrongInput, Unreachable, Refused (``unfit-host``) with all that was found."""
+        entry = check_entry(entry)
+        self._must_be_new(entry)
+        host = self._parts.make_host(entry)
+        look = Look(host, dict(self._parts.hosts), entry.address)
+        try:
+            findings = look.examine()
+            if fix and any(it.fix and it.state != "ok" for it in findings):
+                findings = mend(look, findings)
+        finally:
+            host.close()
+        if any(it.state == "problem" for it in findings):
+            raise _make_unfit(host, findings, fixed=fix)
+        entry = replace(entry, address=look.address)
+        self._save(entry, *self._list_unwritten(look.client))
+        return Added(entry, tuple(findings))
+
+    def _must_be_new(self, entry: HostEntry) -> None:
+        known = self._parts.hosts
+        if entry.name in known:
+            hint = f"--name OTHER, or: tinycloud host set {entry.name}"
+            raise Refused(f'there is a host "{entry.name}" already', code="exists", hint=hint)
+        for host in known.values():
+            if host.entry.target == entry.target:
+                raise Refused(f'{entry.target} is the host "{host.name}" already', code="exists", hint=f"tinycloud host show {host.name}")
+
+    def _list_unwritten(self, client: str) -> list[HostEntry]:
+        """What is a host without being written down, as it is the only one: this machine. The new one sees its address."""
+        if LOCAL not in self._parts.hosts:
+            return []
+        local = self._parts.hosts[LOCAL].entry
+        return [replace(local, address=local.address or client)]
+
+    def set(self, name: str, **changes: Any) -> HostEntry:
+        """Change what is said of a host: address, labels (a mapping; None removes one), memory_ratio, cpu_ratio, fence, uri, target."""
+        if unknown := set(changes) - _CHANGEABLE:
+            raise WrongInput(f"a host has no {', '.join(sorted(unknown))}", facts=[f"known: {', '.join(sorted(_CHANGEABLE))}"])
+        entry = self._parts.get_host(name).entry
+        if "labels" in changes:
+            changes["labels"] = _merge_labels(dict(entry.labels), changes["labels"])
+        entry = check_entry(replace(entry, **changes))
+        self._save(entry)
+        return entry
+
+    def drain(self, name: str, *, off: bool = False) -> HostEntry:
+        """Place nothing new on a host, or, with ``off``, place machines there again. Drained twice, it is drained since the first time."""
+        entry = self._parts.get_host(name).entry
+        entry = replace(entry, drained=0.0 if off else entry.drained or time.time())
+        self._save(entry)
+        return entry
+
+    def _save(self, *entries: HostEntry) -> None:
+        """Write them down, and with them those that were nowhere written yet."""
+        names = {entry.name for entry in entries}
+        rest = [host.entry for name, host in self._parts.hosts.items() if name not in names]
+        self._parts.store.save_hosts(*entries, *rest)
+        self._parts.set_entries([*entries, *rest])
+
+    def remove(self, name: str, *, force: bool = False) -> HostEntry:
+        """Forget a host that nothing of ours is on; what images it has stay there.
+
+        ``force``: it is gone for good and switched off; what was on it is lost. Raises InUse, Refused, Unreachable.
+        """
+        host = self._parts.get_host(name)
+        if len(self._parts.hosts) == 1:
+            raise Refused(f'"{name}" is the only host', code="in-use", hint="add another one first: tinycloud host add root@SERVER")
+        [(_, found)] = ask_all([host], _read) if not force else [(host, None)]
+        if isinstance(found, TinycloudError):
+            raise found
+        if found is not None:
+            _must_be_empty(name, found)
+        entry = host.entry
+        self._parts.store.save_hosts(*(it.entry for it in self._parts.hosts.values() if it.name != name))
+        self._parts.store.forget_host(name)
+        seen.forget(host)
+        self._parts.set_entries(it.entry for it in self._parts.hosts.values() if it.name != name)
+        return entry
+
+
+def _read(host: Any) -> world.World:
+    return read_world([host])
+
+
+def _must_be_empty(name: str, found: world.World) -> None:
+    facts = []
+    for what, refs in (
+        ("machines", [machine.ref for machine in found.machines]),
+        ("networks", [network.ref for network in found.networks]),
+        ("volumes", [volume.name for volume in found.volumes]),
+    ):
+        if refs:
+            more = f" and {len(refs) - 5} more" if len(refs) > 5 else ""
+            facts.append(f"{what}: {', '.join(refs[:5])}{more}")
+    if facts:
+        hint = f"tinycloud host drain {name} keeps new ones away; one that is gone for good: --force"
+        raise InUse(f'the host "{name}" is not empty', facts=facts, hint=hint)
+
+
+def _make_unfit(host: Any, findings: list[Finding], *, fixed: bool) -> Refused:
+    problems = [it for it in findings if it.state == "problem"]
+    facts = [f"{it.topic:<10} {it.text}" for it in findings if it.state != "ok"]
+    mends = [say_fix(host, it) for it in problems if it.fix]
+    hint = "" if not mends else f"--fix, or: {mends[0]}" if not fixed else mends[0]
+    return Refused(f'"{host.name}" cannot be a host of this cloud as it is', code="unfit-host", facts=facts, hint=hint)
+
+
+def make_name(target: str) -> str:
+    """``root@server2.example.org`` → ``server2``."""
+    word = target.rpartition("@")[2].partition(".")[0] if not target.rpartition("@")[2][:1].isdigit() else target.rpartition("@")[2]
+    word = re.sub(r"[^a-z0-9]+", "-", word.lower()).strip("-")[:31].strip("-")
+    return word if word[:1].isalpha() else f"h-{word}"[:31].strip("-")
+
+
+def check_entry(entry: HostEntry) -> HostEntry:
+    """The entry itself; raises WrongInput for what cannot be a host's."""
+    try:
+        check_name(entry.name)
+    except ValueError as err:
+        raise WrongInput(f'the name of a host is "{entry.name}"; expected {NAME_RULE}', code="wrong-name", hint="--name NAME") from err
+    if entry.name != LOCAL and not re.fullmatch(r"[^\s@-][^\s@]*(@[^\s@-][^\s@]*)?", entry.target):
+        raise WrongInput(f'"{entry.target}" is no place that ssh could go to', code="wrong-value", hint="tinycloud host add root@server2")
+    for what, ratio in (("memory", entry.memory_ratio), ("cpu", entry.cpu_ratio)):
+        if not 0.1 <= ratio <= 1000:
+            raise WrongInput(f"the {what} ratio of {entry.name} is {ratio:g}; expected 0.1 to 1000", code="wrong-value")
+    for key, value in entry.labels:
+        if not _LABEL.fullmatch(key) or not _LABEL.fullmatch(value) or key == "host":
+            expected = "small letters, digits, dots, dashes and underscores on both sides; the key host is taken"
+            raise WrongInput(f'the label "{key}={value}" of {entry.name} is none', facts=[f"expected: {expected}"], code="wrong-value")
+    return entry
+
+
+def parse_labels(words: Iterable[str]) -> dict[str, str | None]:
+    """``rack=b``; ``rack=`` removes the label. Raises WrongInput."""
+    out: dict[str, str | None] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not key or not equals:
+            raise WrongInput(f'--label "{word}": expected KEY=VALUE', code="wrong-value", hint="--label rack=b")
+        out[key] = value or None
+    return out
+
+
+def _merge_labels(labels: dict[str, str], changes: Mapping[str, str | None]) -> tuple[tuple[str, str], ...]:
+    for key, value in changes.items():
+        if value is None and key not in labels:
+            raise NotFound(f'there is no label "{key}"', hint=make_did_you_mean(key, labels))
+    return tuple(sorted((key, value) for key, value in {**labels, **changes}.items() if value is not None))
+
+
+def _make_row(found: world.World, facts: world.Host) -> HostRow:
+    here = [machine for machine in found.machines if machine.host == facts.name]
+    running = [machine for machine in here if not machine.is_off]
+    return HostRow(
+        facts.entry,
+        facts,
+        machines=len(here),
+        running=len([machine for machine in running if machine.state != "unreachable"]),
+        cpus_promised=sum(machine.mark.spec.cpus.count for machine in running),
+        memory_promised=Bytes(sum(machine.mark.spec.memory for machine in running)),
+    )

@@ -1,0 +1,98 @@
+"""``cloud.hosts``: the servers that the cloud is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tinycloud.model.host import HostEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tinycloud.drivers.records import HostIdentity
+    from tinycloud.engine.hosts import Added, HostRow
+    from tinycloud.engine.parts import Parts
+
+
+class Hosts:
+    """The hosts of a cloud; without any that was added it is this machine, ``local``."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    @property
+    def _engine(self) -> Any:
+        from tinycloud.engine.hosts import Hosts as Engine
+
+        return Engine(self._parts)
+
+    def names(self) -> list[str]:
+        """Their names; no host is asked."""
+        return list(self._parts.hosts)
+
+    def list(self) -> list[HostRow]:
+        """Every host as it is now, this machine first; one that does not answer as it was last seen."""
+        rows: list[HostRow] = self._engine.list_rows()
+        return rows
+
+    def show(self, name: str) -> HostRow:
+        """One host; raises NotFound."""
+        row: HostRow = self._engine.get_row(name)
+        return row
+
+    def identity(self, name: str) -> HostIdentity | None:
+        """A host's UUID, versions and processor; None when it does not answer."""
+        identity: HostIdentity | None = self._engine.read_identity(name)
+        return identity
+
+    def add(
+        self,
+        target: str,
+        name: str = "",
+        *,
+        labels: Mapping[str, str] = {},
+        address: str = "",
+        uri: str = "",
+        memory_ratio: float = 1.0,
+        cpu_ratio: float = 16.0,
+        fix: bool = False,
+    ) -> Added:
+        """Make the server that ssh reaches by ``target`` a host, after a look at it; ``fix`` installs and prepares what is missing.
+
+        Raises WrongInput, Unreachable, and Refused (``unfit-host``) with all that was found, with nothing changed but by ``fix``.
+        """
+        from tinycloud.engine.hosts import make_name
+
+        entry = HostEntry(
+            name or make_name(target),
+            target,
+            uri=uri,
+            address=address,
+            labels=tuple(sorted(labels.items())),
+            memory_ratio=memory_ratio,
+            cpu_ratio=cpu_ratio,
+        )
+        added: Added = self._engine.add(entry, fix=fix)
+        return added
+
+    def set(self, name: str, **changes: Any) -> HostEntry:
+        """Change what is said of a host: address, labels (``{"rack": None}`` removes one), memory_ratio, cpu_ratio, fence, uri, target."""
+        entry: HostEntry = self._engine.set(name, **changes)
+        return entry
+
+    def drain(self, name: str, *, off: bool = False) -> HostEntry:
+        """Place nothing new on a host; with ``off`` it takes machines again. What runs there stays where it is."""
+        entry: HostEntry = self._engine.drain(name, off=off)
+        return entry
+
+    def remove(self, name: str, *, force: bool = False) -> HostEntry:
+        """Forget a host that nothing of ours is on; ``force``: it is gone for good and switched off. Raises InUse, Unreachable."""
+        entry: HostEntry = self._engine.remove(name, force=force)
+        return entry
+
+
+def parse_labels(words: Iterable[str]) -> dict[str, str | None]:
+    """``rack=b``; ``rack=`` takes the label away. Raises WrongInput."""
+    from tinycloud.engine.hosts import parse_labels as parse
+
+    return parse(words)

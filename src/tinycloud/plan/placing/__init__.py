@@ -1,0 +1,1 @@
+"""Where machines may be: what they ask, what hosts are and have, what is kept so that a host may die."""

@@ -1,0 +1,186 @@
+"""Hosts: added after a look, written down, drained, removed when nothing is on them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.builders import HELLO, fake_cloud, write_stack
+from tinycloud.cloud import Cloud
+from tinycloud.drivers.fake import FakeHost
+from tinycloud.drivers.fake.host import FakeShell
+from tinycloud.drivers.records import HostIdentity
+from tinycloud.drivers.shell import Done
+from tinycloud.engine.hosts import make_name
+from tinycloud.errors import InUse, NotFound, Refused, Unreachable, WrongInput
+from tinycloud.model.host import HostEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Cloud]:
+    with fake_cloud(tmp_path) as made:
+        yield made
+
+
+def names(cloud: Cloud) -> list[str]:
+    return [row.name for row in cloud.hosts.list()]
+
+
+def test_a_cloud_that_nobody_added_a_host_to_is_this_machine(cloud: Cloud) -> None:
+    assert names(cloud) == ["local"]
+    assert cloud.parts.store.list_hosts() == []
+
+
+def test_a_host_that_is_added_stands_beside_this_machine_which_comes_first(cloud: Cloud, tmp_path: Path) -> None:
+    added = cloud.hosts.add("root@alpha.example.org", labels={"rack": "b"}, address="192.0.2.2", memory_ratio=1.5)
+    assert added.entry == HostEntry("alpha", "root@alpha.example.org", address="192.0.2.2", labels=(("rack", "b"),), memory_ratio=1.5)
+    assert names(cloud) == ["local", "alpha"]
+    with fake_cloud(tmp_path) as again:
+        again.parts.made.clear()
+        again.parts.find_entries = lambda _: again.parts.store.list_hosts()
+        assert list(again.parts.hosts) == ["local", "alpha"]
+        assert again.parts.hosts["alpha"].entry == added.entry
+
+
+def test_a_host_is_added_once(cloud: Cloud) -> None:
+    cloud.hosts.add("root@alpha")
+    with pytest.raises(Refused, match=r'^there is a host "alpha" already$'):
+        cloud.hosts.add("root@alpha")
+    with pytest.raises(Refused, match=r'^root@alpha is the host "alpha" already$'):
+        cloud.hosts.add("root@alpha", "beta")
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("root@server2", "server2"),
+        ("server2.example.org", "server2"),
+        ("eve@192.0.2.7", "h-192-0-2-7"),
+        ("Rack_B", "rack-b"),
+        ("fd00::7", "fd00-7"),
+    ],
+)
+def test_a_host_is_named_after_its_server(target: str, name: str) -> None:
+    assert make_name(target) == name
+
+
+@pytest.mark.parametrize("target", ["", "-oProxyCommand=x", "root@-x", "a b", "root@", "a@b@c"])
+def test_a_place_that_ssh_could_not_go_to_is_refused(cloud: Cloud, target: str) -> None:
+    with pytest.raises(WrongInput):
+        cloud.hosts.add(target, "alpha")
+    assert names(cloud) == ["local"]
+
+
+@pytest.mark.parametrize("wrong", [{"labels": {"host": "x"}}, {"labels": {"Rack": "x"}}, {"labels": {"rack": "a b"}}, {"cpu_ratio": 0.0}])
+def test_what_cannot_be_said_of_a_host_is_refused(cloud: Cloud, wrong: dict[str, Any]) -> None:
+    with pytest.raises(WrongInput):
+        cloud.hosts.add("root@alpha", **wrong)
+
+
+class Saying(FakeShell):
+    """Says the same whatever is asked."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def run(self, argv: Sequence[str], **_: Any) -> Done:
+        return Done(tuple(argv), 0, self.text.encode(), b"")
+
+
+class Twin(FakeHost):
+    def read_identity(self) -> HostIdentity:
+        return replace(super().read_identity(), uuid="11111111-1111-4111-8111-111111111111")
+
+
+def test_all_that_stands_against_a_server_is_said_at_once(cloud: Cloud, tmp_path: Path) -> None:
+    def make(entry: HostEntry) -> FakeHost:
+        host = Twin(tmp_path / entry.name, entry.name, entry=entry)
+        host.shell = Saying("missing nft\nmissing python3\nclock 1000.5\nssh 127.0.0.1 5 127.0.0.1 22\nsystemd\n")
+        return host
+
+    cloud.parts.make_host = make
+    cloud.parts.made["local"] = Twin(tmp_path / "twin")
+    with pytest.raises(Refused) as caught:
+        cloud.hosts.add("alpha")
+    error = caught.value
+    assert (error.kind, error.message) == ("unfit-host", '"alpha" cannot be a host of this cloud as it is')
+    assert [fact.split()[0] for fact in error.facts] == ["packages", "same", "clock", "pool", "address"]
+    assert "not installed: nft, python3" in error.facts[0]
+    assert 'same machine as the host "local"' in error.facts[1]
+    assert error.hint == "--fix, or: ssh alpha sudo apt-get install -y nftables python3"
+    assert names(cloud) == ["local"]
+
+
+def test_what_is_said_of_a_host_can_be_changed(cloud: Cloud) -> None:
+    cloud.hosts.add("root@alpha", labels={"rack": "b", "disk": "fast"})
+    entry = cloud.hosts.set("alpha", labels={"rack": "c", "disk": None}, cpu_ratio=4.0, fence=("off", "alpha"))
+    assert (entry.labels, entry.cpu_ratio, entry.fence) == ((("rack", "c"),), 4.0, ("off", "alpha"))
+    assert cloud.parts.store.list_hosts()[0] == entry
+    with pytest.raises(NotFound, match='no label "rak"'):
+        cloud.hosts.set("alpha", labels={"rak": None})
+    with pytest.raises(NotFound, match='no host "alpa"'):
+        cloud.hosts.set("alpa", cpu_ratio=1.0)
+
+
+def test_this_machine_has_labels_too(cloud: Cloud) -> None:
+    cloud.hosts.set("local", labels={"rack": "a"})
+    assert cloud.parts.store.list_hosts() == [HostEntry("local", labels=(("rack", "a"),))]
+
+
+def test_a_drained_host_takes_nothing_until_it_is_let(cloud: Cloud) -> None:
+    cloud.hosts.add("root@alpha")
+    since = cloud.hosts.drain("alpha").drained
+    assert since
+    assert cloud.hosts.drain("alpha").drained == since, "drained twice"
+    row = cloud.hosts.show("alpha")
+    assert (row.state, row.facts.takes) == ("drained", False)
+    assert cloud.hosts.drain("alpha", off=True).drained == 0
+    assert cloud.hosts.show("alpha").facts.takes
+
+
+def test_a_host_goes_when_nothing_is_on_it(cloud: Cloud, tmp_path: Path) -> None:
+    cloud.up(write_stack(tmp_path, HELLO))
+    with pytest.raises(Refused, match='"local" is the only host'):
+        cloud.hosts.remove("local")
+    cloud.hosts.add("root@alpha")
+    with pytest.raises(InUse) as caught:
+        cloud.hosts.remove("local")
+    assert caught.value.facts[0] == "machines: hello/db-1, hello/web-1, hello/web-2"
+    cloud.down("hello")
+    cloud.hosts.remove("local")
+    assert names(cloud) == ["alpha"]
+    assert [entry.name for entry in cloud.parts.store.list_hosts()] == ["alpha"]
+    with pytest.raises(Refused, match="only host"):
+        cloud.hosts.remove("alpha")
+
+
+class Gone(FakeHost):
+    """Its link is cut: nothing that is asked of it comes back with an answer."""
+
+    @property
+    def domains(self) -> Any:
+        raise Unreachable('host "alpha" (root@alpha) does not answer by ssh', facts=["Connection timed out"])
+
+    @domains.setter
+    def domains(self, value: Any) -> None:
+        """Set by the parent."""
+
+
+def cut(cloud: Cloud, name: str) -> None:
+    host: Any = cloud.parts.made[name]
+    cloud.parts.made[name] = Gone(host._folder, name, entry=host.entry, patience=host.patience)
+
+
+def test_a_host_that_is_gone_goes_by_force_alone(cloud: Cloud) -> None:
+    cloud.hosts.add("root@alpha")
+    cut(cloud, "alpha")
+    with pytest.raises(Unreachable):
+        cloud.hosts.remove("alpha")
+    cloud.hosts.remove("alpha", force=True)
+    assert names(cloud) == ["local"]
