@@ -140,12 +140,22 @@ class Display:
 
 
 class JsonLines(Display):
-    """One JSON object a line, for programs."""
+    """One JSON object a line, for programs; how far a step is, at most once a second."""
 
     for_programs = True
 
+    def __init__(self) -> None:
+        self._told: dict[str, float] = {}
+
     def hear(self, event: Event) -> None:
+        if event.kind == "part":
+            if event.at - self._told.get(event.step, -_PAUSE) < _PAUSE:
+                return
+            self._told[event.step] = event.at
         print_line(event.as_json())
+
+
+_PAUSE = 1.0
 
 
 _SIGNS = {"done": ("✓", "green"), "failed": ("✗", "red"), "undone": ("↺", "yellow"), "working": ("", ""), "waiting": (" ", "")}

@@ -362,7 +362,7 @@ def merge_worlds(worlds: Iterable[World]) -> World:
     parts = list(worlds)
     return World(
         hosts=tuple(x for w in parts for x in w.hosts),
-        machines=tuple(x for w in parts for x in w.machines),
+        machines=tuple(sorted((x for w in parts for x in w.machines), key=lambda it: (it.mark.stack, it.mark.group, it.mark.index))),
         networks=tuple(x for w in parts for x in w.networks),
         volumes=tuple(x for w in parts for x in w.volumes),
         images=tuple(x for w in parts for x in w.images),

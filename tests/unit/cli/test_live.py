@@ -120,6 +120,13 @@ def test_what_is_undone_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.splitlines()[1:] == ["  ↺ web-1        undone"]
 
 
+def test_programs_hear_how_far_a_step_is_once_a_second(capsys: pytest.CaptureFixture[str]) -> None:
+    parts = [Event("part", n / 10, "7f2a", step, "image.send", "image", f"{n} %") for n in range(25) for step in ("one", "two")]
+    feed(JsonLines(), BEGIN, *parts, Event("end", 9.0, "7f2a"))
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(it["step"], it["text"]) for it in told[1:-1]] == [(step, text) for text in ("0 %", "10 %", "20 %") for step in ("one", "two")]
+
+
 def test_programs_read_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     feed(JsonLines(), BEGIN, a_machine()[5], Event("end", 9.0, "7f2a"))
     assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [
