@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from tinycloud.engine.recover import Recovered
     from tinycloud.model.plan import Plan
     from tinycloud.model.world import World
+    from tinycloud.plan.placing.capacity import Capacity
     from tinycloud.source import Loaded
     from tinycloud.store.store import EventRecord, ExecutionRecord
 
@@ -262,6 +263,36 @@ class Cloud:
     def inventory(self, ref: str = "") -> dict[str, Any]:
         """Ansible's dynamic inventory."""
         return make_ansible_inventory(self.machines(ref))
+
+    # room
+
+    def capacity(
+        self,
+        target: str | Path = "",
+        group: str = "",
+        inputs: Mapping[str, Any] = {},
+        *,
+        memory: str = "",
+        cpus: int = 1,
+        disk: str = "",
+        image: str = "",
+        on: Mapping[str, str] = {},
+        saved: World | None = None,
+    ) -> Capacity:
+        """How many more machines fit: such as those of ``shop/web``, of a ``group`` of a stack file, or of a size. With a ``saved``
+        world nothing is asked of any host. Raises NotFound, WrongFile, WrongInput.
+        """
+        from tinycloud.engine.capacity import find_declared, find_kind, make_kind, parse_size
+        from tinycloud.plan.placing.capacity import count_capacity
+
+        world = saved or self.world()
+        if group:
+            kind = find_declared(world, self.load(target, inputs), group)
+        elif target:
+            kind = find_kind(world, str(target))
+        else:
+            kind = make_kind(world, parse_size(memory, "memory"), cpus, parse_size(disk, "disk"), image, on)
+        return count_capacity(world, kind)
 
     # the whole
 

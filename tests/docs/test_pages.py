@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 
+from tests.builders import load
 from tests.docs.pages import Block, matches, read_blocks, read_commands
+from tinycloud.model.world_file import read_world_file
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -56,3 +59,15 @@ def test_a_command_may_take_several_lines() -> None:
 )
 def test_what_is_shown_is_held_against_what_was_printed(shown: str, printed: str, same: bool) -> None:
     assert matches(shown, printed) == same
+
+
+def test_the_world_of_the_reference_page_is_read() -> None:
+    text = (ROOT / "docs/reference/world.md").read_text().partition("```json\n")[2].partition("```")[0]
+    now = read_world_file(json.loads(text))
+    assert [(machine.ref, machine.host) for machine in now.machines] == [("shop/web-1", "h1")]
+    assert now.hosts[0].entry.find_label("rack") == "a"
+
+
+def test_the_stack_of_the_page_on_placing_is_read() -> None:
+    text = (ROOT / "docs/howto/place-machines.md").read_text().partition("```yaml\n")[2].partition("```")[0]
+    assert len(load(text).stack.groups) == 5

@@ -161,6 +161,7 @@ CALLS = {
     "forward list": "Outside.forwards",
     "floating list": "Outside.floating",
     "space": "Space.uses",
+    "capacity": "Cloud.capacity",
     "watch": "Space.watch",
     "doctor": "Cloud.doctor",
     "history": "Cloud.executions",

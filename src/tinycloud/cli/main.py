@@ -10,6 +10,7 @@ import click
 
 from tinycloud import __version__
 from tinycloud.cli import (
+    capacity,
     disks,
     hosts,
     image_care,  # noqa: F401 - adds its commands to those of images
@@ -82,6 +83,7 @@ NOUNS = (
     outside.forwards,
     outside.floating,
     *space.COMMANDS,
+    *capacity.COMMANDS,
     hosts.group,
     labs.group,
 )

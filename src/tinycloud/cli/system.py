@@ -74,21 +74,21 @@ def recover(as_json: bool) -> None:
 
 
 @click.command()
-def world() -> None:
-    """Print all that exists, as JSON that plan --world reads."""
-    from tinycloud.model.codec import to_plain
+@click.option("--json", "_as_json", is_flag=True, help="It is JSON anyway.")
+def world(_as_json: bool) -> None:
+    """Print all that exists, as JSON that plan, capacity and balance read with --world."""
+    from tinycloud.model.world_file import make_world_file
 
     with open_cloud() as cloud:
-        print_json(to_plain(cloud.world()))
+        print_json(make_world_file(cloud.world()))
 
 
 def load_world(path: Path) -> World:
     """A world that was saved by :func:`world`. Raises WrongInput."""
-    from tinycloud.model.codec import from_plain
-    from tinycloud.model.world import World
+    from tinycloud.model.world_file import read_world_file
 
     try:
-        return from_plain(World, json.loads(path.read_text()))
+        return read_world_file(json.loads(path.read_text()))
     except (OSError, RecursionError, ValueError) as err:
         raise WrongInput(f"{path} is not a saved world: {err}", hint="tinycloud world > world.json") from err
 

@@ -28,14 +28,7 @@ class Asking:
 
     def ask(self, name: str, group: Group, image: Image | None, disk: int) -> None:
         """Add the machines of a group; ``disk`` is the size of their root disks."""
-        shape = Shape(
-            hypervisor=group.hypervisor,
-            firmware=group.firmware,
-            cpu_model=group.cpus.model or "",
-            devices=self._list_devices(group),
-            on=tuple(sorted(group.on.items())),
-            pools=_list_pools(group),
-        )
+        shape = make_shape(self.stack, group)
         placing = make_placing(group)
         for index in range(1, group.count + 1):
             self._ask_one(name, group, index, shape, placing, image, disk)
@@ -66,16 +59,6 @@ class Asking:
         stack, pool = self.stack.stack, group.pool or names.DEFAULT_POOL
         root = DiskWish(pool, names.disk_name(stack, machine, 1), disk)
         return [root, *(DiskWish(v.pool or pool, names.data_name(stack, machine, v.name), int(v.size)) for v in group.volumes)]
-
-    def _list_devices(self, group: Group) -> tuple[tuple[str, str], ...]:
-        found = set()
-        for nic in group.networks:
-            network = self.stack.networks[nic.network]
-            if network.external:
-                found.add(("network", network.name or nic.network))
-            elif network.device:
-                found.add((network.access.partition(":")[0], network.device))
-        return tuple(sorted(found))
 
     @cached_property
     def _where(self) -> dict[str, tuple[str, ...]]:
@@ -126,6 +109,29 @@ def _stay(need: Need, group: Group, present: Machine) -> Stay:
 def _list_pools(group: Group) -> tuple[str, ...]:
     main = group.pool or names.DEFAULT_POOL
     return tuple(sorted({main, *(volume.pool or main for volume in group.volumes)} - {names.DEFAULT_POOL}))
+
+
+def make_shape(stack: Stack, group: Group) -> Shape:
+    """What the hosts of a group's machines have to be."""
+    return Shape(
+        hypervisor=group.hypervisor,
+        firmware=group.firmware,
+        cpu_model=group.cpus.model or "",
+        devices=_list_devices(stack, group),
+        on=tuple(sorted(group.on.items())),
+        pools=_list_pools(group),
+    )
+
+
+def _list_devices(stack: Stack, group: Group) -> tuple[tuple[str, str], ...]:
+    found = set()
+    for nic in group.networks:
+        network = stack.networks[nic.network]
+        if network.external:
+            found.add(("network", network.name or nic.network))
+        elif network.device:
+            found.add((network.access.partition(":")[0], network.device))
+    return tuple(sorted(found))
 
 
 def make_placing(group: Group) -> Placing:
