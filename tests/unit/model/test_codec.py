@@ -31,6 +31,7 @@ def test_a_saved_world_is_made_of_plain_values() -> None:
             "hypervisors": ["kvm", "qemu"],
             "pool": {"name": "default", "path": "/pool", "capacity": 2**40, "free": 500 * 2**30},
             "uefi": True,
+            "entry": {"name": "local"},
         }
     ]
 
