@@ -28,6 +28,9 @@ FIXED: Final = frozenset({"device", "iscsi", "nbd"})
 THICK: Final = frozenset({"lvm"})
 """Kinds where a new disk takes all of its size at once."""
 
+SHARED: Final = frozenset({"nfs", "iscsi", "nbd", "rbd"})
+"""Kinds whose bytes are on a server: each host that has the pool sees the same ones."""
+
 OVERCOMMIT: Final = 2.0
 
 
@@ -47,6 +50,21 @@ class Source:
     initiator: str = ""
     custom: bool = False
     """Made by XML that the user wrote."""
+    shared: str = ""
+    """What a folder that several hosts see is told by: it lies in the folder itself. Empty for a folder of one host."""
+
+    @property
+    def is_shared(self) -> bool:
+        """True when other hosts may have the same bytes."""
+        return self.kind in SHARED or bool(self.shared)
+
+    def is_same(self, other: Source) -> bool:
+        """True when the pools of two hosts are proven to be the same bytes, wherever each has them."""
+        if self.kind != other.kind:
+            return False
+        if self.shared or other.shared:
+            return self.shared == other.shared
+        return self.kind in SHARED and bool(self.hosts) and (self.hosts, self.name) == (other.hosts, other.name)
 
     def __str__(self) -> str:
         match self.kind:

@@ -111,9 +111,13 @@ class Host:
         return next((pool for pool in self.pools if pool.name == name), None)
 
 
+LOST = "lost"
+"""The state, in the world of a plan, of a machine whose host is known to be off, and that is to be on another one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A domain that carries our mark. ``state``: running, paused, stopped, crashed, stopping; ``reason`` says why."""
+    """A domain that carries our mark. ``state``: running, paused, stopped, crashed, stopping; unreachable; ``reason`` says why."""
 
     host: str
     mark: Mark
@@ -129,6 +133,10 @@ class Machine:
     def is_off(self) -> bool:
         """True when it takes no memory and may be defined anew."""
         return self.state in ("stopped", "crashed")
+
+    @property
+    def is_lost(self) -> bool:
+        return self.state == LOST
 
 
 @dataclass(frozen=True, slots=True)
