@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from tinycloud.model import names
 from tinycloud.model.placing import Placing
+from tinycloud.plan.healing import is_frozen
 from tinycloud.plan.place import Stay
-from tinycloud.plan.placing.needs import SHARED, Need, Shape, find_most, make_amounts
+from tinycloud.plan.placing.needs import Need, Shape, find_most, make_amounts
 from tinycloud.plan.pools import DiskWish
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ class Asking:
 
     stack: Stack
     world: World
+    only: frozenset[str] | None = None
+    """The machines that may be changed; None for all."""
     needs: list[Need] = field(default_factory=list)
     stays: list[Stay] = field(default_factory=list)
 
@@ -37,8 +40,9 @@ class Asking:
         machine = names.make_machine_name(name, index)
         ref = f"{self.stack.stack}/{machine}"
         present = self.world.machine_by_ref.get(ref)
-        wishes = self._list_wishes(group, machine, disk)
-        there = {wish.volume: self._where[wish.volume] for wish in wishes if wish.volume in self._where} if present is None else {}
+        is_placed = present is not None and not present.is_lost
+        wishes = self._list_wishes(group, machine, disk, present.mark.spec.disk_generation if present else 1)
+        there = {wish.volume: self._where[wish.volume] for wish in wishes if wish.volume in self._where} if not is_placed else {}
         missing = [(wish.pool, wish.size) for wish in wishes if wish.volume not in there and wish.pool not in self._shared]
         need = Need(
             ref,
@@ -49,15 +53,17 @@ class Asking:
             image.sha if image else "",
             tuple(wish for wish in wishes if wish.pool != names.DEFAULT_POOL),
         )
-        if present is None:
+        if present is None or present.is_lost:
             self.needs.append(need)
+        elif is_frozen(self.world, present, self.only):
+            self.stays.append(Stay(need, present.host, ()))
         else:
             self.stays.append(_stay(need, group, present))
 
-    def _list_wishes(self, group: Group, machine: str, disk: int) -> list[DiskWish]:
+    def _list_wishes(self, group: Group, machine: str, disk: int, generation: int) -> list[DiskWish]:
         """Every disk of a machine, root first."""
         stack, pool = self.stack.stack, group.pool or names.DEFAULT_POOL
-        root = DiskWish(pool, names.disk_name(stack, machine, 1), disk)
+        root = DiskWish(pool, names.disk_name(stack, machine, generation), disk)
         return [root, *(DiskWish(v.pool or pool, names.data_name(stack, machine, v.name), int(v.size)) for v in group.volumes)]
 
     @cached_property
@@ -70,7 +76,7 @@ class Asking:
 
     @cached_property
     def _shared(self) -> frozenset[str]:
-        return frozenset(pool.name for host in self.world.hosts for pool in host.pools if pool.kind in SHARED)
+        return frozenset(pool.name for host in self.world.hosts for pool in host.pools if pool.source.is_shared)
 
 
 def _at_home(shape: Shape, there: dict[str, tuple[str, ...]]) -> Shape:

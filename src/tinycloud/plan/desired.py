@@ -17,6 +17,7 @@ from tinycloud.plan.addressing import Addressing
 from tinycloud.plan.asking import Asking, make_placing
 from tinycloud.plan.clash import check_domains, check_networks
 from tinycloud.plan.hand import carry_hand, list_leaving
+from tinycloud.plan.healing import has_own_disks, is_frozen
 from tinycloud.plan.images import get_meaning
 from tinycloud.plan.joined import check_joined, choose_mtu
 from tinycloud.plan.naming import make_names, make_options
@@ -73,6 +74,8 @@ class Designer:
     loaded: Loaded
     world: World
     spare: str = "auto"
+    only: frozenset[str] | None = None
+    """The machines that may be changed; None for all."""
     _subnets: dict[str, IPv4Network | None] = field(default_factory=dict)
     _subnets6: dict[str, str] = field(default_factory=dict)
     _policies: dict[str, tuple[PolicySpec, ...]] = field(default_factory=dict)
@@ -166,7 +169,7 @@ class Designer:
 
     def _place(self) -> Arrangement:
         """A host for each machine: those that exist stay where they are."""
-        asking = Asking(self.stack, self.world)
+        asking = Asking(self.stack, self.world, self.only)
         for name, group in sorted(self.stack.groups.items()):
             image = self._get_image(name, group.image)
             asking.ask(name, group, image, self._disk_size(name, group, image))
@@ -205,8 +208,14 @@ class Designer:
         machine = names.make_machine_name(name, index)
         present = self.world.machine_by_ref.get(f"{self.stack.stack}/{machine}")
         host, why = where.places[f"{self.stack.stack}/{machine}"]
-        spec = self._spec(name, group, machine, image, host, present)
-        generation = present.mark.generation if present else 1
+        generation = present.mark.generation + present.is_lost if present else 1
+        if present and (has_own_disks(present) or is_frozen(self.world, present, self.only)):
+            spec = present.mark.spec
+            image = self.world.find_image(spec.image) if spec.image else None
+            if present.is_lost:
+                spec = replace(spec, hypervisor=choose_hypervisor(group.hypervisor, host, spec.hypervisor))
+        else:
+            spec = self._spec(name, group, machine, image, host, present)
         return _Draft(host, why, Mark(self.stack.stack, name, index, spec, generation), group, image)
 
     def _spec(self, name: str, group: Group, machine: str, image: Image | None, host: Host, present: Machine | None) -> MachineSpec:
@@ -305,7 +314,8 @@ class Designer:
         way = find_way(draft.group, draft.image)
         check_way(draft.mark.group, group, guest, way)
         present = self.world.machine_by_ref.get(draft.mark.ref)
-        digest, seed = make_digests(way, guest, draft.mark.spec, present.mark.spec if present else None)
+        is_new = present is None or (present.is_lost and not has_own_disks(present))
+        digest, seed = make_digests(way, guest, draft.mark.spec, None if is_new or present is None else present.mark.spec)
         spec = replace(
             draft.mark.spec, guest=digest, seed=seed, custom=self._custom(group), disk_custom=self._disk_custom(group, group.disk_template)
         )

@@ -29,6 +29,8 @@ class Options:
     note: str = ""
     spare: str = "auto"
     """How many hosts may die without their machines losing their room: auto, 0 or 1."""
+    only: frozenset[str] | None = None
+    """The machines (``shop/web-1``) that may be changed, as when a host has died; None for all."""
 
     def allows(self, *words: str) -> bool:
         return "*" in self.replace or any(word in self.replace for word in words)

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from tinycloud.errors import Refused
 from tinycloud.model.disk import Hand
 from tinycloud.model.world import LOST
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from tinycloud.model.machine import MachineSpec, Mark
+    from tinycloud.model.machine import Mark
     from tinycloud.model.world import Host, Machine, World
 
 
@@ -144,13 +145,34 @@ def bring_back(world: World, fates: Collection[Fate]) -> World:
 
 
 def _lose(machine: Machine, back: dict[str, Fate]) -> Machine:
+    """Without what a person plugged in: that was on the old host."""
     fate = back.get(machine.ref)
-    return replace(machine, state=LOST, reason=str(fate.way)) if fate and fate.machine == machine else machine
-
-
-def make_spec_again(machine: Machine) -> MachineSpec:
-    """What a lost machine is on its new host: what it was, without what a person plugged into the old one."""
+    if fate is None or fate.machine is not machine:
+        return machine
     spec = machine.mark.spec
-    if machine.reason == Way.ANEW:
-        return replace(spec, hand=Hand(), leaving=())
-    return replace(spec, hand=replace(spec.hand, medium=None))
+    hand = Hand() if fate.way is Way.ANEW else replace(spec.hand, medium=None)
+    leaving = () if fate.way is Way.ANEW else spec.leaving
+    mark = replace(machine.mark, spec=replace(spec, hand=hand, leaving=leaving))
+    return replace(machine, state=LOST, reason=str(fate.way), mark=mark)
+
+
+def has_own_disks(machine: Machine) -> bool:
+    """True for a lost machine that comes back as it was, with all that is on its disks."""
+    return machine.is_lost and machine.reason == Way.SHARED
+
+
+def is_frozen(world: World, machine: Machine, only: frozenset[str] | None) -> bool:
+    """True for a machine that a plan leaves as it is: its host is out, or it is none of those that are meant."""
+    return not machine.is_lost and (is_out(world, machine.host) or (only is not None and machine.ref not in only))
+
+
+def check_seen(world: World, stack: str) -> None:
+    """Raises Refused while nobody knows what a host has: a machine that seems to be missing may run there."""
+    for host in world.hosts:
+        if host.unreachable and not host.entry.fenced and not host.memory:
+            raise Refused(
+                f'host "{host.name}" does not answer, and it was never seen what is on it: machines of {stack} may run there',
+                code="unseen-host",
+                facts=[host.unreachable],
+                hint=f"when it is off for sure: tinycloud host fence {host.name} --confirm",
+            )

@@ -47,7 +47,7 @@ def forget_orphans(stack: str, world: World, steps: StepList, after: str, used: 
     """Passphrases whose volume is not there, nor about to be made."""
     changes = []
     for name, orphan in world.stack_orphans(stack):
-        if orphan.volume not in used:
+        if orphan.volume not in used and is_there(world, orphan.host):
             steps.remove_volume(orphan.host, orphan.volume, name.machine, after)
             changes.append(Change(Act.REMOVE, "volume", f"{name.machine}/{name.role}", "its passphrase, left over", Price.REMOVE))
     return changes
@@ -80,9 +80,15 @@ def describe_kept(name: str, size: str) -> Change:
     return Change(Act.KEEP, "volume", name, f"{size}, stays until down --volumes", Price.LIVE)
 
 
+def describe_waiting(machine: Machine) -> Change:
+    """The line for a machine that cannot be taken away now."""
+    return Change(Act.KEEP, "machine", machine.mark.machine, f"left alone: {machine.host} does not answer", Price.LIVE)
+
+
 def _leave_machines(draft: Draft) -> list[str]:
     """Stop them when everything new is there; at once when a network is made anew, for they may be on it."""
-    leaving = [machine for machine in draft.world.stack_machines(draft.stack) if machine.ref not in draft.desired.machines]
+    unwanted = [machine for machine in draft.world.stack_machines(draft.stack) if machine.ref not in draft.desired.machines]
+    leaving = [machine for machine in unwanted if is_there(draft.world, machine.host)]
     stops = draft.steps.stop_all(leaving, *(() if draft.remade else (ADDED,)))
     for machine in leaving:
         draft.changes.extend(describe_machine(machine, draft.world, volumes=False))
@@ -96,7 +102,7 @@ def _leave_volumes(draft: Draft) -> None:
     used = {volume for wanted in draft.final.values() for volume in wanted.mark.volumes}
     used |= {volume for machine in draft.world.stack_machines(draft.stack) for volume in machine.mark.volumes}
     for name, volume in draft.world.stack_volumes(draft.stack):
-        if name.is_data or not name.machine or volume.name in used:
+        if name.is_data or not name.machine or volume.name in used or not is_there(draft.world, volume.host):
             continue
         draft.steps.remove_volume(volume.host, volume.name, name.machine, ADDED, pool=volume.pool)
         draft.say(Act.REMOVE, "volume", f"{name.machine}/{name.role}", f"left over, {volume.allocation}", Price.REMOVE)

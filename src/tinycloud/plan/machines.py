@@ -11,6 +11,7 @@ from tinycloud.model.disk import ROOT
 from tinycloud.model.names import DEFAULT_POOL
 from tinycloud.model.plan import Act, Price
 from tinycloud.plan.draft import ADDED
+from tinycloud.plan.healing import has_own_disks, is_frozen
 from tinycloud.plan.nics import find_limited, find_moves
 from tinycloud.plan.pools import is_fixed
 from tinycloud.plan.preparing import check_place
@@ -29,9 +30,12 @@ def plan_machine(draft: Draft, wanted: Wanted) -> None:
     """Whatever one machine needs, from nothing to a replacement."""
     present = draft.world.machine_by_ref.get(wanted.mark.ref)
     draft.final[wanted.mark.ref] = wanted
+    if present is not None and is_frozen(draft.world, present, draft.options.only):
+        draft.final[wanted.mark.ref] = replace(wanted, mark=present.mark)
+        return
     _check_volumes(draft, wanted.mark, present)
-    if present is None:
-        _add(draft, wanted)
+    if present is None or present.is_lost:
+        _add(draft, wanted, present)
         return
     fields = compare(present.mark.spec, wanted.mark.spec)
     remade = [nic.network for nic in (*wanted.mark.spec.nics, *present.mark.spec.nics) if nic.network in draft.remade]
@@ -91,7 +95,7 @@ def _start_needs(draft: Draft, mark: Mark, host: str) -> tuple[str, ...]:
     return (*(f"group:{group}" for group in mark.spec.needs), *networks)
 
 
-def _add(draft: Draft, wanted: Wanted) -> None:
+def _add(draft: Draft, wanted: Wanted, lost: Machine | None) -> None:
     wanted = draft.final[wanted.mark.ref] = _with_places(draft, wanted)
     mark, host = wanted.mark, wanted.host
     disks = draft.steps.create_disks(wanted, mark.volumes, half_made=_is_half_made(draft, mark))
@@ -100,7 +104,7 @@ def _add(draft: Draft, wanted: Wanted) -> None:
     draft.done(mark.group, draft.steps.wait(host, mark, start))
     where = f"on {host}: {wanted.why_here}" if len(draft.world.hosts) > 1 else ""
     found = _on_unit(draft, wanted, mark.disk_volume, image=mark.spec.image is not None)
-    text = ", ".join(filter(None, (describe(mark), found, tell_level(wanted))))
+    text = ", ".join(filter(None, (describe(mark), found, tell_level(wanted), _tell_return(lost))))
     draft.say(Act.ADD, "machine", mark.machine, text, Price.ADD, where)
     for volume in mark.spec.volumes:
         parts = [
@@ -112,6 +116,13 @@ def _add(draft: Draft, wanted: Wanted) -> None:
             _on_unit(draft, wanted, mark.data_volume(volume.name)),
         ]
         draft.say(Act.ADD, "volume", f"{mark.machine}/{volume.name}", ", ".join(filter(None, parts)), Price.ADD)
+
+
+def _tell_return(lost: Machine | None) -> str:
+    """What a machine comes back with whose host is off."""
+    if lost is None:
+        return ""
+    return f"was on {lost.host}, {'with its disks as they are' if has_own_disks(lost) else 'made anew from its image'}"
 
 
 def _is_half_made(draft: Draft, mark: Mark) -> bool:

@@ -11,6 +11,7 @@ from tinycloud.model.plan import Act, Plan, Price
 from tinycloud.plan.admit import check_space
 from tinycloud.plan.desired import Designer
 from tinycloud.plan.draft import ADDED, Draft, Options
+from tinycloud.plan.healing import Way, bring_back, check_seen, list_fates
 from tinycloud.plan.images import plan_images
 from tinycloud.plan.leave import plan_leavings
 from tinycloud.plan.machines import plan_machine
@@ -32,8 +33,10 @@ def plan_up(loaded: Loaded, world: World, options: Options = Options()) -> Plan:
     Raises Refused when the stack cannot be had at all (a clash, no image, no host, no space). What a flag would allow is not raised: it
     stands in ``plan.refused``, and the plan then has no steps.
     """
-    desired = Designer(loaded, world, options.spare).design()
-    stack = loaded.stack.stack
+    stack, found = loaded.stack.stack, world
+    fates = [fate for fate in list_fates(world, stack) if options.only is None or fate.ref in options.only]
+    world = bring_back(world, fates)
+    desired = Designer(loaded, world, options.spare, options.only).design()
     _check_replace(options, desired)
     home = find_home(stack, _list_hosts(desired), world)
     draft = Draft(stack, world, options, desired, StepList(home, many=len(world.hosts) > 1))
@@ -41,10 +44,16 @@ def plan_up(loaded: Loaded, world: World, options: Options = Options()) -> Plan:
     plan_networks(draft)
     for wanted in desired.machines.values():
         plan_machine(draft, wanted)
+    if any(change.act is Act.ADD and change.kind == "machine" for change in draft.changes):
+        check_seen(world, stack)
+    for fate in fates:
+        if fate.way is Way.STAYS:
+            draft.say(Act.KEEP, "machine", fate.machine.mark.machine, f"left alone: {fate.reason}", Price.LIVE)
     for group, ids in draft.ready.items():
         draft.steps.gate(f"group:{group}", ids)
     plan_images(draft)
-    plan_leavings(draft)
+    if options.only is None:
+        plan_leavings(draft)
     plan_wall(draft)
     _plan_note(draft)
     draft.steps.gate(ADDED, draft.last)
@@ -52,7 +61,7 @@ def plan_up(loaded: Loaded, world: World, options: Options = Options()) -> Plan:
     check_space(steps, world)
     return Plan(
         stack=stack,
-        kind="up",
+        kind="up" if options.only is None else "heal",
         changes=tuple(draft.changes),
         steps=steps,
         machines=draft.final,
@@ -62,7 +71,7 @@ def plan_up(loaded: Loaded, world: World, options: Options = Options()) -> Plan:
         secrets=tuple(sorted(name for name, it in loaded.stack.inputs.items() if it.type == "secret")),
         totals=sum_up(steps, desired.memory, world),
         hosts=_list_hosts(desired) or (home,),
-        parent=fingerprint(world, stack),
+        parent=fingerprint(found, stack),
     )
 
 

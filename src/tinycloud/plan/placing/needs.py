@@ -23,9 +23,6 @@ CPUS: Final = "cpus"
 Amounts = tuple[tuple[str, int], ...]
 """(what, how much): bytes of memory, processors, bytes of a pool (``pool:NAME``)."""
 
-SHARED: Final = frozenset({"nfs", "iscsi", "nbd", "rbd"})
-"""Pools whose disks every host that has the pool sees: a machine that moves takes no room there."""
-
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -101,7 +98,7 @@ class Reader:
     def read(self, machine: Machine) -> Need:
         """What a machine asks of any host that is to run it."""
         mark, spec, host = machine.mark, machine.mark.spec, self.world.host_by_name[machine.host]
-        shared = {pool.name for pool in host.pools if pool.kind in SHARED}
+        shared = {pool.name for pool in host.pools if pool.source.is_shared}
         disks = [(pool, size) for pool, size in list_disks(spec) if pool not in shared]
         shape = Shape(
             arch=host.arch,
