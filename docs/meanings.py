@@ -80,6 +80,7 @@ CODES = {
     "usage": "the command line cannot be understood",
     "wrong-format": "a disk is of a format that cannot do that",
     "wrong-key": "a key that exists, but not here",
+    "unseen-host": "a host does not answer, and nobody ever saw what is on it: a machine that seems to be missing may run there",
     "unfit-host": "a server lacks what a host needs, or is a host already; everything that was found stands beside it",
     "wrong-name": "a name that libvirt, DNS or a file system would refuse, or that is taken by the program",
     "wrong-passphrase": "a passphrase does not open the disk",
