@@ -11,7 +11,7 @@ from tinycloud.model import names
 from tinycloud.model.placing import join_groups
 from tinycloud.plan.asking import make_placing, make_shape
 from tinycloud.plan.placing.choose import Chooser
-from tinycloud.plan.placing.needs import CPUS, MEMORY, SHARED, Need, Reader, Shape, find_most, list_disks, make_amounts
+from tinycloud.plan.placing.needs import CPUS, MEMORY, Need, Reader, Shape, find_most, list_disks, make_amounts
 from tinycloud.plan.placing.refuges import put_all
 from tinycloud.plan.placing.rooms import find_joined, make_unit
 from tinycloud.plan.placing.spare import Spare
@@ -96,7 +96,7 @@ class _Needs:
     """One need after the other; only the names of their disks differ."""
 
     def __init__(self, world: World, kind: Kind) -> None:
-        shared = {pool.name for host in world.hosts for pool in host.pools if pool.kind in SHARED}
+        shared = {pool.name for host in world.hosts for pool in host.pools if pool.source.is_shared}
         disks = [(pool, size) for pool, size in kind.disks if pool not in shared]
         amounts = make_amounts(kind.memory, kind.cpus, disks)
         self._kind = kind
