@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import access, images, layers, machines, overlays, plan_scale, prepare, sparse, thousand
+from bench import access, images, layers, machines, overlays, plan_scale, prepare, sparse, thousand, two_hosts
 from bench.lab import TINYCLOUD, Place, a_place
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -89,7 +89,13 @@ def measure_access() -> list[Figure]:
         return [Figure(*row) for row in access.list_rows(access.measure(place, Path(name)))]
 
 
-PARTS = {"machines": measure_machines, "disks": measure_disks, "access": measure_access}
+def measure_hosts() -> list[Figure]:
+    """What many hosts cost."""
+    with tempfile.TemporaryDirectory(prefix="tc-bench-") as name, a_place(hosts=2) as (place, _):
+        return [Figure(*row) for row in two_hosts.list_rows(two_hosts.measure(place, Path(name)))]
+
+
+PARTS = {"machines": measure_machines, "disks": measure_disks, "access": measure_access, "hosts": measure_hosts}
 
 
 def write(part: str, figures: list[Figure]) -> str:

@@ -57,11 +57,11 @@ class Place:
 
 
 @contextmanager
-def a_place() -> Iterator[tuple[Place, float]]:
-    """A lab host that has the nano image, and the seconds its opening took."""
+def a_place(hosts: int = 1) -> Iterator[tuple[Place, float]]:
+    """The first host of a lab, which has the nano image, and the seconds its opening took."""
     image = build_image(LocalShell(), CACHE, "nano")[0]
     began = time.perf_counter()
-    lab = open_lab(f"t-bench-{os.getpid()}")
+    lab = open_lab(f"t-bench-{os.getpid()}", hosts)
     seconds = time.perf_counter() - began
     try:
         place = Place(lab.hosts[0])
