@@ -79,11 +79,11 @@ def test_an_image_is_sent_with_all_that_is_known_of_it_and_once(cloud: Cloud) ->
 
 def test_an_up_sends_it_and_remembers_nothing_of_the_way(cloud: Cloud, tmp_path: Path) -> None:
     file = write_stack(tmp_path, "stack: far\ngroups: {web: {count: 3, image: nano, memory: 4 GiB}}")
-    assert [step.host for step in cloud.plan(file).steps if step.kind == "image.send"] == ["h2"]
-    cloud.up(file)
+    assert [step.host for step in cloud.plan(file, spare="0").steps if step.kind == "image.send"] == ["h2"]
+    cloud.up(file, spare="0")
     assert where(cloud) == ["local", "h2"]
     assert cloud.images.users("nano") == ["far/web-1", "far/web-2", "far/web-3"]
-    assert not cloud.plan(file).steps
+    assert not cloud.plan(file, spare="0").steps
 
 
 def test_names_are_the_same_on_every_host(cloud: Cloud) -> None:
@@ -105,7 +105,7 @@ def test_a_name_moves_on_every_host(cloud: Cloud, tmp_path: Path) -> None:
 def test_a_host_that_was_away_is_told_of_when_it_means_something_else_by_a_name(cloud: Cloud, tmp_path: Path) -> None:
     put_image(cloud.parts.hosts["h3"], "nano", OTHER_SHA)
     text = "stack: far\ngroups: {web: {image: nano, memory: 128 MiB}}"
-    for work in (lambda: cloud.images.show("nano"), lambda: cloud.plan(write_stack(tmp_path, text))):
+    for work in (lambda: cloud.images.show("nano"), lambda: cloud.plan(write_stack(tmp_path, text), spare="0")):
         found = refusal(work)
         assert (found.kind, found.message) == ("ambiguous", '"nano" is the name of 2 images')
         assert sorted(found.facts) == sorted([f"{SHA[:12]}  on local", f"{OTHER_SHA[:12]}  on h3"])
@@ -127,7 +127,7 @@ def test_one_that_does_not_answer_is_passed_over(cloud: Cloud) -> None:
 def test_it_is_removed_everywhere_or_from_one_host(cloud: Cloud, tmp_path: Path) -> None:
     for host in ("h2", "h3"):
         cloud.images.send("nano", host)
-    cloud.up(write_stack(tmp_path, "stack: far\ngroups: {web: {image: nano, memory: 4 GiB}}"))
+    cloud.up(write_stack(tmp_path, "stack: far\ngroups: {web: {image: nano, memory: 4 GiB}}"), spare="0")
     with pytest.raises(InUse, match=r"image nano .* is in use") as caught:
         cloud.images.remove("nano")
     assert caught.value.facts == ("by far/web-1",)
@@ -148,7 +148,7 @@ def test_it_is_removed_everywhere_or_from_one_host(cloud: Cloud, tmp_path: Path)
 def test_copies_that_nobody_uses_go_where_another_host_keeps_the_image(cloud: Cloud, tmp_path: Path) -> None:
     for host in ("h2", "h3"):
         cloud.images.send("nano", host)
-    cloud.up(write_stack(tmp_path, "stack: far\ngroups: {web: {image: nano, memory: 4 GiB}}"))
+    cloud.up(write_stack(tmp_path, "stack: far\ngroups: {web: {image: nano, memory: 4 GiB}}"), spare="0")
     (item,) = cloud.images.gc(dry_run=True).garbage
     assert (item.host, item.text) == ("h3", f"image nano {SHA[:7]}, a copy that nobody uses here")
     cloud.images.gc()
@@ -173,14 +173,14 @@ def test_images_are_hashed_on_every_host(cloud: Cloud) -> None:
 
 
 def test_a_cd_comes_to_the_machine(cloud: Cloud, tmp_path: Path) -> None:
-    cloud.up(write_stack(tmp_path, "stack: far\ngroups: {web: {disk: 1 GiB, boot: [network], memory: 4 GiB}}"))
+    cloud.up(write_stack(tmp_path, "stack: far\ngroups: {web: {disk: 1 GiB, boot: [network], memory: 4 GiB}}"), spare="0")
     assert where(cloud) == ["local"]
     cloud.machine("far/web-1").insert_cd("nano")
     assert where(cloud) == ["local", "h2"]
 
 
 def test_volumes_are_found_wherever_they_are(cloud: Cloud, tmp_path: Path) -> None:
-    cloud.up(write_stack(tmp_path, "stack: far\ngroups: {web: {image: nano, memory: 4 GiB, volumes: [{name: data, size: 1 GiB}]}}"))
+    cloud.up(write_stack(tmp_path, "stack: far\ngroups: {web: {image: nano, memory: 4 GiB, volumes: [{name: data, size: 1 GiB}]}}"), spare="0")
     assert {row.ref: row.host for row in cloud.volumes.list()} == {"far/web-1/disk": "h2", "far/web-1/data": "h2"}
     with pytest.raises(NotFound, match='there is no volume "far/web-1/dato" on any host') as caught:
         cloud.volumes.remove("far/web-1/dato")
