@@ -180,7 +180,9 @@ def test_a_cd_comes_to_the_machine(cloud: Cloud, tmp_path: Path) -> None:
 
 
 def test_volumes_are_found_wherever_they_are(cloud: Cloud, tmp_path: Path) -> None:
-    cloud.up(write_stack(tmp_path, "stack: far\ngroups: {web: {image: nano, memory: 4 GiB, volumes: [{name: data, size: 1 GiB}]}}"), spare="0")
+    cloud.up(
+        write_stack(tmp_path, "stack: far\ngroups: {web: {image: nano, memory: 4 GiB, volumes: [{name: data, size: 1 GiB}]}}"), spare="0"
+    )
     assert {row.ref: row.host for row in cloud.volumes.list()} == {"far/web-1/disk": "h2", "far/web-1/data": "h2"}
     with pytest.raises(NotFound, match='there is no volume "far/web-1/dato" on any host') as caught:
         cloud.volumes.remove("far/web-1/dato")
