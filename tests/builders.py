@@ -101,7 +101,13 @@ def settle(plan: Plan, before: world.World) -> world.World:
     return Simulation(plan, before).run()
 
 
-def fake_parts(folder: Path, guests: FakeGuests | None = None, hosts: dict[str, Any] | None = None, server: Server | None = None) -> Parts:
+def fake_parts(
+    folder: Path,
+    guests: FakeGuests | None = None,
+    hosts: dict[str, Any] | None = None,
+    server: Server | None = None,
+    lease: float = 30.0,
+) -> Parts:
     """The engine's parts around one fake host kept in ``folder``."""
     return Parts(
         made=hosts or {"local": FakeHost(folder / "host")},
@@ -115,6 +121,7 @@ def fake_parts(folder: Path, guests: FakeGuests | None = None, hosts: dict[str, 
         server=server,
         find_entries=lambda _: [],
         make_host=lambda entry: FakeHost(folder / f"host-{entry.name}", entry.name, entry=entry, patience=Patience(memory=folder / "seen")),
+        lease_seconds=lease,
     )
 
 

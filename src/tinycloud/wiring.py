@@ -12,6 +12,7 @@ from tinycloud.drivers.host import Patience
 from tinycloud.engine.parts import Parts
 from tinycloud.errors import Missing, WrongInput
 from tinycloud.model.placing import SPARE
+from tinycloud.store.leases import LEASE_SECONDS
 from tinycloud.store.server import parse_server
 
 if TYPE_CHECKING:
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
     from tinycloud.drivers.shell import LocalShell
     from tinycloud.engine.offline import Job
     from tinycloud.model.host import HostEntry
+    from tinycloud.store.leases import Leases
     from tinycloud.store.server import Address
     from tinycloud.store.store import Store
 
 DEFAULT_URI = "qemu:///system"
+
+_LEAST_LEASE, _MOST_LEASE = 2.0, 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,12 @@ class Settings:
     database: str = field(default="", repr=False)
     spare: str = "auto"
     """How many hosts may die without their machines losing their room."""
+    lease: float = LEASE_SECONDS
+    """Seconds after which another controller may go on with the work of one that is not heard of."""
 
     @classmethod
     def from_environment(cls, uri: str | None = None, state: Path | None = None, env: Mapping[str, str] = os.environ) -> Self:
-        """What TINYCLOUD_URI, _STATE, _CACHE, _CONFIG, _DATABASE, _HOST_LIMIT, _SPARE say, else the system's or the user's folders."""
+        """What TINYCLOUD_URI, _STATE, _CACHE, _CONFIG, _DATABASE, _LEASE, _HOST_LIMIT, _SPARE say, else the usual folders and values."""
         root = os.geteuid() == 0
         home = Path(env.get("HOME", "/root"))
         own_state = Path(env.get("XDG_STATE_HOME") or home / ".local/state") / "tinycloud"
@@ -60,6 +66,7 @@ class Settings:
             database=env.get("TINYCLOUD_DATABASE", ""),
             host_limit=_parse_limit(env.get("TINYCLOUD_HOST_LIMIT", "")),
             spare=_parse_spare(env.get("TINYCLOUD_SPARE", "")),
+            lease=_parse_lease(env.get("TINYCLOUD_LEASE") or str(LEASE_SECONDS)),
         )
 
 
@@ -101,7 +108,19 @@ def make_parts(settings: Settings, on_run: Callable[[str], None] | None = None) 
         find_entries=peek_hosts,
         make_host=maker.make,
         spare=settings.spare,
+        lease_seconds=settings.lease,
     )
+
+
+def _parse_lease(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not _LEAST_LEASE <= seconds <= _MOST_LEASE:
+        found = f'TINYCLOUD_LEASE is "{text}"; expected seconds, from {_LEAST_LEASE:.0f} to {_MOST_LEASE:.0f}'
+        raise WrongInput(found, code="wrong-value", hint=f"TINYCLOUD_LEASE={LEASE_SECONDS:.0f}")
+    return seconds
 
 
 @dataclass(frozen=True)
@@ -144,7 +163,7 @@ def _ensure_state(folder: Path) -> None:
         raise Missing(f"no right to write to the folder {folder}", hint="--state FOLDER, or TINYCLOUD_STATE")
 
 
-def _open_store(address: Address) -> Store:
+def _open_store(address: Address, leases: Leases | None) -> Store:
     from tinycloud.store.store import Store  # 0.2 s of import
 
-    return Store(address)
+    return Store(address, leases)

@@ -36,6 +36,18 @@ def test_the_shell_of_a_host_runs_there(host: Host) -> None:
     assert host.uri.partition("://")[0] in ("fake", "qemu")
 
 
+def test_a_host_keeps_the_highest_number_of_each_lock_and_says_which_are_over(host: Host) -> None:
+    now = 10**15
+    assert host.admit({"shop": now, ".images": now}) == ()
+    assert host.admit({"shop": now, ".images": now}) == ()
+    assert host.admit({"shop": now - 1}) == ("shop",)
+    assert host.admit({"shop": now - 1, ".images": now + 5}) == ("shop",)  # then none is noted
+    assert host.admit({".images": now + 1}) == ()
+    assert host.admit({}) == ()
+    assert host.admit({"bank": 2 * now}) == ()  # years later: nobody holds what was so long ago
+    assert host.admit({"shop": now - 1}) == ()
+
+
 def _list_methods() -> list[str]:
     groups = (protocols.Domains, protocols.Networks, protocols.Volumes)
     return [

@@ -47,6 +47,14 @@ def test_the_database_is_a_file_or_the_server_that_the_environment_names(tmp_pat
         make_parts(Settings("qemu:///system", tmp_path, tmp_path, database="/var/lib/tinycloud.db"))
 
 
+@pytest.mark.parametrize("text", ["soon", "1", "-5", "nan", "86400"])
+def test_a_lease_lasts_from_seconds_to_an_hour(text: str) -> None:
+    assert Settings.from_environment(env={**HOME, "TINYCLOUD_LEASE": "2"}).lease == 2.0
+    with pytest.raises(WrongInput) as caught:
+        Settings.from_environment(env={**HOME, "TINYCLOUD_LEASE": text})
+    assert caught.value.message == f'TINYCLOUD_LEASE is "{text}"; expected seconds, from 2 to 3600'
+
+
 def test_the_state_folder_is_made_for_its_owner_alone(tmp_path: Path) -> None:
     make_parts(Settings("qemu:///system", tmp_path / "deep/state", tmp_path / "cache")).close()
     assert oct(stat.S_IMODE((tmp_path / "deep/state").stat().st_mode)) == "0o700"

@@ -239,6 +239,13 @@ class Host(Protocol):
 
     def read_facts(self) -> HostRecord: ...
     def read_identity(self) -> HostIdentity: ...
+    def admit(self, numbers: Mapping[str, int]) -> tuple[str, ...]:
+        """Note under which numbers (by lock) the host is changed from now on; returns the locks of which it has seen higher ones.
+
+        When there are any, none is noted: somebody else has come since, and whoever asks may change nothing here any more.
+        """
+        ...
+
     def make_virsh_argv(self, *words: str) -> list[str]:
         """``virsh`` with these words, for a person at a terminal."""
         ...

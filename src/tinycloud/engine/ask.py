@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from tinycloud.drivers.host import Silence
 from tinycloud.engine import seen
-from tinycloud.errors import TinycloudError, Unreachable
+from tinycloud.errors import Lost, TinycloudError, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,7 +31,8 @@ _SHORT: Final = 2.0
 def ask_all(hosts: Iterable[Host], question: Callable[[Host], T]) -> list[tuple[Host, T | TinycloudError]]:
     """What each host answers, or the error that it met; Unreachable for one that took too long. In the order of ``hosts``.
 
-    Other exceptions are raised. A host that is alone is asked by this thread, without limit, and its errors are raised.
+    Other exceptions are raised, and Lost, which is about us.
+    A host that is alone is asked by this thread, without limit, and its errors are raised.
     """
     targets = list(hosts)
     if len(targets) == 1:
@@ -73,7 +74,7 @@ def _take(
             del waiting[n]
             answers[n] = be_silent(targets[n], Unreachable(f"{targets[n].name} did not answer in time"))
         return
-    if isinstance(answer, BaseException) and not isinstance(answer, TinycloudError):
+    if isinstance(answer, Lost) or (isinstance(answer, BaseException) and not isinstance(answer, TinycloudError)):
         raise answer
     if waiting.pop(n, None) is not None:
         answers[n] = be_silent(targets[n], answer) if isinstance(answer, Unreachable) else answer

@@ -15,9 +15,9 @@ from tinycloud.templates.objects import render_volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from tinycloud.drivers.host import Host
+    from tinycloud.engine.lock import Locks
 
 _BLOCK = 16 * 1024
 """Cards are whole blocks and never shrink: a new one overwrites the old one in place, so whoever reads finds one of the two."""
@@ -63,7 +63,7 @@ class OpenCard:
 
 
 @contextmanager
-def change_card(host: Host, pool: str, locks: Path | None) -> Iterator[OpenCard]:
+def change_card(host: Host, pool: str, locks: Locks | None) -> Iterator[OpenCard]:
     """The card of a pool to be changed, alone: ``card`` of what is handed out is kept when it is another one at the end."""
     from tinycloud.engine.lock import hold_lock
     from tinycloud.engine.who import make_who

@@ -9,13 +9,12 @@ from tinycloud.engine.cards import change_card
 from tinycloud.errors import Clash
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tinycloud.drivers.host import Host
+    from tinycloud.engine.lock import Locks
     from tinycloud.model.pool import Card, Unit
 
 
-def claim(host: Host, pool: str, unit: str, volume: str, locks: Path | None) -> None:
+def claim(host: Host, pool: str, unit: str, volume: str, locks: Locks | None) -> None:
     """Note that a unit is a volume; again does nothing. Raises Clash when it is another one's, or is no more."""
     with change_card(host, pool, locks) as opened:
         found = next((it for it in opened.card.units if it.name == unit), None)
@@ -26,7 +25,7 @@ def claim(host: Host, pool: str, unit: str, volume: str, locks: Path | None) -> 
         opened.card = _with(opened.card, replace(found, claim=volume, used=True))
 
 
-def release(host: Host, pool: str, volume: str, locks: Path | None) -> None:
+def release(host: Host, pool: str, volume: str, locks: Locks | None) -> None:
     """Give back the unit that was a volume, with what is on it; nothing happens when there is none."""
     with change_card(host, pool, locks) as opened:
         for unit in opened.card.units:

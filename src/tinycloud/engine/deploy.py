@@ -334,7 +334,8 @@ class Deployer:
             self._undo_or_leave(run, journal, failure, undo=undo)
         except Lost as lost:
             why = () if lost is failure else (lost.message, *lost.facts)
-            left = f"execution {journal.execution} is left as it is: tinycloud resume {run.plan.stack}"
+            left = f"execution {journal.execution} is left as it is: "
+            left += "it is another's" if lost.kind == "lease-lost" else f"tinycloud resume {run.plan.stack}"
             failure.facts = (*failure.facts, *why, left)
 
     def _undo_or_leave(self, run: Run, journal: Journal, failure: TinycloudError, *, undo: bool) -> None:

@@ -6,17 +6,21 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from tinycloud.engine.agree import agree
+from tinycloud.engine.fence import FencedHosts
 from tinycloud.errors import NotFound, make_did_you_mean
 from tinycloud.model.host import LOCAL, HostEntry
+from tinycloud.store.leases import LEASE_SECONDS, Leases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from tinycloud.drivers.guest.inside import Guests
     from tinycloud.drivers.guest.keys import Keys
     from tinycloud.drivers.host import Host
     from tinycloud.drivers.shell import Shell
+    from tinycloud.engine.lock import Locks
     from tinycloud.engine.offline import Editor
     from tinycloud.store.server import Address, Server
     from tinycloud.store.store import Store
@@ -31,7 +35,7 @@ class Parts:
     shell: Shell
     state: Path
     cache: Path
-    open_store: Callable[[Address], Store]
+    open_store: Callable[[Address, Leases | None], Store]
     edit: Editor
     """Edits disks that no machine uses."""
     find_entries: Callable[[Address], Iterable[HostEntry]]
@@ -45,27 +49,34 @@ class Parts:
     """Where the database is, when it is not a file in ``state``."""
     spare: str = "auto"
     """How many hosts may die without their machines losing their room: auto, 0 or 1."""
+    lease_seconds: float = LEASE_SECONDS
+    leases: Leases | None = field(init=False, default=None)
+    """The locks, where they are on that server."""
     woken: list[str] = field(default_factory=list)
     """Machines that went on in the life of this object because there was space again."""
+
+    def __post_init__(self) -> None:
+        if self.server is not None:
+            self.leases = Leases(self.server, self.lease_seconds, lambda: agree(self))
 
     @property
     def database(self) -> Address:
         return self.server or self.state / "tinycloud.db"
 
     @property
-    def locks(self) -> Path:
-        return self.state / "locks"
+    def locks(self) -> Locks:
+        return self.leases or self.state / "locks"
 
     @cached_property
     def store(self) -> Store:
-        return self.open_store(self.database)
+        return self.open_store(self.database, self.leases)
 
     @property
-    def hosts(self) -> dict[str, Host]:
-        """By name; this machine first, where it is one of them."""
+    def hosts(self) -> Mapping[str, Host]:
+        """By name; this machine first, where it is one of them. Where locks are leases, whoever lost one reaches none of them."""
         if not self.made:
             self.set_entries(self.find_entries(self.database))
-        return self.made
+        return self.made if self.leases is None else FencedHosts(self.made, self.leases)
 
     def set_entries(self, entries: Iterable[HostEntry]) -> None:
         """Have these hosts, or this machine alone where there are none. Those that stay as they were keep their connections."""
@@ -91,3 +102,5 @@ class Parts:
             host.close()
         if "store" in self.__dict__:
             self.store.close()
+        if self.leases is not None:
+            self.leases.close()

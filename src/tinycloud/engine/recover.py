@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.engine.inventory import read_world
+from tinycloud.engine.lock import hold_lock
+from tinycloud.engine.who import make_who
 from tinycloud.model import names
 from tinycloud.store.store import StackRecord
 
@@ -38,7 +40,8 @@ def recover(parts: Parts) -> Recovered:
     whole = sorted(set(notes) - known)
     for stack in whole:
         note = notes[stack]
-        parts.store.save_stack(StackRecord(stack, note["file"], note["text"], note["given"], note["secrets"], {}, time.time()))
+        with hold_lock(parts.locks, stack, f"recover by {make_who()}"):
+            parts.store.save_stack(StackRecord(stack, note["file"], note["text"], note["given"], note["secrets"], {}, time.time()))
     bare = set(world.stacks) - set(notes) - known
     return Recovered(tuple(whole), tuple(sorted(bare)), tuple(sorted(known)))
 

@@ -12,11 +12,11 @@ from tinycloud.errors import Interrupted, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from tinycloud.drivers.guest.inside import Guests
     from tinycloud.drivers.guest.keys import Keys
     from tinycloud.drivers.host import Host
+    from tinycloud.engine.lock import Locks
     from tinycloud.engine.offline import Editor
     from tinycloud.model.plan import NetworkWanted, Plan, Step, Wanted
 
@@ -36,7 +36,7 @@ class Run:
     listener: Listener = ignore
     clock: Callable[[], float] = time.time
     execution: str = ""
-    locks: Path | None = None
+    locks: Locks | None = None
     """Where the locks are that several programs share; None for a run that is alone."""
     backings: dict[tuple[str, str], str] = field(default_factory=dict)
     """(host, sha256) of an image → its path: found once, for none goes while disks are made on it."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import getpass
 import os
+import socket
 
 
 def make_who() -> str:
-    """``root, pid 4711``."""
+    """``root on server1, pid 4711``."""
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
         user = f"uid {os.getuid()}"
-    return f"{user}, pid {os.getpid()}"
+    return f"{user} on {socket.gethostname()}, pid {os.getpid()}"

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
 
-from tinycloud.errors import Lost, Missing, Refused
+from tinycloud.errors import Missing, Refused
 from tinycloud.store.peek import make_unreadable
-from tinycloud.store.server import Server, make_no_right, make_unreachable
+from tinycloud.store.server import Server, make_lost, make_no_right, make_unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tinycloud.store.server import Address
 
-HEAD: Final = "0002"
+HEAD: Final = "0003"
 """The newest migration. Kept here so that an up-to-date database opens without alembic (0.2 s of import)."""
 
 _BUSY_SECONDS: Final = 30
@@ -74,12 +74,6 @@ def translated(address: Address) -> Iterator[None]:
         raise make_lost(address, str(err.orig)) from err
     except Missing as err:  # a new connection that could not be had
         raise make_lost(address, *err.facts) from err
-
-
-def make_lost(address: Address, *facts: str) -> Lost:
-    lines = [line.strip() for fact in facts for line in fact.splitlines() if line.strip()][:3]
-    back = f"pg_isready -d '{address}', then again" if isinstance(address, Server) else "make it writable, then again"
-    return Lost(f"the database cannot be used any more: {address}", code="database-lost", facts=lines, hint=back)
 
 
 def _make_file_engine(path: Path) -> Engine:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from tinycloud.errors import Missing, WrongInput
+from tinycloud.errors import Lost, Missing, WrongInput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,3 +130,9 @@ def make_no_right(server: Server, err: BaseException | None) -> Missing:
     hint = f"on the server: sudo -u postgres psql -c 'ALTER DATABASE \"{server.name or 'tinycloud'}\" OWNER TO USER'"
     facts = [line.strip() for line in str(err).splitlines() if line.strip()][:2]
     return Missing(f"the rights in {server.label} do not suffice", code="no-database-right", facts=facts, hint=hint)
+
+
+def make_lost(address: Address, *facts: str) -> Lost:
+    lines = [line.strip() for fact in facts for line in fact.splitlines() if line.strip()][:3]
+    back = f"pg_isready -d '{address}', then again" if isinstance(address, Server) else "make it writable, then again"
+    return Lost(f"the database cannot be used any more: {address}", code="database-lost", facts=lines, hint=back)

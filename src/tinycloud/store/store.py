@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from tinycloud.errors import Lost
 from tinycloud.store.database import open_database, translated
 from tinycloud.store.peek import HOST_COLUMNS, make_host_entry, make_host_row
-from tinycloud.store.tables import events, executions, hosts, stacks, steps
+from tinycloud.store.tables import events, executions, hosts, leases, stacks, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
     from tinycloud.model.host import HostEntry
+    from tinycloud.store.leases import Leases
     from tinycloud.store.server import Address
 
 
@@ -81,10 +83,16 @@ class EventRecord:
 
 
 class Store:
-    """One database: a file, or a server's. One that goes away in the middle raises Lost."""
+    """One database: a file, or a server's. One that goes away in the middle raises Lost.
 
-    def __init__(self, address: Address) -> None:
+    On a server what is asked of a stack, its executions and their journal are written only by who holds the stack's lease: the
+    transaction that writes sees to it. Whoever holds it no more gets Lost.
+    """
+
+    def __init__(self, address: Address, leases: Leases | None = None) -> None:
         self._address = address
+        self._leases = leases
+        self._stacks: dict[str, str] = {}  # execution → its stack
         self._engine = open_database(address)
         self._upsert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
         self._lock = threading.Lock()  # SQLite has one writer; queueing here is cheaper than its busy loop
@@ -98,9 +106,28 @@ class Store:
             yield connection
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def _writing(self, stack: str = "", execution: str = "") -> Iterator[Connection]:
+        """A transaction; about a stack or an execution, one in which nobody can take the stack from us."""
         with self._lock, translated(self._address), self._engine.begin() as connection:
+            if self._leases is not None and (stack or execution):
+                self._hold(connection, self._leases, stack or self._find_stack_of(connection, execution))
             yield connection
+
+    def _find_stack_of(self, connection: Connection, execution: str) -> str:
+        if execution not in self._stacks:
+            query = select(executions.c.stack).where(executions.c.id == execution)
+            self._stacks[execution] = connection.execute(query).scalar() or ""
+        return self._stacks[execution]
+
+    def _hold(self, connection: Connection, held: Leases, stack: str) -> None:
+        """Whoever wants to take the lease waits until this transaction has ended: the row cannot be deleted before."""
+        lease = held.find(stack)
+        if lease is None:
+            raise Lost(f"{stack or 'an execution'} is changed by a process that does not hold it", code="lease-lost")
+        query = select(leases.c.number).where(leases.c.name == stack, leases.c.number == lease.number)
+        if lease.lost or connection.execute(query.with_for_update(read=True, key_share=True)).first() is None:
+            lease.lost = True
+            raise held.make_lost(lease)
 
     # stacks
 
@@ -114,7 +141,7 @@ class Store:
             "outputs": json.dumps(record.outputs),
             "updated": record.updated,
         }
-        with self._writing() as connection:
+        with self._writing(record.name) as connection:
             connection.execute(self._upsert(stacks).values(values).on_conflict_do_update(index_elements=["name"], set_=values))
 
     def find_stack(self, name: str) -> StackRecord | None:
@@ -127,14 +154,14 @@ class Store:
             return [_stack(row) for row in connection.execute(select(stacks).order_by(stacks.c.name))]
 
     def forget_stack(self, name: str) -> None:
-        with self._writing() as connection:
+        with self._writing(name) as connection:
             connection.execute(stacks.delete().where(stacks.c.name == name))
 
     # executions
 
     def begin(self, record: ExecutionRecord) -> None:
         values = {key: getattr(record, key) for key in ("id", "stack", "kind", "state", "started", "ended", "who", "steps", "error")}
-        with self._writing() as connection:
+        with self._writing(record.stack) as connection:
             connection.execute(insert(executions).values(**values, options=json.dumps(record.options)))
 
     def has_execution(self, id: str) -> bool:
@@ -143,7 +170,7 @@ class Store:
 
     def set_execution(self, id: str, **values: Any) -> None:
         """Change columns of an execution: state, ended, error, who, steps."""
-        with self._writing() as connection:
+        with self._writing(execution=id) as connection:
             connection.execute(update(executions).where(executions.c.id == id).values(**values))
 
     def find_unfinished(self, stack: str) -> ExecutionRecord | None:
@@ -177,12 +204,12 @@ class Store:
             | {"execution": execution, "args": json.dumps(record.args), "before": json.dumps(record.before)}
             for record in records
         ]
-        with self._writing() as connection:
+        with self._writing(execution=execution) as connection:
             connection.execute(insert(steps), rows)
 
     def write_outcomes(self, execution: str, numbers: Sequence[int], state: str, ended: float, error: str = "") -> None:
         query = update(steps).where(steps.c.execution == execution, steps.c.number.in_(numbers))
-        with self._writing() as connection:
+        with self._writing(execution=execution) as connection:
             connection.execute(query.values(state=state, ended=ended, error=error))
 
     def list_steps(self, execution: str) -> list[StepRecord]:
@@ -194,6 +221,7 @@ class Store:
     # events
 
     def add_event(self, record: EventRecord) -> None:
+        """Also by who holds nothing: what was seen was seen."""
         with self._writing() as connection:
             connection.execute(
                 insert(events).values(time=record.time, stack=record.stack, machine=record.machine, kind=record.kind, text=record.text)

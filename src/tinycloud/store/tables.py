@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(column_0_N_label)s", "fk": "fk_%(table_name)s_%(column_0_name)s", "pk": "pk_%(table_name)s"}
@@ -78,4 +78,30 @@ hosts = Table(
     Column("cpu_ratio", Float, nullable=False),
     Column("fence", Text, nullable=False, doc="words of a command, JSON"),
     Column("fenced", Float, nullable=False, doc="since when it is known to be off; 0: it is not"),
+)
+
+fences = Table(
+    "fences",
+    metadata,
+    Column("name", Text, primary_key=True, doc="a lock"),
+    Column("number", BigInteger, nullable=False, doc="the highest that a lease on it ever had"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True, doc="a lock; on a server only: beside a file, locks are files"),
+    Column("number", BigInteger, primary_key=True, autoincrement=False, doc="of two leases on a lock the later has the higher one"),
+    Column("shared", Boolean, nullable=False),
+    Column("holder", Text, nullable=False, doc="for people"),
+    Column("process", Text, nullable=False, doc="which process that is, for others on its machine"),
+    Column("since", Float, nullable=False),
+    Column("expires", Float, nullable=False, doc="by the server's clock"),
+)
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("name", String(31), primary_key=True),
+    Column("value", Text, nullable=False, doc="what all controllers of a cloud must agree on"),
 )

@@ -81,7 +81,7 @@ def test_what_costs_a_machine_is_refused_with_the_words_that_allow_it(cloud: Clo
 
 
 def test_a_stack_that_somebody_works_on_is_busy(cloud: Cloud, stack: Path) -> None:
-    folder = cloud.parts.locks
+    folder = cloud.parts.state / "locks"
     child = hold_in_child(folder)
     try:
         (folder / "shop.lock").rename(folder / "hello.lock")

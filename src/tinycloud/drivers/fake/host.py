@@ -13,13 +13,14 @@ from tinycloud.drivers.fake.secrets import FakeSecrets
 from tinycloud.drivers.fake.volumes import FakeVolumes
 from tinycloud.drivers.guest.inside import GuestResult
 from tinycloud.drivers.host import Patience, Silence
+from tinycloud.drivers.onhost.fence import main as note_numbers
 from tinycloud.drivers.records import HostIdentity, HostRecord
 from tinycloud.drivers.shell import DEFAULT_LIMIT, Done, make_missing_tool
 from tinycloud.model.host import LOCAL, HostEntry
 from tinycloud.model.names import DEFAULT_POOL, find_pool_name, make_pool_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from tinycloud.drivers.guest.ssh import Door
@@ -102,6 +103,9 @@ class FakeHost:
 
     def make_virsh_argv(self, *words: str) -> list[str]:
         return ["virsh", "-c", self.uri, *words]
+
+    def admit(self, numbers: Mapping[str, int]) -> tuple[str, ...]:
+        return tuple(note_numbers(dict(numbers), str(self._folder / "fence"))["done"]["over"])
 
     def listen(self, on_event: Callable[[], None]) -> None:
         """Nothing happens on a fake host by itself."""

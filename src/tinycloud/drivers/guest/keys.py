@@ -23,7 +23,7 @@ class Keys:
     """Keys kept in ``folder``; made on first use. Safe when several processes start at once."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     @cached_property
     def _master(self) -> bytes:
@@ -31,10 +31,10 @@ class Keys:
 
     def _ensure(self, name: str, make: object) -> str:
         """The content of a key file; the first process to get here decides it."""
-        path = self._folder / name
+        path = self.folder / name
         if not path.exists():
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            draft = self._folder / f".{name}.{os.getpid()}.{secrets.token_hex(4)}"
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            draft = self.folder / f".{name}.{os.getpid()}.{secrets.token_hex(4)}"
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(make())  # type: ignore[operator]
                 os.fsync(file.fileno())
@@ -54,11 +54,19 @@ class Keys:
         """Tells whether two secrets are equal, and nothing else, to whoever lacks the master key."""
         return self.derive("secret", value).hex()[:24]
 
+    @property
+    def are_made(self) -> bool:
+        return (self.folder / "master").exists()
+
+    def make_sign(self) -> str:
+        """Tells whether two controllers have the same keys, and nothing else."""
+        return self.fingerprint(self.public)
+
     @cached_property
     def identity(self) -> Path:
         """The private key that opens our machines."""
         self._ensure("id_ed25519", lambda: make_private_text(secrets.token_bytes(32)))
-        return self._folder / "id_ed25519"
+        return self.folder / "id_ed25519"
 
     @cached_property
     def public(self) -> str:
@@ -73,7 +81,7 @@ class Keys:
 
     def ensure_known(self, uuid: str, alias: str) -> Path:
         """The known_hosts file of one machine, under the name ``alias``."""
-        folder = self._folder / "known"
+        folder = self.folder / "known"
         path = folder / alias
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -84,7 +92,7 @@ class Keys:
 
     def forget_known(self, alias: str) -> None:
         """Remove the file, and what a write that was killed left beside it."""
-        folder = self._folder / "known"
+        folder = self.folder / "known"
         for path in (folder / alias, *folder.glob(f".{alias}.*")):
             path.unlink(missing_ok=True)
 

@@ -18,12 +18,13 @@ from tinycloud.drivers.libvirt.far import open_far
 from tinycloud.drivers.libvirt.networks import Networks
 from tinycloud.drivers.libvirt.secrets import Secrets
 from tinycloud.drivers.libvirt.volumes import Volumes, list_pools
+from tinycloud.drivers.onhost import run_script
 from tinycloud.errors import Missing
 from tinycloud.model.host import HostEntry
 from tinycloud.model.names import DEFAULT_POOL, make_pool_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from tinycloud.drivers.records import HostIdentity, HostRecord
@@ -139,6 +140,10 @@ class LibvirtHost:
 
     def read_identity(self) -> HostIdentity:
         return read_identity(self._conn)
+
+    def admit(self, numbers: Mapping[str, int]) -> tuple[str, ...]:
+        """Note numbers of leases, and say which are over."""
+        return tuple(run_script(self.shell, "fence", {"numbers": dict(numbers)}, root=True, limit=60)["over"])
 
     def listen(self, on_event: Callable[[], None]) -> None:
         """Hear of changes and disk errors of domains; from then on a connection that is closed is not heard."""
