@@ -43,12 +43,12 @@ def test_an_up_whose_server_is_killed_stops_undoes_nothing_and_is_resumed(own_po
         if event.kind == "done" and event.subject == "db-1":
             own_postgres.end(9)
 
-    with a_cloud(tmp_path, server) as cloud, pytest.raises(Lost) as caught:
-        cloud.up(write_stack(tmp_path), listener=kill)
-    assert caught.value.kind == "database-lost"
-    assert caught.value.facts[-1].endswith("is left as it is: tinycloud resume hello")
-    own_postgres.start()
     with a_cloud(tmp_path, server) as cloud:
+        with pytest.raises(Lost) as caught:
+            cloud.up(write_stack(tmp_path), listener=kill)
+        assert caught.value.kind == "database-lost"
+        assert caught.value.facts[-1].endswith("is left as it is: tinycloud resume hello")
+        own_postgres.start()
         assert cloud.has_unfinished("hello")
         begun = len(cloud.world().machines)
         cloud.resume("hello")
