@@ -6,7 +6,7 @@ Both pass the same contract suite (``tests/contract``). Errors: LibvirtFailed, M
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         DomainRecord,
         HostIdentity,
         HostRecord,
+        MoveOrder,
         NetworkRecord,
         NicCounters,
         PoolRecord,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tinycloud.model.firewall import Part
     from tinycloud.model.host import HostEntry
     from tinycloud.model.machine import Lease
+    from tinycloud.model.move import Abilities, Moved, Progress
     from tinycloud.model.sheet import Sheet
     from tinycloud.model.world import Reservation
 
@@ -146,6 +148,13 @@ class Volumes(Protocol):
         """
         ...
 
+    def bring(self, name: str, source: Any, backing: tuple[str, str] | None, progress: Callable[[int, int], None]) -> None:
+        """A disk's file from another host's pool, whole or not at all; it then stands on ``backing`` (path, format), or on nothing.
+
+        For pools that are folders. ``progress`` may raise to end it. Raises Refused (no-space), ToolFailed.
+        """
+        ...
+
     def upload(self, name: str, source: BinaryIO, on_bytes: Callable[[bytes], None] | None = None) -> None: ...
     def upload_bytes(self, name: str, body: bytes) -> None: ...
     def download_bytes(self, name: str, most: int = 16 * 1024 * 1024) -> bytes: ...
@@ -203,6 +212,46 @@ class Silence:
     until: float
 
 
+class Moves(Protocol):
+    """Machines that move to another host, and what that asks of both. They move between hosts of one kind."""
+
+    def read_abilities(self) -> Abilities: ...
+    def compare_cpu(self, cpu: str, hypervisor: str, type: str) -> bool | None:
+        """Can this host show such a processor (``<cpu>`` of one that runs) to a machine? None where nobody can tell."""
+        ...
+
+    def list_ties(self, name: str) -> list[str]:
+        """What keeps a machine where it is, in words."""
+        ...
+
+    def get_xml(self, name: str, *, inactive: bool = False) -> str:
+        """As another host may be told of it."""
+        ...
+
+    def move(self, name: str, target: Any, order: MoveOrder, hear: Callable[[Progress], None]) -> Moved:
+        """A running machine to another host; returns when that has it, and this one only its definition.
+
+        ``hear`` is told how far it is; what it raises ends the move, unless it is too late. After an error either may have it.
+        """
+        ...
+
+    def bring_file(self, path: str, source: Any) -> None:
+        """A small file (a firmware's settings) from the same path of another host."""
+        ...
+
+    def read_clock(self) -> float:
+        """Seconds that the host's clock is ahead of this machine's."""
+        ...
+
+    def find_block(self, address: str) -> str:
+        """Why a stream of QEMU's does not get from here to another host's address, in words; empty when it does."""
+        ...
+
+    def end_job(self, name: str) -> None:
+        """End a move whose program is gone, and wait until things are put back."""
+        ...
+
+
 class Host(Protocol):
     """One server: its libvirt and a shell on it."""
 
@@ -227,6 +276,8 @@ class Host(Protocol):
 
     @property
     def secrets(self) -> Secrets: ...
+    @property
+    def moves(self) -> Moves: ...
     @property
     def firewall(self) -> Firewall: ...
     def pool(self, name: str) -> Volumes:

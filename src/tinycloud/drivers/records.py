@@ -114,3 +114,22 @@ class NicCounters:
     mac: str
     received: tuple[int, int, int, int]
     sent: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class MoveOrder:
+    """How a running machine is to move: its XML as the target gets it, now and for its next start, and the way there."""
+
+    xml: str
+    persistent: str
+    address: str
+    """The target's, for the stream that QEMU sends."""
+    disks: tuple[str, ...] = ()
+    """Targets (``vda``) of the disks that are copied on the way; on the others both hosts have the same bytes."""
+    bandwidth: int = 0
+    """Bytes a second at most; 0 is no limit."""
+    max_downtime: float = 0.0
+    """Seconds that it may stand still; 0 leaves it to QEMU."""
+    tls: bool = False
+    strict: bool = False
+    """True when it stays paused on the target until somebody lets it go."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tinycloud.drivers.host import Host
     from tinycloud.engine.lock import Locks
     from tinycloud.engine.offline import Editor
+    from tinycloud.model.move import Moved
     from tinycloud.model.plan import NetworkWanted, Plan, Step, Wanted
 
 
@@ -45,11 +46,17 @@ class Run:
     stop: threading.Event = field(default_factory=threading.Event)
     began: float = field(default_factory=time.monotonic)
 
+    moved: dict[str, Moved] = field(default_factory=dict)
+    """How the moves of this run went, by machine."""
+
     def host(self, step: Step) -> Host:
+        return self.get_host(step.host)
+
+    def get_host(self, name: str) -> Host:
         try:
-            return self.hosts[step.host]
+            return self.hosts[name]
         except KeyError as err:
-            raise NotFound(f'there is no host "{step.host}"') from err
+            raise NotFound(f'there is no host "{name}"') from err
 
     def machine(self, step: Step) -> Wanted:
         return self.plan.machines[step.args["machine"]]

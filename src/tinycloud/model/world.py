@@ -267,6 +267,8 @@ class World:
     orphans: tuple[Orphan, ...] = ()
     outside: tuple[Outside, ...] = ()
     """Read only for stacks with forwards or floating addresses."""
+    leftovers: tuple[Machine, ...] = ()
+    """Copies of machines that are on another host: a move is under way, or did not end."""
 
     @cached_property
     def machine_by_ref(self) -> dict[str, Machine]:
@@ -368,9 +370,10 @@ def _by_stack(pairs: Iterable[tuple[str, T]]) -> dict[str, tuple[T, ...]]:
 def merge_worlds(worlds: Iterable[World]) -> World:
     """One world out of each host's own."""
     parts = list(worlds)
+    machines, leftovers = _split_copies([machine for part in parts for machine in part.machines])
     return World(
         hosts=tuple(x for w in parts for x in w.hosts),
-        machines=tuple(sorted((x for w in parts for x in w.machines), key=lambda it: (it.mark.stack, it.mark.group, it.mark.index))),
+        machines=tuple(sorted(machines, key=lambda it: (it.mark.stack, it.mark.group, it.mark.index))),
         networks=tuple(x for w in parts for x in w.networks),
         volumes=tuple(x for w in parts for x in w.volumes),
         images=tuple(x for w in parts for x in w.images),
@@ -378,4 +381,18 @@ def merge_worlds(worlds: Iterable[World]) -> World:
         broken=tuple(x for w in parts for x in w.broken),
         orphans=tuple(x for w in parts for x in w.orphans),
         outside=tuple(x for w in parts for x in w.outside),
+        leftovers=(*(x for w in parts for x in w.leftovers), *leftovers),
     )
+
+
+def _split_copies(machines: list[Machine]) -> tuple[tuple[Machine, ...], tuple[Machine, ...]]:
+    """(machines, leftovers): of one that two hosts have, the copy that runs counts, then the one that was changed last."""
+    best: dict[str, Machine] = {}
+    for machine in machines:
+        if machine.ref not in best or _weigh(machine) > _weigh(best[machine.ref]):
+            best[machine.ref] = machine
+    return tuple(best.values()), tuple(machine for machine in machines if best[machine.ref] is not machine)
+
+
+def _weigh(machine: Machine) -> tuple[bool, bool, int, str]:
+    return machine.state == "running", not machine.is_off and machine.reason != "migrating", machine.mark.generation, machine.host

@@ -92,14 +92,30 @@ class FakeDomains:
         it = self._get(name)
         if it["state"] in _RUNS:
             return
-        root = etree.fromstring(it["xml"])
+        self._check_start(name, it["xml"])
+        self._change(name, state="running", reason="", live=it["xml"])
+
+    def _check_start(self, name: str, xml: str) -> None:
+        root = etree.fromstring(xml)
         for source in root.findall("devices/interface/source"):
             self._networks.must_run(str(source.get("network")), f"cannot start domain {name}")
         for disk in root.findall("devices/disk"):
             self._must_have(_file_of(disk), f"cannot start domain {name}")
         for secret in root.findall("devices/disk/source/encryption/secret"):
             self._list_volumes()[0].must_know(str(secret.get("uuid")), f"cannot start domain {name}")
-        self._change(name, state="running", reason="", live=it["xml"])
+
+    def receive(self, name: str, live: str, persistent: str) -> None:
+        """One that comes from another host: it waits for its memory."""
+        self._check_start(name, live)
+        if self.get_state(name) in _RUNS:
+            raise LibvirtFailed(f"domain {name} is running already", number=OPERATION_INVALID)
+        self.define(persistent)
+        self._change(name, state="paused", reason="migrating", live=live)
+
+    def put_state(self, name: str, state: str, reason: str) -> None:
+        """What a move makes of it."""
+        it = self._get(name)
+        self._change(name, state=state, reason=reason, live=it["live"] if state in _RUNS else None)
 
     def _must_have(self, file: str, what: str) -> None:
         if file and not all(volumes.has_file(file) for volumes in self._list_volumes()):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tinycloud.drivers.fake.domains import FakeDomains
 from tinycloud.drivers.fake.files import Documents
 from tinycloud.drivers.fake.firewall import FakeFirewall
+from tinycloud.drivers.fake.moves import FakeMoves
 from tinycloud.drivers.fake.networks import FakeNetworks
 from tinycloud.drivers.fake.secrets import FakeSecrets
 from tinycloud.drivers.fake.volumes import FakeVolumes
@@ -81,6 +82,7 @@ class FakeHost:
         self.secrets = FakeSecrets(Documents(folder / "secrets"))
         self.volumes = FakeVolumes(self._pools, Documents(folder / "volumes"), self.secrets)
         self.domains = FakeDomains(Documents(folder / "domains"), self.networks, self.list_volumes)
+        self.moves = FakeMoves(self)
 
     def pool(self, name: str) -> FakeVolumes:
         if name == DEFAULT_POOL:

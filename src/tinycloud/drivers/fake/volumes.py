@@ -153,6 +153,13 @@ class FakeVolumes:
         """What a running machine's QEMU does with its own disk."""
         self._set_capacity(path.rpartition("/")[2], size)
 
+    def read_file(self, path: str) -> bytes:
+        return self._body(self._get(path.rpartition("/")[2]))
+
+    def write_file(self, path: str, body: bytes) -> None:
+        """What a machine that comes from another host brings along."""
+        self.upload_bytes(path.rpartition("/")[2], body)
+
     def _set_capacity(self, name: str, size: int) -> None:
         with self._documents.lock:
             self._documents.put(name, {**self._get(name), "capacity": size})
@@ -203,6 +210,13 @@ class FakeVolumes:
     def get_document(self, name: str) -> dict[str, Any]:
         """All that is kept of a volume."""
         return self._get(name)
+
+    def bring(self, name: str, source: FakeVolumes, backing: tuple[str, str] | None, progress: Callable[[int, int], None]) -> None:
+        it = source._get(name)
+        progress(it["allocation"], it["allocation"])
+        if backing and not self.has_file(backing[0]):
+            raise LibvirtFailed(f"cannot create volume {name}: {backing[0]} is not there", number=_NO_FILE)
+        self._documents.put(name, {**it, "backing": backing[0] if backing else ""})
 
     def upload(self, name: str, source: BinaryIO, on_bytes: Callable[[bytes], None] | None = None) -> None:
         self._get(name)

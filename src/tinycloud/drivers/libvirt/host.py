@@ -15,6 +15,7 @@ from tinycloud.drivers.libvirt.domains import Domains
 from tinycloud.drivers.libvirt.errors import guarded, load_libvirt, translate
 from tinycloud.drivers.libvirt.facts import read_facts, read_identity, read_memory
 from tinycloud.drivers.libvirt.far import open_far
+from tinycloud.drivers.libvirt.moves import Moves
 from tinycloud.drivers.libvirt.networks import Networks
 from tinycloud.drivers.libvirt.secrets import Secrets
 from tinycloud.drivers.libvirt.volumes import Volumes, list_pools
@@ -118,6 +119,10 @@ class LibvirtHost:
     @property
     def secrets(self) -> Secrets:
         return Secrets(self._conn)
+
+    @property
+    def moves(self) -> Moves:
+        return Moves(self._conn, self.shell)
 
     @property
     def firewall(self) -> Firewall:

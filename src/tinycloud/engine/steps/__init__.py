@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tinycloud.engine.steps import firewall, image, machine, network, pool, prepare, raw, volume
+from tinycloud.engine.steps import firewall, following, image, machine, moving, network, pool, prepare, raw, volume
 
 if TYPE_CHECKING:
     from tinycloud.engine.steps.action import Action
@@ -31,6 +31,14 @@ ACTIONS: dict[str, Action] = {
     "machine.ready": machine.WaitReady(),
     "machine.resume": machine.Resume(),
     "machine.live": machine.ChangeLive(),
+    "network.copy": following.CopyNetwork(),
+    "disk.bring": following.BringDisk(),
+    "disk.share": following.ShareDisk(),
+    "disk.leave": following.LeaveDisk(),
+    "machine.hold": moving.Hold(),
+    "machine.move": moving.Move(),
+    "machine.arrive": moving.Arrive(),
+    "machine.vacate": moving.Vacate(),
 }
 
 __all__ = ["ACTIONS"]
