@@ -61,7 +61,7 @@ def _try(way: Way, progress: Progress | None) -> int | None:
         answers = _Answers(taker)
         told = answers.read(_LONGEST)
         if "from" in told:
-            _pour(way, told["from"], taker, answers, progress)
+            _pour((way.source, way.path), told["from"], taker, answers, progress)
             told = answers.read(_LONGEST)
         taker.finish(_SILENCE)
         return None if "again" in told else int(told["done"]["came"])
@@ -105,9 +105,27 @@ class _Answers:
         return told
 
 
-def _pour(way: Way, begin: int, taker: Talk, answers: _Answers, progress: Progress | None) -> None:
-    """All that the source says from ``begin`` on."""
-    giver = _start(way.source, "give", {"path": way.path, "from": begin})
+def carry(source: tuple[Shell, str], target: tuple[Shell, str], label: str, progress: Progress) -> None:
+    """A file, (shell of its host, path), to a path on another host, whole or not at all; one that is there is not touched.
+
+    ``progress`` as in :func:`travel`. Raises Refused (exists, no-space), ToolFailed.
+    """
+    taker = _start(target[0], "land", {"path": target[1], "label": label})
+    try:
+        answers = _Answers(taker)
+        _pour(source, 0, taker, answers, progress)
+        answers.read(_LONGEST)
+        taker.finish(_SILENCE)
+    except BaseException:
+        taker.kill()
+        raise
+    finally:
+        taker.close()
+
+
+def _pour(source: tuple[Shell, str], begin: int, taker: Talk, answers: _Answers, progress: Progress | None) -> None:
+    """All that the source, (shell of its host, path), says from ``begin`` on."""
+    giver = _start(source[0], "give", {"path": source[1], "from": begin})
     try:
         head = _read_head(giver)
         total, done = json.loads(head.partition(b"\n")[0])["data"], -len(head.partition(b"\n")[0])

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tinycloud.model.plan import Step, Wanted
     from tinycloud.model.world import Host, Image, World
     from tinycloud.plan.draft import Draft
+    from tinycloud.plan.steps import StepList
 
 NEAR = ("rack", "zone")
 """Labels that say what is near what, the nearest first."""
@@ -23,31 +24,45 @@ NEAR = ("rack", "zone")
 
 def plan_images(draft: Draft) -> None:
     """Send each image that a step works with to where it works, before it does; however many steps there need it."""
-    there = {(image.host, image.sha) for image in draft.world.images}
-    known = {image.sha for image in draft.world.images if image.host in draft.world.host_by_name}
+    draft.changes[:0] = send_lacking(draft.steps, draft.world, draft.final)
+
+
+def send_lacking(steps: StepList, world: World, machines: Mapping[str, Wanted]) -> list[Change]:
+    """The same for any list of steps; returns what people are told of it."""
+    there = {(image.host, image.sha) for image in world.images}
+    known = {image.sha for image in world.images if image.host in world.host_by_name}
     sends: set[tuple[str, str]] = set()
-    for number, step in enumerate(draft.steps.steps):
-        lacking = [sha for sha in list_images(step, draft.final) if sha in known and (step.host, sha) not in there]
+    for number, step in enumerate(steps.steps):
+        lacking = [
+            (_find_place(step), sha) for sha in list_images(step, machines) if sha in known and (_find_place(step), sha) not in there
+        ]
         if lacking:
-            draft.steps.steps[number] = replace(step, needs=(*step.needs, *(_name(sha, step.host) for sha in lacking)))
-            sends |= {(step.host, sha) for sha in lacking}
-    draft.changes[:0] = [_send(draft, draft.world.host_by_name[host], sha) for host, sha in sorted(sends)]
+            steps.steps[number] = replace(step, needs=(*step.needs, *(_name(sha, host) for host, sha in lacking)))
+            sends |= set(lacking)
+    return [_send(steps, world, world.host_by_name[host], sha) for host, sha in sorted(sends)]
+
+
+def _find_place(step: Step) -> str:
+    """The host whose store a step works with: a machine that moves needs its images where it goes."""
+    return str(step.args["target"]) if step.kind == "machine.move" else step.host
 
 
 def list_images(step: Step, machines: Mapping[str, Wanted]) -> list[str]:
     """The images, by sha256, that a step finds in the store of its host."""
-    if step.kind in ("disk.create", "disk.copy"):
-        return [step.args["image"]] if step.args["image"] else []
+    if step.kind in ("disk.create", "disk.copy", "disk.bring"):
+        return [sha] if (sha := step.args.get("image")) else []
+    if step.kind == "machine.move":
+        return list(step.args["images"])
     if step.kind == "machine.define" and (wanted := machines.get(step.args["machine"])):
         return sorted({sha for file in wanted.mark.borrowed if (sha := names.find_image_sha(file))})
     return []
 
 
-def _send(draft: Draft, target: Host, sha: str) -> Change:
-    image = find_nearest(draft.world, sha, target)
+def _send(steps: StepList, world: World, target: Host, sha: str) -> Change:
+    image = find_nearest(world, sha, target)
     name = image.names[0] if image.names else sha[:12]
     args = {"image": sha, "from": image.host, "bytes": int(image.stored)}
-    draft.steps.add(_name(sha, target.name), "image.send", f"image {name} to {target.name}", args, f"pool:{target.name}", host=target.name)
+    steps.add(_name(sha, target.name), "image.send", f"image {name} to {target.name}", args, f"pool:{target.name}", host=target.name)
     return Change(Act.ADD, "image", name, f"to {target.name}, {image.stored}", Price.ADD, f"from {image.host}")
 
 

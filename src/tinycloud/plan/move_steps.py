@@ -9,6 +9,7 @@ from tinycloud.model import names
 from tinycloud.model.move import Way
 from tinycloud.model.plan import Act, Change, Plan, Price
 from tinycloud.model.units import Bytes
+from tinycloud.plan.images import send_lacking
 from tinycloud.plan.move_disks import Fate, list_moving
 from tinycloud.plan.move_walls import plan_walls
 from tinycloud.plan.steps import StepList, name_wall
@@ -57,10 +58,11 @@ def plan_move(world: World, ride: Ride) -> Plan:
     args = {"target": ride.target, "way": str(ride.way), "address": target.entry.address, **ride.options, **_make_paths(ride, moving)}
     move = _on_machine(steps, ride, "move", ride.source, hold, *ready, name_wall(ride.target), **args)
     _leave(steps, world, ride, move, moving)
+    sent = send_lacking(steps, world, {})
     return Plan(
         stack=mark.stack,
         kind="migrate",
-        changes=(_describe(ride, moving), *_describe_images(steps)),
+        changes=(*sent, _describe(ride, moving)),
         steps=steps.finish(),
         parts=parts,
         hosts=(ride.source, ride.target),
@@ -125,10 +127,11 @@ def _share(steps: StepList, ride: Ride, it: Moving, _formats: Mapping[str, str],
 
 
 def _make_paths(ride: Ride, moving: list[Moving]) -> dict[str, Any]:
-    """Where each file of the machine is now and where it will be, and which of them QEMU copies."""
+    """Where each file of the machine is now and where it will be, which of them QEMU copies, and which are images."""
     files = [it for it in moving if it.path]
     streamed = [it.path for it in files if it.fate is Fate.STREAM]
-    return {"paths": {it.path: it.arrival for it in files}, "streamed": streamed}
+    images = sorted({sha for it in moving if it.fate is Fate.IMAGE and (sha := names.find_image_sha(it.volume))})
+    return {"paths": {it.path: it.arrival for it in files}, "streamed": streamed, "images": images}
 
 
 # what comes after
@@ -173,11 +176,6 @@ def _describe(ride: Ride, moving: list[Moving]) -> Change:
     carried = [f"{spec.memory} of memory", disks] if ride.way is Way.LIVE else [disks]
     how = "as it runs" if ride.way is Way.LIVE else "it is off"
     return Change(Act.CHANGE, "machine", ride.mark.machine, f"{ride.source} → {ride.target}, {', '.join(carried)}", Price.LIVE, how)
-
-
-def _describe_images(steps: StepList) -> list[Change]:
-    sends = [step for step in steps.steps if step.kind == "image.send"]
-    return [Change(Act.ADD, "image", step.args["image"][:12], f"to {step.host}", Price.ADD) for step in sends]
 
 
 __all__ = ["Ride", "plan_leaving", "plan_move"]

@@ -173,9 +173,14 @@ class Volumes:
         self.refresh()
         return [str(name) for name in made]
 
+    def _keep(self, part: str, path: str) -> None:
+        """Give a file of ours its name; its bytes are on the disk before."""
+        from tinycloud.drivers.onhost import run_script
+
+        run_script(self._shell, "settle", {"part": part, "target": path, "replace": False, "caller": False}, root=True)
+
     def create_encrypted(self, name: str, size: int, passphrase: bytes, backing: tuple[str, str] | None = None) -> None:
         """Not by libvirt's own call: that has no word for how slow the hash of the passphrase should be, and takes seconds."""
-        from tinycloud.drivers.onhost import run_script
         from tinycloud.drivers.qemu_img import QUICK_KEY, Node, QemuImg
 
         folder = self._get_folder()
@@ -184,7 +189,7 @@ class Volumes:
             QemuImg(self._shell).create(
                 Node(part, "qcow2", passphrase), size, options=QUICK_KEY, backing=Node(*backing) if backing else None
             )
-            run_script(self._shell, "settle", {"part": part, "target": f"{folder}/{name}", "replace": False, "caller": False}, root=True)
+            self._keep(part, f"{folder}/{name}")
         except BaseException:
             self._shell.run(["rm", "-f", "--", part], root=True, check=False)
             raise
@@ -260,16 +265,16 @@ class Volumes:
         return came
 
     def bring(self, name: str, source: Volumes, backing: tuple[str, str] | None, progress: Callable[[int, int], None]) -> None:
-        """Through this process; hosts need not reach each other for it."""
-        from tinycloud.drivers.libvirt.bring import bring_file, keep_part
+        """By scripts on both hosts; what stands on an image is told where that is here before it counts."""
+        from tinycloud.drivers.travel import carry
 
-        folder, record = self._get_folder(), source.find(name)
-        size = record.allocation if record else 0
-        part = bring_file((source._shell, f"{source._get_folder()}/{name}"), (self._shell, folder), size, progress)
+        path = f"{self._get_folder()}/{name}"
+        part = f"{self._get_folder()}/work-{token_hex(8)}.part"
         try:
+            carry((source._shell, f"{source._get_folder()}/{name}"), (self._shell, part), name, progress)
             if backing:
                 self._shell.run(["qemu-img", "rebase", "-u", "-F", backing[1], "-b", backing[0], part], root=True)
-            keep_part(self._shell, part, f"{folder}/{name}")
+            self._keep(part, path)
         except BaseException:
             self._shell.run(["rm", "-f", "--", part], root=True, check=False)
             raise
