@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tinycloud.engine.answer import Answer, Reached
     from tinycloud.engine.deploy import Deployer
     from tinycloud.engine.doctor import Finding
+    from tinycloud.engine.migrate import Result
     from tinycloud.engine.parts import Parts
     from tinycloud.engine.recover import Recovered
     from tinycloud.model.plan import Plan
@@ -233,6 +234,30 @@ class Cloud:
     def machine(self, ref: str) -> Machine:
         """The one machine that ``ref`` means; raises NotFound."""
         return Machine(self.parts, get_machine(read_machines(self.parts.hosts.values()), ref))
+
+    def migrate(
+        self,
+        ref: str,
+        host: str = "",
+        *,
+        max_downtime: float = 0.0,
+        bandwidth: int = 0,
+        tls: bool = False,
+        strict: bool = False,
+        wait: float = 0.0,
+        agree: Callable[[Plan], bool] = lambda _plan: True,
+        listener: Listener = ignore,
+    ) -> Result:
+        """Move a machine to another host, without one to that with most free memory: as it runs, or, when it is off, its disks.
+
+        ``max_downtime`` in seconds, ``bandwidth`` in bytes a second; 0 leaves them to QEMU. ``strict``: it is let go only when its old host
+        has ended it. Raises Refused (cannot-move, with all that is in the way on either side), NoHost, Busy, Unfinished: nothing changed.
+        After a failure it is on exactly one host, and the other is clean; where nobody can tell which, :meth:`resume` does later.
+        """
+        from tinycloud.engine.migrate import Mover, MoveWish
+
+        wish = MoveWish(bandwidth, max_downtime, tls=tls, strict=strict, wait=wait, agree=agree, listener=listener)
+        return Mover(self.parts).move(ref, host, wish)
 
     def xml(self, ref: str) -> str:
         """Libvirt's XML of a machine, of a network (``shop/front``) or of a machine's disk (``shop/web-1/data``); raises NotFound."""

@@ -129,9 +129,7 @@ class Stage:
 
     def photograph(self) -> Photo:
         """Everything the host holds, but for when and why a machine was started or stopped."""
-        others = [path.name for path in (self.folder / "host").glob("volumes-*")]
-        looks = {**_LOOKS, **dict.fromkeys(sorted(others), _look_at_volume)}
-        photo = {kind: {path.stem: look(_read(path)) for path in self._list("host", kind)} for kind, look in looks.items()}
+        photo = photograph(self.folder / "host")
         if self.scenario.is_far:
             for kind, look in _LOOKS.items():
                 photo[kind] |= {f"{path.stem}@other": look(_read(path)) for path in self._list("host-other", kind)}
@@ -157,6 +155,13 @@ class Stage:
     def list_known_hosts(self) -> list[str]:
         """Machines whose host keys this cloud keeps a note of."""
         return sorted(path.name for path in (self.folder / "keys/known").glob("*"))
+
+
+def photograph(host: Path) -> Photo:
+    """Everything that the fake host in that folder holds."""
+    others = [path.name for path in host.glob("volumes-*")]
+    looks = {**_LOOKS, **dict.fromkeys(sorted(others), _look_at_volume)}
+    return {kind: {path.stem: look(_read(path)) for path in sorted((host / kind).glob("*.json"))} for kind, look in looks.items()}
 
 
 def _read(path: Path) -> Photo:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.crash.faults import failing, injected, is_killed, killed, killed_at_the_first_removal, twice
+from tests.crash.moves import KINDS as MOVES
 from tests.crash.scenarios import SCENARIOS
 from tests.crash.stage import Stage, compare, without_edits, without_generations, without_levels, without_sizes
 from tinycloud.engine.steps import ACTIONS
@@ -118,7 +119,7 @@ def test_a_kill_while_resuming_is_mended_by_resume_and_by_rollback(set_: Set, co
 
 def test_every_kind_of_step_occurs_in_a_scenario(get_set: Callable[[Scenario], Set]) -> None:
     kinds = {step.kind for scenario in SCENARIOS for step in get_set(scenario).steps}
-    assert kinds | {"gate"} == set(ACTIONS)
+    assert kinds | MOVES | {"gate"} == set(ACTIONS)
 
 
 def test_every_action_without_an_undo_says_why() -> None:

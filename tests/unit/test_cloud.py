@@ -73,6 +73,7 @@ CALLS = {
     "resume": "Cloud.resume",
     "rollback": "Cloud.rollback",
     "ls": "Cloud.machines",
+    "migrate": "Cloud.migrate",
     "outputs": "Stack.outputs",
     "run": "Cloud.run",
     "show": "Cloud.machine",

@@ -36,12 +36,21 @@ _DOING = {
     "machine.ready": "waiting for it to start",
     "machine.resume": "resuming",
     "machine.live": "changing it live",
+    "network.copy": "making the network",
+    "disk.bring": "copying its disk",
+    "disk.share": "telling the host of its disk",
+    "disk.leave": "forgetting its disk",
+    "machine.hold": "making ready",
+    "machine.move": "moving",
+    "machine.arrive": "settling in",
+    "machine.vacate": "clearing the old host",
 }
 _NEXT = {"started": "waiting for an address", "address": "waiting for ssh", "ssh": "guest set-up"}
 _DID = {
     "image.send": "there",
     "network.create": "made",
     "network.update": "changed",
+    "network.copy": "made",
     "network.remove": "removed",
     "firewall.apply": "in force",
     "pool.create": "made",

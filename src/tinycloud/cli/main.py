@@ -22,6 +22,7 @@ from tinycloud.cli import (
     images,
     labs,
     machines,
+    migrate,
     networks,
     nics,
     outside,
@@ -88,7 +89,7 @@ NOUNS = (
     labs.group,
 )
 
-for command in (*stacks.COMMANDS, *machines.COMMANDS, *image_edit.COMMANDS, *NOUNS, *system.COMMANDS):
+for command in (*stacks.COMMANDS, *machines.COMMANDS, *migrate.COMMANDS, *image_edit.COMMANDS, *NOUNS, *system.COMMANDS):
     app.add_command(command)
 
 

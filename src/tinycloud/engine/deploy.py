@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from tinycloud.model.stack import Stack
     from tinycloud.model.world import World
     from tinycloud.source import Loaded
+    from tinycloud.store.store import ExecutionRecord
 
 
 class Deployer:
@@ -141,6 +142,7 @@ class Deployer:
         """Take the stack away. Interrupted, it is resumed, not undone: what is gone is gone."""
         with self._lock(stack, "down", wish.wait):
             if has_unfinished(self._parts.database, stack):
+                self._settle_move(self._get_unfinished(stack), wish)
                 self._see_files()
             plan = self._plan_down(stack, volumes=wish.volumes)
             if not plan.changes and not plan.steps and not self._is_known(stack):
@@ -174,6 +176,8 @@ class Deployer:
 
         with self._lock(stack, "resume", wish.wait):
             record = self._get_unfinished(stack)
+            if self._settle_move(record, wish):
+                return Plan(stack, record.kind, (), ())
             journal = self._journal(record.id, stack)
             self._see_files()
             undo_halves(self._make_run(Plan(stack, record.kind, (), ()), wish), journal)
@@ -199,6 +203,8 @@ class Deployer:
 
         with self._lock(stack, "rollback", wish.wait):
             record = self._get_unfinished(stack)
+            if self._settle_move(record, wish):
+                return
             journal = self._journal(record.id, stack)
             if record.kind == "down" or is_past_undo(journal):
                 why = "a down is not undone" if record.kind == "down" else f"the {record.kind} was nearly done"
@@ -210,6 +216,15 @@ class Deployer:
             self._end_undone(journal, record.error or "rolled back")
 
     # parts of the work
+
+    def _settle_move(self, record: ExecutionRecord, wish: Wish) -> bool:
+        """An interrupted move ends as both hosts say, whatever was asked for; False for an execution of another kind."""
+        from tinycloud.engine.migrate import Mover
+
+        if record.kind != "migrate":
+            return False
+        Mover(self._parts).resume(record, wish.listener)
+        return True
 
     def _see_files(self) -> None:
         """Have libvirt look at the pools: what was killed may have made files that it does not know of."""
@@ -241,6 +256,8 @@ class Deployer:
 
         stack = journal.stack
         forward, back = f"tinycloud resume {stack}      finish it", f"tinycloud rollback {stack}    undo what it did"
+        if kind == "migrate":
+            return [f"tinycloud resume {stack}      ask both hosts who has the machine, and clear the other one"]
         return [forward] if kind == "down" or is_past_undo(journal) else [forward, back]
 
     def _get_unfinished(self, stack: str) -> Any:

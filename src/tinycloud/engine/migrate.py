@@ -7,20 +7,20 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.engine.events import Listener, ignore
-from tinycloud.engine.inventory import read_world
+from tinycloud.engine.inventory import read_machines, read_world
 from tinycloud.engine.lock import IMAGES, IMAGES_LOCK, hold_lock
 from tinycloud.engine.refs import get_machine
 from tinycloud.engine.run import Run
 from tinycloud.engine.steps.moving import describe_side, let_go, look_at
 from tinycloud.engine.who import make_who
-from tinycloud.errors import Declined, Failed, Interrupted, Stale, TinycloudError, Unfinished
+from tinycloud.errors import Declined, Failed, Interrupted, NoHost, Refused, Stale, TinycloudError, Unfinished
 from tinycloud.model.move import Moved, Verdict, Way
 from tinycloud.model.plan import Plan
 from tinycloud.plan.move_check import Ask, check_target, choose_way, list_obstacles, refuse
 from tinycloud.plan.move_disks import Fate, list_moving
 from tinycloud.plan.move_steps import Ride, plan_leaving, plan_move
 from tinycloud.plan.move_verdict import decide
-from tinycloud.plan.up import fingerprint
+from tinycloud.plan.place import count_free
 from tinycloud.store.peek import has_unfinished
 from tinycloud.templates.moved import read_traits
 
@@ -74,7 +74,21 @@ class Mover:
     def look(self, ref: str, target: str, wish: MoveWish = MoveWish()) -> Plan:
         """What would be done; raises Refused with everything that is in the way."""
         world = read_world(self._parts.hosts.values())
-        return plan_move(world, self._examine(world, get_machine(world, ref), target, wish))
+        return plan_move(world, self._find(world, ref, target, wish))
+
+    def choose(self, world: World, machine: Machine, wish: MoveWish) -> Ride:
+        """The move to the host with most free memory that can take it; raises NoHost with each host's reasons."""
+        free, facts = count_free(world), []
+        for name in sorted((name for name in world.host_by_name if name != machine.host), key=lambda name: (-free[name], name)):
+            try:
+                return self._examine(world, machine, name, wish)
+            except Refused as err:
+                facts += [f"{name}  {fact}" for fact in err.facts]
+        raise NoHost(f"no other host can take {machine.ref}", facts=facts or ["there is no other host"], hint="tinycloud host list")
+
+    def _find(self, world: World, ref: str, target: str, wish: MoveWish) -> Ride:
+        machine = get_machine(world, ref)
+        return self._examine(world, machine, target, wish) if target else self.choose(world, machine, wish)
 
     def _examine(self, world: World, machine: Machine, target: str, wish: MoveWish) -> Ride:
         """The move, when nothing is in its way on either side."""
@@ -112,21 +126,23 @@ class Mover:
         Raises Refused with nothing changed. Interrupted or failed, the machine is on exactly one host and the other is clean, or, where a
         host does not answer, the execution is left for ``resume``.
         """
-        stack = get_machine(read_world(self._parts.hosts.values()), ref).mark.stack
+        stack = get_machine(read_machines(self._parts.hosts.values()), ref).mark.stack
         with hold_lock(self._parts.locks, stack, f"migrate by {make_who()}", wait=wish.wait):
             if has_unfinished(self._parts.database, stack):
                 raise Unfinished(f"{stack} has an unfinished execution", hint=f"tinycloud resume {stack}")
             world = read_world(self._parts.hosts.values())
-            ride = self._examine(world, get_machine(world, ref), target, wish)
+            ride = self._find(world, ref, target, wish)
             plan = plan_move(world, ride)
-            self._agree(plan, wish)
+            self._agree(plan, ride, wish)
             return self._carry_out(plan, ride, wish)
 
-    def _agree(self, plan: Plan, wish: MoveWish) -> None:
+    def _agree(self, plan: Plan, ride: Ride, wish: MoveWish) -> None:
+        """Others wait for the stack's lock, but for those who start and stop machines."""
         if not wish.agree(plan):
             raise Declined("nothing was changed")
-        if fingerprint(read_world(self._parts.hosts.values()), plan.stack) != plan.parent:
-            raise Stale(f"stack {plan.stack} was changed while the plan was looked at", hint="look at the new plan")
+        side = look_at(self._parts.get_host(ride.source), ride.machine.ref, ride.mark.domain)
+        if (side.state, side.generation) != (ride.machine.state, ride.mark.generation):
+            raise Stale(f"{ride.machine.ref} was changed while the plan was looked at: it is {side.state}", hint="look at the new plan")
 
     def _carry_out(self, plan: Plan, ride: Ride, wish: MoveWish) -> Result:
         from tinycloud.engine.journal import Journal

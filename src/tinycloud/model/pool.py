@@ -33,6 +33,9 @@ SHARED: Final = frozenset({"nfs", "iscsi", "nbd", "rbd"})
 
 OVERCOMMIT: Final = 2.0
 
+MAIN_PATH: Final = "/var/lib/libvirt/images/tinycloud"
+"""The folder of a main pool that we make."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 from tinycloud.model import names
 from tinycloud.model.disk import ROOT
+from tinycloud.model.pool import MAIN_PATH
 from tinycloud.model.units import Bytes
+from tinycloud.model.world import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tinycloud.model.machine import Mark
     from tinycloud.model.pool import Source
-    from tinycloud.model.world import Host, Machine, Pool, World
+    from tinycloud.model.world import Host, Machine, World
 
 
 class Fate(StrEnum):
@@ -71,8 +73,8 @@ def _judge(world: World, machine: Machine, target: Host, volume: str) -> Moving:
     pool = mark.pool_of(volume)
     label = _label(mark, volume)
     here, there = source.find_pool(pool), target.find_pool(pool)
-    if there is None and pool == names.DEFAULT_POOL and here is not None:
-        there = here if not target.pools else None  # it is made there, the same
+    if there is None and pool == names.DEFAULT_POOL:
+        there = Pool(pool, MAIN_PATH, Bytes(0), Bytes(0))  # it is made before the disks
     if here is None or there is None:
         return Moving(label, volume, pool, Fate.STUCK, why=f"{source.name if here is None else target.name} has no pool {pool}")
     record = next((it for it in world.volumes if it.host == source.name and it.name == volume), None)
@@ -126,7 +128,7 @@ def _label(mark: Mark, volume: str) -> str:
 def _list_borrowed(world: World, machine: Machine, target: Host) -> Iterator[Moving]:
     """The CD in its drive, and what was plugged in by hand: images travel, other files do not."""
     source = world.host_by_name[machine.host]
-    folders = [pool.path if pool else "" for pool in (source.pool, target.pool or source.pool)]
+    folders = [pool.path if pool else MAIN_PATH for pool in (source.pool, target.pool)]
     for file in machine.mark.borrowed:
         sha = names.find_image_sha(file)
         image = next((it for it in world.images if it.sha == sha), None) if sha else None

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from tinycloud.engine.steps.action import Action, Before
 from tinycloud.model.names import POOL
+from tinycloud.model.pool import MAIN_PATH
 from tinycloud.templates.objects import render_pool, render_volume
 
 if TYPE_CHECKING:
     from tinycloud.engine.run import Run
     from tinycloud.model.plan import Step
 
-PATH = "/var/lib/libvirt/images/tinycloud"
+PATH = MAIN_PATH
 """Where a host keeps our files: libvirt's own place, which QEMU's user and AppArmor can reach."""
 
 
