@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from dataclasses import dataclass, field
@@ -202,8 +203,8 @@ def check_pool(look: Look) -> Iterator[Finding]:
 def check_ports(look: Look) -> Iterator[Finding]:
     if "ip" in look.missing:
         return
-    lines = look.host.shell.run(["ss", "-H", "-l", "-n", "-t"]).text.splitlines()
-    used = {int(port) for line in lines if (port := line.split()[3].rpartition(":")[2]).isdigit()} & set(_PORTS)
+    said = look.host.shell.run(["ss", "-H", "-l", "-n", "-t"]).text
+    used = {int(port) for port in re.findall(r":(\d+) ", said)} & set(_PORTS)
     if used:
         text = f"in use, of those for machines that come from other hosts: {', '.join(map(str, sorted(used)))}"
         yield Finding("ports", "note", text)
