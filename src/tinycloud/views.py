@@ -319,13 +319,14 @@ def make_ssh_config(machines: Sequence[Machine]) -> str:
             continue
         aliases = [machine.facts.mark.domain, f"{machine.name}.{machine.facts.mark.stack}"]
         aliases += [machine.name] if seen[machine.name] == 1 else []
-        lines = [f"Host {' '.join(aliases)}", *(f"  {key} {_quote(value)}" for key, value in machine._make_door().options.items())]
+        lines = [f"Host {' '.join(aliases)}", *(f"  {key} {_quote(key, value)}" for key, value in machine._make_door().options.items())]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks) + ("\n" if blocks else "")
 
 
-def _quote(value: str) -> str:
-    return f'"{value}"' if " " in value else value
+def _quote(key: str, value: str) -> str:
+    """As ssh_config(5) reads it back: quotes around what has spaces, but for a command, which is the rest of the line as it is."""
+    return f'"{value}"' if " " in value and key != "ProxyCommand" else value
 
 
 def make_ansible_inventory(machines: Sequence[Machine]) -> dict[str, Any]:
