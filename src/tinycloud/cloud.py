@@ -332,11 +332,11 @@ class Cloud:
 
         return recover(self.parts)
 
-    def doctor(self, *, fix: bool = False) -> list[Finding]:
-        """Is this host able to run machines? With ``fix``, what can be mended is."""
+    def doctor(self, *, fix: bool = False, host: str = "") -> list[Finding]:
+        """Are the hosts able to run machines, or this one? With ``fix``, what can be mended is."""
         from tinycloud.engine.doctor import examine
 
-        return examine(self.parts, fix=fix)
+        return examine(self.parts, fix=fix, host=host)
 
 
 def make_run_text(image: str, name: str, group: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import subprocess
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lxml import etree
@@ -239,8 +240,15 @@ class Machine:
         """The last lines it said on its serial line, without control sequences."""
         return read_serial(self._host, self.facts.mark.domain, lines)
 
+    @contextmanager
+    def screen(self) -> Iterator[str]:
+        """``host:port`` at which its screen is seen from here, as long as the context lasts. Raises Refused, Unreachable as :meth:`vnc`."""
+        address, _, port = self.vnc().rpartition(":")
+        with self._host.shell.forward(address, int(port)) as place:
+            yield place
+
     def vnc(self) -> str:
-        """``host:port`` of its screen. Raises Refused when it has none or is off."""
+        """``host:port`` of its screen, on its host. Raises Refused when it has none or is off."""
         graphics = etree.fromstring(self.xml()).find("devices/graphics[@type='vnc']")
         if graphics is None:
             raise Refused(f"{self.ref} has no screen", hint="graphics: vnc in its group")

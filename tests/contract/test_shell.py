@@ -159,5 +159,20 @@ def test_a_server_is_heard_from_the_host(shell: Shell) -> None:
     assert shell.hear("127.0.0.1", port) == b"", "nobody listens any more"
 
 
+def test_what_the_host_reaches_is_within_reach_of_programs_here(shell: Shell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with shell.forward("127.0.0.1", server.getsockname()[1]) as place:
+            address, _, port = place.rpartition(":")
+            with socket.create_connection((address, int(port)), timeout=30) as visitor:
+                guest, _ = server.accept()
+                with guest:
+                    visitor.sendall(b"hello")
+                    guest.settimeout(30)
+                    assert guest.recv(5) == b"hello"
+        if place != f"127.0.0.1:{server.getsockname()[1]}":
+            with pytest.raises(OSError):
+                socket.create_connection((address, int(port)), timeout=5)
+
+
 def test_root_is_asked_for_only_where_one_is_not(shell: Shell) -> None:
     assert shell.run(["id", "-u"], root=True).text == "0\n"

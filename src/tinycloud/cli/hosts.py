@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -70,7 +69,6 @@ def list_(as_json: bool) -> None:
         print_json([host_as_json(row) for row in rows])
         return
     print_table(_HEAD, [_row(row) for row in rows])
-    say_unreachable(row.facts for row in rows)
 
 
 def _row(row: HostRow) -> tuple[str, ...]:
@@ -87,13 +85,6 @@ def _row(row: HostRow) -> tuple[str, ...]:
         "-" if silent or facts.pool is None else f"{facts.pool.free} of {facts.pool.capacity}",
         labels or "-",
     )
-
-
-def say_unreachable(hosts: Any) -> None:
-    """Below a listing: which hosts did not answer, and why. What it shows of them is as it was last seen."""
-    for facts in hosts:
-        if facts.unreachable:
-            print(f"{paint('unreachable', 'red', sys.stderr)}: {facts.name}: {facts.unreachable}", file=sys.stderr)
 
 
 @group.command()

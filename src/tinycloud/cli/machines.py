@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
@@ -120,14 +122,20 @@ def console(machine: str, lines: int) -> None:
 @machine_argument
 @click.option("--open", "open_", is_flag=True, help="Start remote-viewer.")
 def vnc(machine: str, open_: bool) -> None:
-    """Print host:port of a machine's screen, or open a viewer."""
+    """Print host:port of a machine's screen, or open a viewer.
+
+    The screen of a machine on another host is within reach as long as the command runs: Ctrl-C ends it.
+    """
     from tinycloud.views import run_interactively
 
-    with open_cloud() as cloud:
-        place = cloud.machine(machine).vnc()
-    print(place)
-    if open_:
-        run_interactively(["remote-viewer", f"vnc://{place}"])
+    with open_cloud() as cloud, (target := cloud.machine(machine)).screen() as place:
+        print(place, flush=True)
+        if open_:
+            run_interactively(["remote-viewer", f"vnc://{place}"])
+        elif place != target.vnc():
+            print(f"leads to {target.host} until Ctrl-C", file=sys.stderr)
+            with suppress(KeyboardInterrupt):
+                threading.Event().wait()
 
 
 @click.command()

@@ -37,7 +37,7 @@ from tinycloud.cli import (
     volumes,
 )
 from tinycloud.cli.output import print_error, print_line
-from tinycloud.cli.session import SESSION
+from tinycloud.cli.session import SESSION, say_silent
 from tinycloud.errors import EXIT_BUG, Interrupted, TinycloudError, WrongInput, make_did_you_mean
 
 
@@ -103,6 +103,7 @@ def _run(words: list[str]) -> int:
     try:
         result = app.main(args=words, prog_name="tinycloud", standalone_mode=False)
         sys.stdout.flush()
+        say_silent()
         return result if isinstance(result, int) else 0
     except TinycloudError as err:
         return _fail(err, words)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tinycloud.cli.inside import enter
+from tinycloud.cli.output import paint
 from tinycloud.errors import TinycloudError, WrongInput
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ class Session:
     state: str | None = None
     lab: str | None = None
     verbose: bool = False
+    clouds: list[Cloud] = field(default_factory=list)
+    """Those that were opened, closed or not."""
 
 
 SESSION = Session()
@@ -40,7 +43,16 @@ def open_cloud_here() -> Cloud:
     """The same, outside of any lab: for what needs the network that a lab host lacks."""
     from tinycloud.cloud import Cloud
 
-    return Cloud(uri=SESSION.uri, state=SESSION.state, on_run=_show_command if SESSION.verbose else None)
+    cloud = Cloud(uri=SESSION.uri, state=SESSION.state, on_run=_show_command if SESSION.verbose else None)
+    SESSION.clouds.append(cloud)
+    return cloud
+
+
+def say_silent() -> None:
+    """Which hosts did not answer, and why: what was shown of them is as it was last seen."""
+    while SESSION.clouds:
+        for name, reason in SESSION.clouds.pop().hosts.silent().items():
+            print(f"{paint('unreachable', 'red', sys.stderr)}: {name}: {reason}", file=sys.stderr)
 
 
 def _show_command(line: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from tinycloud.cli.output import paint, print_json, print_table
-from tinycloud.cli.session import complete_stack, json_option, open_cloud
+from tinycloud.cli.session import complete_host, complete_stack, json_option, open_cloud
 from tinycloud.errors import WrongInput
 
 if TYPE_CHECKING:
@@ -23,17 +23,21 @@ _COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 
 @click.command()
 @click.option("--fix", is_flag=True, help="Mend what can be mended.")
+@click.option("--host", default="", metavar="HOST", shell_complete=complete_host, help="Only this one.")
 @json_option
-def doctor(fix: bool, as_json: bool) -> int:
-    """Say whether this host can run machines, and what to mend. Exit status 1 when there is a problem."""
+def doctor(fix: bool, host: str, as_json: bool) -> int:
+    """Say whether the hosts can run machines, and what to mend. Exit status 1 when there is a problem."""
     with open_cloud() as cloud:
-        findings = cloud.doctor(fix=fix)
+        findings = cloud.doctor(fix=fix, host=host)
     if as_json:
-        print_json([{"topic": f.topic, "state": f.state, "text": f.text, "fix": f.command} for f in findings])
+        about = [{"host": f.host} if f.host else {} for f in findings]
+        told = [{"topic": f.topic, "state": f.state, "text": f.text, "fix": f.command} for f in findings]
+        print_json([{**one, **other} for one, other in zip(about, told, strict=True)])
+    wide = max((len(finding.host) + 1 for finding in findings if finding.host), default=0)
     for finding in findings if not as_json else ():
-        print(f"{paint(f'{finding.state:<8}', _COLOURS[finding.state])} {finding.topic:<13} {finding.text}")
+        print(f"{paint(f'{finding.state:<8}', _COLOURS[finding.state])} {finding.host:<{wide}}{finding.topic:<13} {finding.text}")
         if finding.fix and finding.state != "ok":
-            print(f"{'':<22} {finding.command}")
+            print(f"{'':<{22 + wide}} {finding.command}")
     return int(any(finding.state == "problem" for finding in findings))
 
 

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,7 +20,8 @@ from tinycloud.drivers.talk import LocalTalk
 from tinycloud.errors import Missing, ToolFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from tinycloud.drivers.talk import Talk
 
@@ -107,6 +108,10 @@ class Shell(Protocol):
         """
         ...
 
+    def forward(self, address: str, port: int) -> AbstractContextManager[str]:
+        """Have what this host reaches at ``address`` within reach of programs here: yields ``host:port``, good until the end."""
+        ...
+
     @property
     def jump(self) -> tuple[str, ...]:
         """The ProxyCommand by which ssh gets from here to what only this host reaches; empty for this machine."""
@@ -158,6 +163,10 @@ class LocalShell:
                 return connection.recv(64)
         except OSError:
             return b""
+
+    @contextmanager
+    def forward(self, address: str, port: int) -> Iterator[str]:
+        yield f"{address}:{port}"
 
     def _call(self, words: list[str], tool: str, input: bytes | None, limit: float, on_line: Callable[[str], None] | None) -> Done:
         try:

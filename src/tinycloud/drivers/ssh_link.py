@@ -179,16 +179,31 @@ class SshLink:
             draft.replace(path)
         return path
 
+    @contextmanager
+    def forward(self, place: str) -> Iterator[int]:
+        """A port of this machine's loopback that leads to ``place`` (``127.0.0.1:5900``) as seen from the host. Raises Unreachable."""
+        self.ensure()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        words = ["-L", f"127.0.0.1:{port}:{place}"]
+        self._control("forward", words)
+        try:
+            yield port
+        finally:
+            self._control("cancel", words)
+
+    def _control(self, what: str, words: Sequence[str]) -> None:
+        """Say something to the client that holds the connection."""
+        argv = ["ssh", "-O", what, "-o", f"ControlPath={_escape(str(self._path))}", *words, "--", self.target]
+        done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=CONNECT_LIMIT, check=False)
+        if done.returncode != 0 and what == "forward":
+            raise self.make_unreachable(done.stderr)
+
     def end(self) -> None:
         """Close the shared connection, whoever uses it."""
         if self._answers():
-            subprocess.run(
-                ["ssh", "-O", "exit", "-o", f"ControlPath={_escape(str(self._path))}", "--", self.target],
-                capture_output=True,
-                stdin=subprocess.DEVNULL,
-                timeout=CONNECT_LIMIT,
-                check=False,
-            )
+            self._control("exit", [])
 
 
 def _escape(path: str) -> str:

@@ -9,7 +9,7 @@ import secrets
 import shlex
 import subprocess
 import threading
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from tinycloud.drivers.shell import (
@@ -27,7 +27,7 @@ from tinycloud.drivers.talk import LocalTalk
 from tinycloud.errors import TinycloudError, Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tinycloud.drivers.ssh_link import SshLink
     from tinycloud.drivers.talk import Talk
@@ -154,6 +154,12 @@ class SshShell:
                 return _hear(self.link.make_argv(flags=["-W", place], shared=shared), self._env, limit * 5)
         except Unreachable:
             return b""
+
+    @contextmanager
+    def forward(self, address: str, port: int) -> Iterator[str]:
+        """Through the host's sshd; only programs of this machine reach it."""
+        with self.link.forward(f"[{address}]:{port}" if ":" in address else f"{address}:{port}") as here:
+            yield f"127.0.0.1:{here}"
 
     @property
     def jump(self) -> tuple[str, ...]:

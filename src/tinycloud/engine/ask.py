@@ -28,14 +28,16 @@ _SHORT: Final = 2.0
 """The limit for one that was silent the last time: commands go on quickly, and its return is seen all the same."""
 
 
-def ask_all(hosts: Iterable[Host], question: Callable[[Host], T]) -> list[tuple[Host, T | TinycloudError]]:
+def ask_all(
+    hosts: Iterable[Host], question: Callable[[Host], T], *, alone: bool = True, limit: float = 0.0
+) -> list[tuple[Host, T | TinycloudError]]:
     """What each host answers, or the error that it met; Unreachable for one that took too long. In the order of ``hosts``.
 
-    Other exceptions are raised, and Lost, which is about us.
-    A host that is alone is asked by this thread, without limit, and its errors are raised.
+    Other exceptions are raised, and Lost, which is about us. With ``alone``, a host that is the only one is asked by this thread,
+    without limit, and its errors are raised. ``limit`` for questions that take longer than reading does.
     """
     targets = list(hosts)
-    if len(targets) == 1:
+    if alone and len(targets) == 1:
         return [(targets[0], question(targets[0]))]
     now = time.monotonic()
     answers: dict[int, T | TinycloudError] = {}
@@ -46,7 +48,7 @@ def ask_all(hosts: Iterable[Host], question: Callable[[Host], T]) -> list[tuple[
             answers[n] = Unreachable(host.silence.reason)
             continue
         host.silence = None
-        waiting[n] = now + (min(_SHORT, host.patience.limit) if seen.was_silent(host) else host.patience.limit)
+        waiting[n] = now + (limit or (min(_SHORT, host.patience.limit) if seen.was_silent(host) else host.patience.limit))
         threading.Thread(target=_ask, args=(n, host, question, box), name=f"asks {host.name}", daemon=True).start()
     while waiting:
         _take(targets, box, waiting, answers)
@@ -72,18 +74,20 @@ def _take(
     except queue.Empty:
         for n in [n for n, until in waiting.items() if until <= time.monotonic()]:
             del waiting[n]
-            answers[n] = be_silent(targets[n], Unreachable(f"{targets[n].name} did not answer in time"))
+            answers[n] = Unreachable(be_silent(targets[n], "it did not answer in time"))
         return
     if isinstance(answer, Lost) or (isinstance(answer, BaseException) and not isinstance(answer, TinycloudError)):
         raise answer
     if waiting.pop(n, None) is not None:
-        answers[n] = be_silent(targets[n], answer) if isinstance(answer, Unreachable) else answer
-        if not isinstance(answer, TinycloudError):
+        answers[n] = answer
+        if isinstance(answer, Unreachable):
+            be_silent(targets[n], "; ".join([answer.message, *answer.facts[-1:]]))
+        elif not isinstance(answer, TinycloudError):
             seen.note_answer(targets[n])
 
 
-def be_silent(host: Host, why: Unreachable) -> Unreachable:
-    """Do not ask this host again for a while."""
-    host.silence = Silence(why.message, time.monotonic() + _REST)
+def be_silent(host: Host, why: str) -> str:
+    """Do not ask this host again for a while; returns the reason."""
+    host.silence = Silence(why, time.monotonic() + _REST)
     seen.note_silence(host)
     return why

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tinycloud.engine.inventory import read_world
+from tinycloud.engine.answers import ask_each
+from tinycloud.engine.inventory import read_world, remember
 from tinycloud.engine.lock import IMAGES, IMAGES_LOCK, hold_lock
 from tinycloud.engine.read_outside import read_outside
 from tinycloud.engine.vault import StackVault
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
+    from tinycloud.drivers.host import Host
     from tinycloud.engine.journal import Journal
     from tinycloud.engine.parts import Parts
     from tinycloud.engine.run import Run
@@ -136,6 +138,7 @@ class Deployer:
                 run = self._make_run(plan, wish, loaded, vault)
                 self._carry_out(run, self._begin(plan, wish), wish)
                 self._finish(loaded, vault, plan)
+                self._remember(plan)
             return plan
 
     def down(self, stack: str, wish: Wish) -> Plan:
@@ -151,6 +154,7 @@ class Deployer:
             if plan.steps:
                 self._carry_out(self._make_run(plan, wish), self._begin(plan, wish), wish)
             self._forget(stack, plan)
+            self._remember(plan)
             return plan
 
     def _plan_down(self, stack: str, *, volumes: bool) -> Plan:
@@ -195,6 +199,7 @@ class Deployer:
                 self._finish(loaded, vault, plan)
             else:
                 self._forget(stack, plan)
+            self._remember(plan)
             return plan
 
     def rollback(self, stack: str, wish: Wish) -> None:
@@ -226,11 +231,14 @@ class Deployer:
         Mover(self._parts).resume(record, wish.listener)
         return True
 
+    def _remember(self, plan: Plan) -> None:
+        """Keep what the hosts have now, for a time in which one of them is silent."""
+        if len(hosts := self._parts.hosts) > 1:
+            remember(hosts[name] for name in {step.host for step in plan.steps} & hosts.keys())
+
     def _see_files(self) -> None:
         """Have libvirt look at the pools: what was killed may have made files that it does not know of."""
-        for host in self._parts.hosts.values():
-            for pool in host.list_pools():
-                host.pool(pool).refresh()
+        ask_each(self._parts, _refresh_pools)
 
     def _lock(self, stack: str, what: str, wait: float) -> AbstractContextManager[None]:
         from tinycloud.engine.who import make_who
@@ -405,3 +413,8 @@ def _hide(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_hide(item) for item in value]
     return value
+
+
+def _refresh_pools(host: Host) -> None:
+    for pool in host.list_pools():
+        host.pool(pool).refresh()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from tinycloud.engine.ask import ask_all
 from tinycloud.engine.doctor_wall import RULES, check_others, check_rules
 from tinycloud.engine.finding import Finding
+from tinycloud.engine.host_checks import Look, mend
+from tinycloud.engine.inventory import say
 from tinycloud.engine.room import find_pool
 from tinycloud.engine.steps.pool import PATH
 from tinycloud.errors import Missing, TinycloudError
@@ -20,6 +23,7 @@ from tinycloud.plan.space import LEVELS, count_percent
 from tinycloud.templates.objects import render_pool
 
 if TYPE_CHECKING:
+    from tinycloud.drivers.host import Host
     from tinycloud.engine.parts import Parts
 
 __all__ = ["CHECKS", "Finding", "examine"]
@@ -33,6 +37,8 @@ _TOOLS: Final = {
     "nft": "nftables",
     "ssh": "openssh-client",
 }
+_LONGEST: Final = 1800.0
+"""Seconds for one host: packages may have to be fetched."""
 _LEAST_MEMORY: Final = Bytes(1024**3)
 _LEAST_DISK: Final = Bytes(5 * 1024**3)
 
@@ -40,10 +46,37 @@ _LEAST_DISK: Final = Bytes(5 * 1024**3)
 Check = Callable[["Parts"], Iterator[Finding]]
 
 
-def examine(parts: Parts, *, fix: bool = False) -> list[Finding]:
-    """All findings. With ``fix``, each mend is run and the question asked again."""
+def examine(parts: Parts, *, fix: bool = False, host: str = "") -> list[Finding]:
+    """All findings about every host, or one. With ``fix``, each mend is run and the question asked again."""
+    if host:
+        parts.get_host(host)
+    if len(parts.hosts) == 1 and not parts.first_host.entry.target:
+        return _examine_here(parts, fix=fix)
+    wanted = [it for name, it in parts.hosts.items() if host in ("", name)]
+    answers = ask_all(wanted, lambda it: _examine_one(parts, it, fix=fix), alone=False, limit=_LONGEST)
+    return [
+        replace(finding, host=it.name, target=it.entry.target)
+        for it, found in answers
+        for finding in ([Finding("host", "problem", say(found))] if isinstance(found, TinycloudError) else found)
+    ]
+
+
+def _examine_one(parts: Parts, host: Host, *, fix: bool) -> list[Finding]:
+    """One of several: this machine as if it were alone, another by what its shell and its libvirt say."""
+    alone = replace(parts, made={host.name: host})
+    if not host.entry.target:
+        return _examine_here(alone, fix=fix)
+    look = Look(host, {name: it for name, it in parts.hosts.items() if it is not host}, host.entry.address)
+    found = look.examine()
+    if fix and any(it.fix and it.state != "ok" for it in found):
+        found = mend(look, found)
+    rest = (check_pools, check_rules, check_others) if look.facts is not None else ()
+    return [*found, *_examine_here(alone, rest, fix=fix)]
+
+
+def _examine_here(parts: Parts, checks: Iterable[Check] = (), *, fix: bool) -> list[Finding]:
     out: list[Finding] = []
-    for check in CHECKS:
+    for check in checks or CHECKS:
         for finding in _ask(check, parts):
             out.append(_mend(parts, check, finding) if fix and finding.fix and finding.state != "ok" else finding)
     return out
@@ -63,7 +96,8 @@ def _mend(parts: Parts, check: Check, finding: Finding) -> Finding:
         elif finding.fix[0] == "tinycloud":
             parts.first_host.volumes.ensure_pool(render_pool(POOL, PATH))
         else:
-            parts.shell.run(finding.fix, root=finding.root, limit=900)
+            shell = parts.first_host.shell if parts.first_host.entry.target else parts.shell
+            shell.run(finding.fix, root=finding.root, limit=900)
     except TinycloudError as err:
         return replace(finding, text=f"{finding.text}; tried to mend it: {'; '.join([err.message, *err.facts[:2]])}")
     now = next((again for again in _ask(check, parts) if again.topic == finding.topic), finding)

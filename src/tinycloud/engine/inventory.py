@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lxml import etree
 
 from tinycloud.engine import seen
-from tinycloud.engine.ask import ask_all
+from tinycloud.engine.ask import ask_all, be_silent
 from tinycloud.engine.read_pools import read_pools
 from tinycloud.errors import LibvirtFailed, TinycloudError, ToolFailed
 from tinycloud.model import names, world
@@ -35,6 +35,13 @@ def read_world(hosts: Iterable[Host]) -> world.World:
     return world.merge_worlds(part for _, part in found)
 
 
+def remember(hosts: Iterable[Host]) -> None:
+    """Keep what these hosts have now; one that does not answer stays as it was seen."""
+    for host, part in ask_all(hosts, _read_host, alone=False):
+        if not isinstance(part, TinycloudError):
+            seen.save(host, part)
+
+
 def read_machines(hosts: Iterable[Host]) -> world.World:
     """Only machines and foreign domains: what listing needs, in a few calls a host. Of hosts, those that do not answer."""
     found = _on_all(hosts, _read_domains)
@@ -56,8 +63,13 @@ def read_networks(hosts: Iterable[Host]) -> world.World:
 
 
 def _on_all(hosts: Iterable[Host], read: Callable[[Host], world.World]) -> list[tuple[Host, world.World]]:
-    answers = ask_all(hosts, read)
-    return [(host, seen.recall(host, say(it)) if isinstance(it, TinycloudError) else it) for host, it in answers]
+    return [(host, _recall(host, it) if isinstance(it, TinycloudError) else it) for host, it in ask_all(hosts, read)]
+
+
+def _recall(host: Host, err: TinycloudError) -> world.World:
+    """A host whose libvirt is down, or that lacks a tool, cannot be worked with either."""
+    reason = host.silence.reason if host.silence else be_silent(host, say(err))
+    return seen.recall(host, reason)
 
 
 def say(err: TinycloudError) -> str:

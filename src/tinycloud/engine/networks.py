@@ -92,7 +92,7 @@ def get_network(rows: Iterable[NetworkRow], name: str) -> NetworkRow:
 
 def list_leases(hosts: Mapping[str, Host], rows: Iterable[NetworkRow]) -> list[LeaseRow]:
     """What the networks' DHCP servers keep and gave away, by network and address."""
-    return [line for row in rows for line in _list_leases(hosts[row.facts.host], row)]
+    return [line for row in rows if hosts[row.facts.host].silence is None for line in _list_leases(hosts[row.facts.host], row)]
 
 
 def _list_leases(host: Host, row: NetworkRow) -> list[LeaseRow]:

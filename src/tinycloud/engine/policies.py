@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tinycloud.engine.ask import ask_all
 from tinycloud.engine.inventory import read_machines
-from tinycloud.errors import NotFound, make_did_you_mean
+from tinycloud.errors import NotFound, TinycloudError, make_did_you_mean
 from tinycloud.model.access import DIRECTIONS
 
 if TYPE_CHECKING:
@@ -110,8 +111,9 @@ def _list_rules(spec: PolicySpec) -> Iterator[RuleRow]:
 
 def count(hosts: Mapping[str, Host], row: PolicyRow) -> PolicyCounts:
     """What the policy's rules met, on all hosts and for all its machines together: machines with the same rules share them."""
-    names = sorted({machine.host for machine in row.machines})
-    counts = [it for name in names for it in hosts[name].firewall.count(row.stack)]
+    here = [hosts[name] for name in sorted({machine.host for machine in row.machines})]
+    answers = ask_all(here, lambda host: host.firewall.count(row.stack))
+    counts = [it for _, found in answers if not isinstance(found, TinycloudError) for it in found]
     if not counts:
         return PolicyCounts(list_rules(row), in_force=False)
     rules = tuple(_with_count(rule, row, counts) for rule in list_rules(row))

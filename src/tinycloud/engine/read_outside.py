@@ -7,7 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from tinycloud.drivers.onhost.firewall import METRIC
-from tinycloud.errors import ToolFailed
+from tinycloud.engine.ask import ask_all
+from tinycloud.errors import TinycloudError, ToolFailed
 from tinycloud.model.outside import Link, Listener, Outside
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def read_outside(hosts: Iterable[Host], stack: Stack | None = None) -> tuple[Out
     """Each host; none at all for a stack that leads nothing in."""
     if stack is not None and not (stack.forwards or stack.floating):
         return ()
-    return tuple(_read(host) for host in hosts)
+    return tuple(it for _, it in ask_all(hosts, _read) if not isinstance(it, TinycloudError))
 
 
 def _read(host: Host) -> Outside:

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tinycloud.engine.answers import ask_each
 from tinycloud.engine.inventory import read_world
 from tinycloud.engine.lock import hold_lock
 from tinycloud.engine.who import make_who
@@ -36,7 +37,7 @@ def recover(parts: Parts) -> Recovered:
     """
     world = read_world(parts.hosts.values())
     known = {record.name for record in parts.store.list_stacks()}
-    notes = {stack: note for host in parts.hosts.values() for stack, note in _read_notes(host).items()}
+    notes = {stack: note for _, found in ask_each(parts, _read_notes) for stack, note in found.items()}
     whole = sorted(set(notes) - known)
     for stack in whole:
         note = notes[stack]
@@ -51,7 +52,7 @@ def restore_record(parts: Parts, stack: str) -> None:
 
     While data volumes of it are left its secrets stay, for those may need them.
     """
-    notes = [notes[stack] for host in parts.hosts.values() if stack in (notes := _read_notes(host))]
+    notes = [found[stack] for _, found in ask_each(parts, _read_notes) if stack in found]
     present = parts.store.find_stack(stack)
     if notes:
         note, outputs = notes[0], present.outputs if present else {}

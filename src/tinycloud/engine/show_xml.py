@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tinycloud.engine.ask import ask_all
 from tinycloud.engine.disks import list_own
 from tinycloud.engine.inventory import find_owner, read_machines
 from tinycloud.engine.refs import get_machine
+from tinycloud.errors import TinycloudError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +29,8 @@ def get_xml(hosts: Mapping[str, Host], ref: str) -> str:
 
 
 def _find_network(hosts: Mapping[str, Host], ref: str) -> str:
-    records = (record for host in hosts.values() for record in host.networks.list_all()) if "/" in ref else iter(())
+    answers = ask_all(hosts.values(), lambda host: host.networks.list_all()) if "/" in ref else []
+    records = (record for _, found in answers if not isinstance(found, TinycloudError) for record in found)
     return next((record.xml for record in records if (owner := find_owner(record)) and "/".join(owner) == ref), "")
 
 

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tinycloud.engine.answers import ask_each
 from tinycloud.engine.inventory import read_machine
 from tinycloud.engine.room import find_pool, list_pools
 from tinycloud.engine.space import note_levels
@@ -95,8 +96,8 @@ def has_room(host: Host, machine: Machine) -> bool:
 def wake_machines(parts: Parts, spared: Collection[str] = ()) -> list[str]:
     """Let every machine go on that was paused for want of space and has room again, but for those ``spared``. Returns them by ref."""
     woken = []
-    for host in parts.hosts.values():
-        starved = [machine for machine in find_starved(host) if machine.ref not in spared]
+    for host, found in ask_each(parts, find_starved):
+        starved = [machine for machine in found if machine.ref not in spared]
         woken += [machine.ref for machine in _wake(parts, host, starved)]
     parts.woken += woken
     return woken

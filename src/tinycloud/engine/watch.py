@@ -10,6 +10,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tinycloud.engine.answers import ask_each
 from tinycloud.engine.space import note_levels
 from tinycloud.engine.wake import find_starved, list_full_disks, note, wake_machines
 from tinycloud.engine.wall import put_back
@@ -63,8 +64,7 @@ class Watch:
 
     def run(self) -> None:
         """Watch until :meth:`stop` or Ctrl-C. A host that does not answer is told of once, and asked again."""
-        for host in self.parts.hosts.values():
-            host.listen(self._poke.set)
+        ask_each(self.parts, lambda host: host.listen(self._poke.set))
         while not self._stopped:
             self._poke.clear()
             self._try()
@@ -87,9 +87,8 @@ class Watch:
     def look(self) -> None:
         """Look once: tell of machines that stopped since the last look, let those go on that have room, tell of pools."""
         waiting: set[str] = set()
-        for host in self.parts.hosts.values():
-            self._guard(host)
-            for machine in find_starved(host):
+        for host, starved in ask_each(self.parts, self._look_at):
+            for machine in starved:
                 waiting.add(machine.ref)
                 if machine.ref not in self._starved:
                     self._tell_starved(host, machine)
@@ -104,6 +103,10 @@ class Watch:
         self._looked = True
         for filling in note_levels(self.parts):
             self._say("pool", f"{filling.host}/{filling.pool}", filling.text)
+
+    def _look_at(self, host: Host) -> list[Machine]:
+        self._guard(host)
+        return list(find_starved(host))
 
     def _guard(self, host: Host) -> None:
         """Rules that were in force and no longer are come back; a down takes them away for good, and then nothing is kept of them."""

@@ -30,6 +30,10 @@ class Hosts:
         """Their names; no host is asked."""
         return list(self._parts.hosts)
 
+    def silent(self) -> dict[str, str]:
+        """The hosts that did not answer when they were last asked by this object, each with the reason."""
+        return {name: host.silence.reason for name, host in self._parts.made.items() if host.silence}
+
     def list(self) -> list[HostRow]:
         """Every host as it is now, this machine first; one that does not answer as it was last seen."""
         rows: list[HostRow] = self._engine.list_rows()

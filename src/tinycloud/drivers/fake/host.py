@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from tinycloud.drivers.fake.domains import FakeDomains
@@ -21,7 +22,7 @@ from tinycloud.model.host import LOCAL, HostEntry
 from tinycloud.model.names import DEFAULT_POOL, find_pool_name, make_pool_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tinycloud.drivers.guest.ssh import Door
@@ -50,6 +51,10 @@ class FakeShell:
 
     def open(self, argv: Sequence[str], *, root: bool = False) -> Talk:
         raise make_missing_tool(argv[-1])  # what is talked with stands last
+
+    @contextmanager
+    def forward(self, address: str, port: int) -> Iterator[str]:
+        yield f"{address}:{port}"
 
     def hear(self, address: str, port: int, *, limit: float = 0.5) -> bytes:
         return b"SSH-2.0-fake\r\n"
