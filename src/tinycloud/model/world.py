@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tinycloud.model import names
 from tinycloud.model.firewall import Overlay  # noqa: TC001 - the codec reads annotations
 from tinycloud.model.host import HostEntry
+from tinycloud.model.load import MachineLoad  # noqa: TC001 - the codec reads annotations
 from tinycloud.model.machine import Live, Mark
 from tinycloud.model.outside import Outside  # noqa: TC001 - the codec reads annotations
 from tinycloud.model.pool import FIXED, FOLDERS, OVERCOMMIT, THICK, Source, Unit
@@ -269,6 +270,8 @@ class World:
     """Read only for stacks with forwards or floating addresses."""
     leftovers: tuple[Machine, ...] = ()
     """Copies of machines that are on another host: a move is under way, or did not end."""
+    loads: tuple[MachineLoad, ...] = ()
+    """What machines were seen to use; read only for balance."""
 
     @cached_property
     def machine_by_ref(self) -> dict[str, Machine]:
@@ -382,6 +385,7 @@ def merge_worlds(worlds: Iterable[World]) -> World:
         orphans=tuple(x for w in parts for x in w.orphans),
         outside=tuple(x for w in parts for x in w.outside),
         leftovers=(*(x for w in parts for x in w.leftovers), *leftovers),
+        loads=tuple(x for w in parts for x in w.loads),
     )
 
 

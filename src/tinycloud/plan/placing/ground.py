@@ -22,6 +22,7 @@ class Ground:
         self.number = {host.name: n for n, host in enumerate(self.hosts)}
         self._foreign = {it.host: it for it in world.foreign}
         self._fitting: dict[Shape, tuple[int, ...]] = {}
+        self._closed: frozenset[int] = frozenset()
         self._having: dict[str, frozenset[int]] = {}
         for image in world.images:
             if image.host in self.number:
@@ -31,7 +32,12 @@ class Ground:
         """The hosts that take machines and are what it needs."""
         if shape not in self._fitting:
             self._fitting[shape] = tuple(n for n, host in enumerate(self.hosts) if self.refuse(host, shape) is None)
-        return self._fitting[shape]
+        found = self._fitting[shape]
+        return tuple(n for n in found if n not in self._closed) if self._closed else found
+
+    def close(self, hosts: Iterable[int]) -> None:
+        """Let these take nothing for now; hosts that were closed before and are not named take machines again."""
+        self._closed = frozenset(hosts)
 
     def list_having(self, image: str) -> frozenset[int]:
         """The hosts that have an image."""

@@ -109,7 +109,8 @@ class Reader:
             on=spec.placing.on,
             pools=list_pools(spec),
         )
-        amounts = make_amounts(find_most(spec), spec.cpus.count, disks)
+        memory, cpus = (0, 0) if machine.is_off else (find_most(spec), spec.cpus.count)
+        amounts = make_amounts(memory, cpus, disks)
         return Need(mark.ref, (mark.stack, mark.group), shape, amounts, spec.placing, spec.image or "", list_wishes(mark))
 
     def _list_devices(self, mark: Mark) -> tuple[tuple[str, str], ...]:

@@ -42,11 +42,12 @@ class Safety:
         return not self.lost
 
 
-def put_all(world: World) -> tuple[Rooms, list[tuple[Unit, int]]]:
-    """The hosts with what they have left, and every running machine on its host."""
+def put_all(world: World, whole: str = "") -> tuple[Rooms, list[tuple[Unit, int]]]:
+    """The hosts with what they have left, and every running machine on its host; of the host ``whole`` those too that are off."""
     ground = Ground(world)
     rooms, reader = Rooms(ground, world, disks=True), Reader(world)
-    needs = [(reader.read(machine), ground.number[machine.host]) for machine in world.machines if not machine.is_off]
+    machines = (machine for machine in world.machines if not machine.is_off or machine.host == whole)
+    needs = [(reader.read(machine), ground.number[machine.host]) for machine in machines]
     joined = find_joined(need for need, _ in needs)
     for need, _ in needs:
         rooms.learn(need.group, need.placing)

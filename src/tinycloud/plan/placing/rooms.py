@@ -143,7 +143,10 @@ class Rooms:
                     room[what] -= sign * amount
         for need in unit.needs:
             for label in self._labels.get(need.group, ()):
-                self._spread.setdefault((need.group, label), Counter())[self.find_value(label, host)] += sign
+                spread = self._spread.get((need.group, label))
+                if spread is None:
+                    spread = self._spread[need.group, label] = Counter()
+                spread[self.find_value(label, host)] += sign
         if unit.joined:
             self.mates.setdefault(unit.joined, Counter())[host] += sign
 
@@ -181,14 +184,14 @@ class Rooms:
             return None
         return f"spread: a machine of {group[1]} is on it" if label == HOST else f'spread: a machine of {group[1]} is on {label} "{value}"'
 
+    def refuse_place(self, unit: Unit, host: int) -> str | None:
+        """Why a unit must not be on a host, whatever room there is; None when it may."""
+        found = (self.ground.refuse(self.ground.hosts[host], shape) for shape in unit.shapes)
+        return next((reason for reason in found if reason), None) or self.breaks_rule(unit, host)
+
     def refuse(self, unit: Unit, host: int) -> str | None:
         """Why a unit cannot be put on a host, in words; None when it can."""
-        for shape in unit.shapes:
-            if reason := self.ground.refuse(self.ground.hosts[host], shape):
-                return reason
-        if reason := self.breaks_rule(unit, host):
-            return reason
-        return tell_gap(unit.amounts, self.free[host], self.find_gap(unit.amounts, host))
+        return self.refuse_place(unit, host) or tell_gap(unit.amounts, self.free[host], self.find_gap(unit.amounts, host))
 
 
 def tell_gap(amounts: Amounts, room: Mapping[str, int], what: str | None, more: str = "") -> str | None:

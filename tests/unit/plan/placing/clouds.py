@@ -16,6 +16,7 @@ from tinycloud.model.units import Bytes, parse_bytes
 from tinycloud.source.complaints import WrongFile
 
 if TYPE_CHECKING:
+    from tinycloud.model.balance import Balance
     from tinycloud.source import Loaded
 
 MEMORY = ("512 MiB", "1 GiB", "2 GiB", "3 GiB")
@@ -150,3 +151,8 @@ def without(now: world.World, dead: str) -> world.World:
 
 
 GIB = Bytes(1024**3)
+
+
+def carry_out(now: world.World, found: Balance) -> world.World:
+    """The world after all moves of a proposal, one after the other."""
+    return move(now, {it.machine: it.target for it in found.moves})
