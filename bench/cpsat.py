@@ -1,4 +1,4 @@
-"""The task of balance for CP-SAT, read as JSON; prints where each machine goes. Imports nothing of ours: any Python with ortools will do."""
+"""The task of balance for CP-SAT, read as JSON; prints where each machine goes. It imports nothing of ours: any Python with ortools does."""
 
 from __future__ import annotations
 
