@@ -1,4 +1,4 @@
-"""The task of balance for CP-SAT, read as JSON; prints where each machine goes. It imports nothing of ours: any Python with ortools does."""
+"""The task of balance for CP-SAT, read as JSON: where each machine goes. It imports nothing of ours; any Python with ortools runs it."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from tinycloud.errors import NotFound, make_did_you_mean
 from tinycloud.model.balance import Balance, Fullness, Move
 from tinycloud.model.placing import HOST
 from tinycloud.plan.placing.ground import tell_closed
-from tinycloud.plan.placing.needs import MEMORY, SHARED
+from tinycloud.plan.placing.needs import MEMORY
 from tinycloud.plan.placing.refuges import put_all
 from tinycloud.plan.placing.score import BROKEN, Scale
 from tinycloud.plan.placing.search import Board, improve
@@ -75,7 +75,7 @@ class Work:
 
     def _is_shared(self, host: str, pool: str) -> bool:
         found = self.world.host_by_name[host].find_pool(pool)
-        return found is not None and found.kind in SHARED
+        return found is not None and found.source.is_shared
 
     def _may_move(self, unit: Unit, host: int) -> bool:
         it = self.rooms.ground.hosts[host]
