@@ -11,7 +11,7 @@ from tinycloud.model.plan import Act, Change, Plan, Price
 from tinycloud.model.units import Bytes
 from tinycloud.plan.images import send_lacking
 from tinycloud.plan.move_disks import Fate, list_moving
-from tinycloud.plan.move_walls import plan_walls
+from tinycloud.plan.move_walls import plan_last_walls, plan_walls
 from tinycloud.plan.steps import StepList, name_wall
 from tinycloud.plan.up import fingerprint
 
@@ -50,13 +50,14 @@ class Ride:
 
 def plan_move(world: World, ride: Ride) -> Plan:
     """All of it: everything that may fail comes before the machine goes; nothing is thrown away before it has arrived."""
-    steps, mark = StepList(ride.source), ride.mark
+    steps, mark = StepList(ride.source, many=True), ride.mark
     target, moving = world.host_by_name[ride.target], list_moving(world, ride.machine, world.host_by_name[ride.target])
     ready = [*_prepare_networks(steps, world, ride), *_prepare_disks(steps, world, ride, moving)]
     parts = plan_walls(steps, world, ride.machine, ride.target)
     hold = _on_machine(steps, ride, "hold", ride.source)
     args = {"target": ride.target, "way": str(ride.way), "address": target.entry.address, **ride.options, **_make_paths(ride, moving)}
-    move = _on_machine(steps, ride, "move", ride.source, hold, *ready, name_wall(ride.target), **args)
+    walls = [name_wall(host) for host in world.host_by_name]
+    move = _on_machine(steps, ride, "move", ride.source, hold, *ready, *walls, **args)
     _leave(steps, world, ride, move, moving)
     sent = send_lacking(steps, world, {})
     return Plan(
@@ -72,8 +73,8 @@ def plan_move(world: World, ride: Ride) -> Plan:
 
 def plan_leaving(world: World, ride: Ride, moving: list[Moving]) -> Plan:
     """The rest of a move that was interrupted when the machine had arrived already. ``moving``: what the source still has of it."""
-    steps = StepList(ride.source)
-    parts = plan_walls(steps, world, ride.machine, ride.target)
+    steps = StepList(ride.source, many=True)
+    parts = plan_last_walls(steps, world, ride.machine, ride.target)
     _leave(steps, world, ride, "", moving)
     hosts = (ride.source, ride.target)
     return Plan(ride.mark.stack, "migrate", (), steps.finish(), parts=parts, hosts=hosts, parent=fingerprint(world, ride.mark.stack))
@@ -90,7 +91,7 @@ def _prepare_networks(steps: StepList, world: World, ride: Ride) -> list[str]:
 
 def _copy_network(steps: StepList, ride: Ride, name: str) -> str:
     args = {"name": names.make_network_name(ride.mark.stack, name), "from": ride.source}
-    return steps.add(f"net:{name}@{ride.target}", "network.copy", name, args, host=ride.target)
+    return steps.add(steps.name_network(name, ride.target), "network.copy", name, args, host=ride.target)
 
 
 def _prepare_disks(steps: StepList, world: World, ride: Ride, moving: list[Moving]) -> list[str]:
@@ -150,9 +151,7 @@ def _leave(steps: StepList, world: World, ride: Ride, move: str, moving: list[Mo
     used = {nic.network for mark in others for nic in mark.spec.nics}
     for network in world.stack_networks(ride.mark.stack):
         if network.host == ride.source and network.name in {nic.network for nic in ride.mark.spec.nics} - used:
-            args = {"name": names.make_network_name(ride.mark.stack, network.name)}
-            needs = (vacate, f"{name_wall(ride.source)}:exact")
-            steps.add(f"net:{network.name}@{ride.source}:remove", "network.remove", network.name, args, *needs, host=ride.source)
+            steps.remove_network(ride.mark.stack, network.name, ride.source, vacate, f"{name_wall(ride.source)}:exact")
 
 
 def _on_machine(steps: StepList, ride: Ride, verb: str, host: str, *needs: str, **more: Any) -> str:

@@ -1,44 +1,80 @@
-"""Access rules around a move: the target lets the machine in before it comes, the source forgets it when it has gone; pure."""
+"""Access rules and overlays around a move: every host of the stack knows of the machine's new place before it goes; pure."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tinycloud.plan.firewall import make_part
-from tinycloud.plan.lans import make_lan
-from tinycloud.plan.steps import name_wall
-from tinycloud.templates.firewall import make_part_mark
+from tinycloud.errors import Refused
+from tinycloud.plan.joined import is_joined, list_addresses
+from tinycloud.plan.spans import is_there
+from tinycloud.plan.wall import is_in_force, read_side, widen
 
 if TYPE_CHECKING:
     from tinycloud.model.firewall import Part
-    from tinycloud.model.machine import Mark
     from tinycloud.model.world import Machine, World
     from tinycloud.plan.steps import StepList
+    from tinycloud.plan.wall import Side
 
 
 def plan_walls(steps: StepList, world: World, machine: Machine, target: str) -> dict[str, Part]:
-    """Steps ``wall:TARGET``, which comes first, and ``wall:SOURCE:exact``, when the machine has gone. Returns the parts by name."""
-    stack, source, parts = machine.mark.stack, machine.host, dict[str, "Part"]()
-    others = {
-        host: [it.mark for it in world.stack_machines(stack) if it.host == host and it.ref != machine.ref] for host in (source, target)
-    }
-    own = dict.fromkeys(nic.network for nic in machine.mark.spec.nics if not nic.external)
-    there = _make_part(world, stack, target, [*others[target], machine.mark], {*own})
-    parts[f"{target}/exact"] = there
-    if make_part_mark(stack, there) not in world.host_by_name[target].firewall:
-        needs = [f"net:{name}@{target}" for name in own]
-        steps.add(name_wall(target), "firewall.apply", "", {"stack": stack, "part": f"{target}/exact"}, *needs, host=target)
-    gone = {nic for nic in own if nic not in {it.network for mark in others[source] for it in mark.spec.nics}}
-    here = _make_part(world, stack, source, others[source], set(), gone)
-    parts[f"{source}/exact"] = here
-    key = "" if here.is_empty else f"{source}/exact"
-    vacate = f"{machine.mark.machine}:vacate"
-    steps.add(f"{name_wall(source)}:exact", "firewall.apply", "", {"stack": stack, "part": key}, vacate, host=source)
+    """Steps ``wall:HOST``, after which both of its hosts may have the machine, and ``wall:HOST:exact``, when only the new one has.
+
+    Returns the parts by name. Forwards and floating addresses are on both until it has gone: whoever runs it answers.
+    """
+    stack, addresses, parts = machine.mark.stack, list_addresses(world), dict[str, "Part"]()
+    before = read_side(world, stack)
+    after = move_side(before, world, machine, target)
+    both = widen(before, after)
+    _check_addresses(both, addresses)
+    for host in _list_hosts(both, world):
+        wide, exact = (side.make_part(stack, host, addresses) for side in (both, after))
+        if not wide.is_empty and not is_in_force(stack, world.host_by_name[host], wide):
+            needs = [steps.name_network(lan.name, host) for lan in after.list_lans(host)]
+            parts[f"{host}/wide"] = wide
+            steps.apply_wall(host, stack, f"{host}/wide", *needs)
+        if exact != wide:
+            parts |= _narrow(steps, machine, host, exact)
     return parts
 
 
-def _make_part(world: World, stack: str, host: str, marks: list[Mark], more: set[str], less: set[str] = set()) -> Part:
-    networks = {it.name: it for it in world.stack_networks(stack) if it.host == host or it.name in more}
-    lans = [make_lan(replace(networks[name], host=host)) for name in sorted(networks) if name not in less]
-    return make_part(stack, sorted(marks, key=lambda mark: (mark.group, mark.index)), lans)
+def plan_last_walls(steps: StepList, world: World, machine: Machine, target: str) -> dict[str, Part]:
+    """Steps ``wall:HOST:exact`` alone, for a machine that has arrived: on each host where something else is in force."""
+    stack, addresses, parts = machine.mark.stack, list_addresses(world), dict[str, "Part"]()
+    before = read_side(world, stack)
+    after = move_side(before, world, machine, target)
+    for host in _list_hosts(widen(before, after), world):
+        exact = after.make_part(stack, host, addresses)
+        if exact.is_empty or not is_in_force(stack, world.host_by_name[host], exact):
+            parts |= _narrow(steps, machine, host, exact)
+    return parts
+
+
+def _list_hosts(side: Side, world: World) -> list[str]:
+    return sorted(host for host in side.hosts if host in world.host_by_name and is_there(world, host))
+
+
+def _narrow(steps: StepList, machine: Machine, host: str, exact: Part) -> dict[str, Part]:
+    key = "" if exact.is_empty else f"{host}/exact"
+    steps.apply_wall(host, machine.mark.stack, key, f"{machine.mark.machine}:vacate", exact=True)
+    return {key: exact} if key else {}
+
+
+def move_side(before: Side, world: World, machine: Machine, target: str) -> Side:
+    """What there is when the machine is on its new host: its networks are there, and no more where nobody else is in them."""
+    places = {**before.places, machine.ref: frozenset({target})}
+    spans = dict(before.spans)
+    for name in {nic.network for nic in machine.mark.spec.nics if not nic.external} & spans.keys():
+        others = (it for it in world.stack_machines(machine.mark.stack) if it.ref != machine.ref)
+        used = {it.host for it in others if any(nic.network == name for nic in it.mark.spec.nics)}
+        silent = {host for host in spans[name] if not is_there(world, host)}
+        spans[name] = tuple(sorted(used | silent | {target}))
+    return replace(before, marks={**before.marks, machine.ref: machine.mark}, places=places, spans=spans)
+
+
+def _check_addresses(side: Side, addresses: dict[str, str]) -> None:
+    for name, hosts in side.spans.items():
+        lacking = [host for host in hosts if host not in addresses]
+        if lacking and is_joined(side.lans[name].access, hosts):
+            message = f'network "{name}" would be on hosts {", ".join(hosts)}, and nothing says by which address they reach {lacking[0]}'
+            raise Refused(message, code="no-address", hint=f"tinycloud host set {lacking[0]} --address ADDRESS")

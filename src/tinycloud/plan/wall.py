@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from tinycloud.model.firewall import Lan
     from tinycloud.model.machine import Mark
-    from tinycloud.model.world import Network
+    from tinycloud.model.world import Host, Network, World
     from tinycloud.plan.draft import Draft
     from tinycloud.plan.spans import Spans
 
 
 @dataclass(frozen=True)
-class _Side:
+class Side:
     """What a stack has on all hosts, now or in the end. Of machines that claim the same, the first has it."""
 
     marks: dict[str, Mark]
@@ -55,12 +55,8 @@ class _Side:
 
 def plan_wall(draft: Draft) -> None:
     """To be called when everything else is in the plan."""
-    machines, networks = draft.world.stack_machines(draft.stack), draft.world.stack_networks(draft.stack)
-    before = _make_side(
-        {machine.ref: (machine.host, machine.mark) for machine in machines},
-        {name: list(group) for name, group in groupby(networks, attrgetter("name"))},
-    )
-    after = _Side(
+    before = read_side(draft.world, draft.stack)
+    after = Side(
         {ref: wanted.mark for ref, wanted in draft.desired.machines.items()},
         {ref: frozenset({wanted.host}) for ref, wanted in draft.desired.machines.items()},
         {network.name: make_lan(network) for network in draft.desired.networks.values()},
@@ -74,9 +70,17 @@ def plan_wall(draft: Draft) -> None:
         draft.steps.gate(WALLS, sorted(walls))
 
 
-def _make_side(placed: Mapping[str, tuple[str, Mark]], networks: Mapping[str, Sequence[Network]]) -> _Side:
+def read_side(world: World, stack: str) -> Side:
+    """What a stack has on all hosts now."""
+    return _make_side(
+        {machine.ref: (machine.host, machine.mark) for machine in world.stack_machines(stack)},
+        {name: list(group) for name, group in groupby(world.stack_networks(stack), attrgetter("name"))},
+    )
+
+
+def _make_side(placed: Mapping[str, tuple[str, Mark]], networks: Mapping[str, Sequence[Network]]) -> Side:
     """What is there."""
-    return _Side(
+    return Side(
         {ref: mark for ref, (_, mark) in placed.items()},
         {ref: frozenset({host}) for ref, (host, _) in placed.items()},
         {name: make_lan(copies[0]) for name, copies in networks.items()},
@@ -84,10 +88,10 @@ def _make_side(placed: Mapping[str, tuple[str, Mark]], networks: Mapping[str, Se
     )
 
 
-def _plan_host(draft: Draft, host: str, before: _Side, after: _Side) -> None:
+def _plan_host(draft: Draft, host: str, before: Side, after: Side) -> None:
     addresses = list_addresses(draft.world)
     exact, present = (side.make_part(draft.stack, host, addresses) for side in (after, before))
-    in_force = _is_in_force(draft, host, exact)
+    in_force = is_in_force(draft.stack, draft.world.host_by_name[host], exact)
     gone = list_gone(draft.world, host, exact.addresses) if in_force else []
     if exact.is_empty or (in_force and not gone):
         if exact.is_empty and not present.is_empty:  # the last machine and the last network go, and with them all that the stack has there
@@ -97,7 +101,7 @@ def _plan_host(draft: Draft, host: str, before: _Side, after: _Side) -> None:
         draft.say(Act.CHANGE, "access", address, f"no longer on {interface}: it is put back", Price.LIVE)
     subject = "rules" if _say(draft, host, present) or gone else ""
     needs = [draft.steps.name_network(lan.name, host) for lan in after.list_lans(host)]
-    wide = _widen(before, after).make_part(draft.stack, host, addresses)
+    wide = widen(before, after).make_part(draft.stack, host, addresses)
     if wide == exact:
         draft.last.append(draft.steps.apply_wall(host, draft.stack, _keep(draft, host, "exact", exact), *needs, subject=subject))
     else:
@@ -105,13 +109,12 @@ def _plan_host(draft: Draft, host: str, before: _Side, after: _Side) -> None:
         _narrow(draft, host, before, after, _keep(draft, host, "exact", exact))
 
 
-def _is_in_force(draft: Draft, host: str, part: Part) -> bool:
+def is_in_force(stack: str, host: Host, part: Part) -> bool:
     """The rules are, and what joins networks to other hosts is there as well."""
-    found = draft.world.host_by_name[host]
-    return make_part_mark(draft.stack, part) in found.firewall and part.overlays <= found.overlays
+    return make_part_mark(stack, part) in host.firewall and part.overlays <= host.overlays
 
 
-def _narrow(draft: Draft, host: str, before: _Side, after: _Side, key: str) -> None:
+def _narrow(draft: Draft, host: str, before: Side, after: Side, key: str) -> None:
     stops = [f"{mark.machine}:stop" for ref, mark in before.marks.items() if ref not in after.marks]
     draft.steps.apply_wall(host, draft.stack, key, ADDED, *stops, exact=True)
 
@@ -121,7 +124,7 @@ def _keep(draft: Draft, host: str, word: str, part: Part) -> str:
     return f"{host}/{word}"
 
 
-def _widen(before: _Side, after: _Side) -> _Side:
+def widen(before: Side, after: Side) -> Side:
     """Both together: a machine that changes its addresses has the old ones until it is off, and the new ones from its start on."""
     staying = {ref: _with_old_nics(mark, before.marks.get(ref)) for ref, mark in after.marks.items()}
     marks = staying | {ref: mark for ref, mark in before.marks.items() if ref not in staying}
@@ -132,7 +135,7 @@ def _widen(before: _Side, after: _Side) -> _Side:
         if lans.setdefault(name, lan) != lan:
             lans[f":{name}"] = lan  # it is made anew; the old one comes first, so that where one of them counts it is the new one
             spans[f":{name}"] = before.spans[name]
-    return _Side(marks, places, lans, spans)
+    return Side(marks, places, lans, spans)
 
 
 def _with_old_nics(mark: Mark, old: Mark | None) -> Mark:
@@ -142,7 +145,7 @@ def _with_old_nics(mark: Mark, old: Mark | None) -> Mark:
 
 def _say(draft: Draft, host: str, before: Part) -> bool:
     """A line where no other line says why: what the machines there now need is not in force, or nothing else changes."""
-    lost = not before.is_empty and not _is_in_force(draft, host, before)
+    lost = not before.is_empty and not is_in_force(draft.stack, draft.world.host_by_name[host], before)
     told = lost or not draft.changes
     if told:
         text = "not in force: they are put back" if lost else "as the machines need them"
