@@ -62,9 +62,13 @@ class Server:
             raise _make_wrong("libpq cannot read it") from None  # its own words may quote the password
         try:
             connection = psycopg.connect(self.url, application_name="tinycloud", **{k: v for k, v in _PATIENCE.items() if k not in known})
+        except psycopg.OperationalError as err:
+            raise make_unreachable(self, err) from None
+        try:
             connection.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE}s'")
             connection.commit()
         except psycopg.OperationalError as err:
+            connection.close()
             raise make_unreachable(self, err) from None
         return connection
 
