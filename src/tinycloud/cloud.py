@@ -23,6 +23,7 @@ from tinycloud.engine.read_outside import read_outside
 from tinycloud.engine.refs import find_machines, get_machine
 from tinycloud.engine.wish import Wish
 from tinycloud.errors import NotFound, Refused, make_did_you_mean
+from tinycloud.nouns.database import Database
 from tinycloud.nouns.hosts import Hosts
 from tinycloud.nouns.images import Images
 from tinycloud.nouns.networks import Networks
@@ -75,6 +76,7 @@ class Cloud:
         self.policies = Policies(self.parts)
         self.outside = Outside(self.parts)
         self.space = Space(self.parts)
+        self.database = Database(self.parts)
 
     def __enter__(self) -> Self:
         return self

@@ -19,6 +19,7 @@ from tinycloud.cli.main import app
 from tinycloud.cloud import Cloud, make_run_text
 from tinycloud.errors import Clash, NotFound, Refused, Stale, WrongInput
 from tinycloud.model.plan import Plan
+from tinycloud.nouns.database import Database
 from tinycloud.nouns.hosts import Hosts
 from tinycloud.nouns.images import Images
 from tinycloud.nouns.networks import Networks
@@ -149,6 +150,8 @@ CALLS = {
     "host set": "Hosts.set",
     "host drain": "Hosts.drain",
     "host remove": "Hosts.remove",
+    "database show": "Database.show",
+    "database copy": "Database.copy",
     "pool list": "Pools.by_host",
     "pool show": "Pools.show",
     "pool add": "Pools.add",
@@ -174,6 +177,7 @@ CALLS = {
 WITHOUT_A_CLOUD = {"schema", "completion"}
 KINDS = {
     "Cloud": Cloud,
+    "Database": Database,
     "Images": Images,
     "Machine": Machine,
     "Networks": Networks,

@@ -11,6 +11,7 @@ import click
 from tinycloud import __version__
 from tinycloud.cli import (
     capacity,
+    database,
     disks,
     hosts,
     image_care,  # noqa: F401 - adds its commands to those of images
@@ -86,6 +87,7 @@ NOUNS = (
     *space.COMMANDS,
     *capacity.COMMANDS,
     hosts.group,
+    database.group,
     labs.group,
 )
 
