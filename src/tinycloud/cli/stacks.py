@@ -105,8 +105,10 @@ def up(
 
 
 def _say_up(stack: Stack, asking: Asking) -> None:
+    if waiting := [machine.ref for machine in stack if machine.state == "unreachable"]:
+        print(f"left alone, for their hosts do not answer: {', '.join(waiting)}; tinycloud host list")
     if not asking.changed or asking.plan is None:
-        print(f"{stack.name} is up; nothing to do")
+        print(f"{stack.name} has nothing to do" if waiting else f"{stack.name} is up; nothing to do")
         return
     print(f"{stack.name} is up in {Duration(asking.seconds)}")
     groups = sorted({machine.facts.mark.group for machine in stack})

@@ -131,7 +131,7 @@ class Deployer:
         with self._lock(stack, "up", wish.wait):
             self._check_unfinished(stack)
             loaded, world = self._bring(loaded, wish)
-            plan = self._plan(loaded, vault, Options(wish.replace, spare=wish.spare), world)
+            plan = self._plan(loaded, vault, Options(wish.replace, spare=wish.spare, only=wish.only), world)
             self._agree(plan, wish)
             if plan.steps:
                 self._keep(loaded, vault)
@@ -392,7 +392,8 @@ class Deployer:
 
 def _recall(options: Mapping[str, Any]) -> Options:
     """What the person allowed when the execution began."""
-    return Options(frozenset(options.get("replace", ())), spare=str(options.get("spare", "")))
+    only = frozenset(options["only"]) if "only" in options else None
+    return Options(frozenset(options.get("replace", ())), spare=str(options.get("spare", "")), only=only)
 
 
 def make_note(loaded: Loaded, vault: StackVault) -> bytes:

@@ -17,12 +17,15 @@ from tinycloud.model.codec import from_plain, to_plain
 from tinycloud.model.units import Bytes
 from tinycloud.model.world import Host as HostFacts
 from tinycloud.model.world import World
+from tinycloud.plan.beats import Pulse
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tinycloud.drivers.host import Host
 
+_FRESH: Final = 600.0
+"""Seconds for which what a watch thinks is shown."""
 _LONG: Final = 3600.0
 """Seconds for which a silence is remembered."""
 
@@ -58,13 +61,33 @@ def recall(host: Host, reason: str) -> World:
     facts = known.hosts[0] if known.hosts else HostFacts(host.name, "", 0, none, none, ())
     return replace(
         known,
-        hosts=(replace(facts, name=host.name, entry=host.entry, unreachable=reason or "it does not answer"),),
+        hosts=(replace(facts, name=host.name, entry=host.entry, unreachable=_tell(host, reason or "it does not answer")),),
         machines=tuple(replace(machine, state="unreachable", reason=f"was {machine.state}") for machine in known.machines),
     )
 
 
+def _tell(host: Host, reason: str) -> str:
+    """Why a host does not answer, with what a watch thinks of it, if one looked not long ago."""
+    pulse = load_pulse(host)
+    fresh = time.time() - pulse.looked < _FRESH
+    return f"suspected dead: {pulse.text}" if fresh and pulse.is_suspected and not host.entry.fenced else reason
+
+
+def load_pulse(host: Host) -> Pulse:
+    """What was thought of a host at the last look; that it is well where there was none."""
+    text = _read(path) if (path := _file(host, "pulse")) else ""
+    with suppress(ValueError):
+        return from_plain(Pulse, json.loads(text)) if text else Pulse()
+    return Pulse()
+
+
+def save_pulse(host: Host, pulse: Pulse) -> None:
+    if path := _file(host, "pulse"):
+        _write(path, json.dumps(to_plain(pulse)))
+
+
 def forget(host: Host) -> None:
-    for kind in ("json", "silent"):
+    for kind in ("json", "silent", "pulse"):
         if path := _file(host, kind):
             path.unlink(missing_ok=True)
 

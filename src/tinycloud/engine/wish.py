@@ -22,9 +22,12 @@ class Wish:
     volumes: bool = False
     spare: str = ""
     """How many hosts may die without their machines losing their room; empty: as the cloud keeps it."""
+    only: frozenset[str] | None = None
+    """The machines (``shop/web-1``) that may be changed; None for all."""
     wait: float = 0.0
     agree: Callable[[Plan], bool] = field(default=lambda _plan: True)
     listener: Listener = ignore
 
     def as_options(self) -> dict[str, Any]:
-        return {"replace": sorted(self.replace), "volumes": self.volumes, "spare": self.spare}
+        only = {} if self.only is None else {"only": sorted(self.only)}
+        return {"replace": sorted(self.replace), "volumes": self.volumes, "spare": self.spare, **only}

@@ -5,13 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.model.host import HostEntry
+from tinycloud.plan.beats import LIMIT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from tinycloud.drivers.records import HostIdentity
+    from tinycloud.engine.events import Event
+    from tinycloud.engine.heal import Healed
     from tinycloud.engine.hosts import Added, HostRow
     from tinycloud.engine.parts import Parts
+    from tinycloud.engine.stale import Cleaned
+    from tinycloud.plan.beats import Pulse
 
 
 class Hosts:
@@ -93,6 +98,39 @@ class Hosts:
         """Forget a host that nothing of ours is on; ``force``: it is gone for good and switched off. Raises InUse, Unreachable."""
         entry: HostEntry = self._engine.remove(name, force=force)
         return entry
+
+    # when one dies
+
+    def check(self, looks: int = LIMIT) -> dict[str, Pulse]:
+        """Look once at all hosts and say what is thought of each; one that missed so many looks in a row is suspected dead.
+
+        Looks count together with those of a watch and of earlier checks, if they are not older than ten minutes.
+        """
+        from tinycloud.engine.beats import beat
+
+        return beat(self._parts, looks)
+
+    def fence(self, name: str, *, confirmed: bool = False, agree: Callable[[HostEntry], bool] | None = None) -> HostEntry:
+        """Have a host off for sure, by its fence command or, ``confirmed``, by your word; then :meth:`heal` starts its machines elsewhere.
+
+        Raises Refused (``no-fence``, ``host-answers``), ToolFailed (``fence-failed``), Declined when ``agree`` says no.
+        """
+        from tinycloud.engine.fencing import Fencing
+
+        return Fencing(self._parts).fence(name, confirmed=confirmed, agree=agree)
+
+    def unfence(self, name: str) -> Cleaned:
+        """Let a fenced host in again that answers: copies of machines that run elsewhere by now are taken away there first."""
+        from tinycloud.engine.fencing import Fencing
+
+        return Fencing(self._parts).unfence(name)
+
+    def heal(self, listener: Callable[[Event], None] | None = None) -> list[Healed]:
+        """Start machines of fenced hosts elsewhere that say ``recover: restart``; what became of each machine of hosts that are out."""
+        from tinycloud.engine.heal import heal
+        from tinycloud.engine.wish import Wish
+
+        return heal(self._parts, Wish(listener=listener) if listener else Wish())
 
 
 def parse_labels(words: Iterable[str]) -> dict[str, str | None]:

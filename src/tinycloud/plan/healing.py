@@ -127,6 +127,19 @@ def list_disks(mark: Mark) -> Iterator[tuple[str, str, str]]:
         yield f"volume {volume.name}", mark.data_volume(volume.name), volume.pool
 
 
+def list_stale(world: World) -> list[Machine]:
+    """Copies on hosts that are fenced and answer, of machines that were started elsewhere since: those never run again."""
+    return [machine for machine in world.leftovers if _is_stale(world, machine)]
+
+
+def _is_stale(world: World, copy: Machine) -> bool:
+    host, true = world.host_by_name[copy.host], world.machine_by_ref.get(copy.ref)
+    if true is None or not host.entry.fenced or host.unreachable:
+        return False
+    other = world.host_by_name[true.host]
+    return not other.unreachable and not other.entry.fenced and true.mark.generation > copy.mark.generation
+
+
 # the world in which they are planned anew
 
 
