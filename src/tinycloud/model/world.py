@@ -373,7 +373,8 @@ def _by_stack(pairs: Iterable[tuple[str, T]]) -> dict[str, tuple[T, ...]]:
 def merge_worlds(worlds: Iterable[World]) -> World:
     """One world out of each host's own."""
     parts = list(worlds)
-    machines, leftovers = _split_copies([machine for part in parts for machine in part.machines])
+    fenced = frozenset(host.name for part in parts for host in part.hosts if host.entry.fenced)
+    machines, leftovers = _split_copies([machine for part in parts for machine in part.machines], fenced)
     return World(
         hosts=tuple(x for w in parts for x in w.hosts),
         machines=tuple(sorted(machines, key=lambda it: (it.mark.stack, it.mark.group, it.mark.index))),
@@ -389,14 +390,18 @@ def merge_worlds(worlds: Iterable[World]) -> World:
     )
 
 
-def _split_copies(machines: list[Machine]) -> tuple[tuple[Machine, ...], tuple[Machine, ...]]:
-    """(machines, leftovers): of one that two hosts have, the copy that runs counts, then the one that was changed last."""
+def _split_copies(machines: list[Machine], fenced: frozenset[str]) -> tuple[tuple[Machine, ...], tuple[Machine, ...]]:
+    """(machines, leftovers): of one that two hosts have, the copy that runs counts, then the one that was changed last.
+
+    One on a host that is fenced counts last, whatever it seems to be.
+    """
     best: dict[str, Machine] = {}
     for machine in machines:
-        if machine.ref not in best or _weigh(machine) > _weigh(best[machine.ref]):
+        if machine.ref not in best or _weigh(machine, fenced) > _weigh(best[machine.ref], fenced):
             best[machine.ref] = machine
     return tuple(best.values()), tuple(machine for machine in machines if best[machine.ref] is not machine)
 
 
-def _weigh(machine: Machine) -> tuple[bool, bool, int, str]:
-    return machine.state == "running", not machine.is_off and machine.reason != "migrating", machine.mark.generation, machine.host
+def _weigh(machine: Machine, fenced: frozenset[str]) -> tuple[bool, bool, bool, int, str]:
+    is_active = not machine.is_off and machine.reason != "migrating"
+    return machine.host not in fenced, machine.state == "running", is_active, machine.mark.generation, machine.host

@@ -125,12 +125,12 @@ class Hosts:
 
         return Fencing(self._parts).unfence(name)
 
-    def heal(self, listener: Callable[[Event], None] | None = None) -> list[Healed]:
+    def heal(self, listener: Callable[[Event], None] | None = None) -> tuple[Healed, ...]:
         """Start machines of fenced hosts elsewhere that say ``recover: restart``; what became of each machine of hosts that are out."""
         from tinycloud.engine.heal import heal
         from tinycloud.engine.wish import Wish
 
-        return heal(self._parts, Wish(listener=listener) if listener else Wish())
+        return tuple(heal(self._parts, Wish(listener=listener) if listener else Wish()))
 
 
 def parse_labels(words: Iterable[str]) -> dict[str, str | None]:

@@ -23,13 +23,13 @@ def plan_networks(draft: Draft) -> None:
         present = {network.host: network for network in draft.world.networks_by_ref.get(f"{draft.stack}/{name}", ())}
         answering = {host: network for host, network in present.items() if is_there(draft.world, host)}
         if not present:
-            for host in wanted.hosts:
+            for host in (host for host in wanted.hosts if is_there(draft.world, host)):
                 draft.last.append(draft.steps.create_network(wanted, host, *_make_way(draft, wanted, host)))
             draft.say(Act.ADD, "network", name, ", ".join([describe(wanted), *_tell_hosts(draft, wanted.hosts)]), Price.ADD)
         elif differences := [it for network in present.values() for it in _compare(wanted, network)]:
             _replace(draft, wanted, answering, ", ".join(dict.fromkeys(differences)))
         else:
-            _keep(draft, wanted, answering, new=[host for host in wanted.hosts if host not in present])
+            _keep(draft, wanted, answering, new=[host for host in wanted.hosts if host not in present and is_there(draft.world, host)])
 
 
 def describe(wanted: NetworkWanted) -> str:

@@ -1,0 +1,275 @@
+"""Hosts that die: looked at, fenced, healed, let in again; on fake hosts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.builders import SHA, fake_cloud, fake_parts, put_image
+from tinycloud.cloud import Cloud
+from tinycloud.drivers.fake import FakeHost
+from tinycloud.drivers.fake.host import FakeShell
+from tinycloud.drivers.host import Patience
+from tinycloud.drivers.shell import Done
+from tinycloud.errors import Declined, Refused, ToolFailed, Unreachable
+from tinycloud.model.host import HostEntry
+from tinycloud.plan.beats import SILENT, SUSPECTED, WELL
+
+STACK = """
+stack: shop
+networks: {{front: {{subnet: 10.60.0.0/24}}}}
+groups:
+  web: {{count: 3, image: nano, memory: 128 MiB, networks: [front], spread: {{over: host, must: true}}{words}}}
+"""
+DISPOSABLE = ", recover: restart, disposable: true"
+NAMES = ("h1", "h2", "h3", "h4")
+
+
+class Cut:
+    """What of a host that is cut off is asked."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise Unreachable("it does not answer", facts=["Connection timed out"])
+
+    def __call__(self, *args: Any) -> Any:
+        raise Unreachable("it does not answer")
+
+
+class Ears(FakeShell):
+    """A shell on a host that hears of nobody, or of all."""
+
+    def __init__(self, hears: bool) -> None:
+        self.hears = hears
+
+    def run(self, argv: Any, **options: Any) -> Done:
+        if argv[:2] != ["python3", "-I"]:
+            return Done(tuple(argv), 0, b"", b"")
+        heard = dict.fromkeys(json.loads(argv[-1]).get("addresses", {}), "ping") if self.hears else {}
+        line = json.dumps({"done": {"heard": heard}})
+        options["on_line"](line)
+        return Done(tuple(argv), 0, line.encode(), b"")
+
+
+class Bench:
+    """A cloud of four fake hosts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.hosts: dict[str, Any] = {}
+        for n, name in enumerate(NAMES, start=1):
+            entry = HostEntry(name, f"root@{name}", address=f"198.18.0.{n}")
+            host: Any = FakeHost(folder / name, name, entry=entry, patience=Patience(5, folder / "seen"))
+            put_image(host, "nano", SHA)
+            self.hosts[name] = host
+        self.parts = fake_parts(folder, hosts=self.hosts)
+        self.parts.make_host = self.make
+        self.cloud = Cloud(parts=self.parts)
+        self.cut_off: set[str] = set()
+        self.hears = False
+
+    def make(self, entry: HostEntry) -> Any:
+        host: Any = FakeHost(self.folder / entry.name, entry.name, entry=entry, patience=Patience(5, self.folder / "seen"))
+        if entry.name in self.cut_off:
+            for part in ("domains", "networks", "volumes", "firewall", "secrets", "shell"):
+                setattr(host, part, Cut())
+            host.list_pools = host.pool = Cut()
+        else:
+            host.shell = Ears(self.hears)
+        return host
+
+    def remake(self) -> None:
+        entries = [host.entry for host in self.parts.made.values()]
+        self.parts.made.clear()
+        self.parts.set_entries(entries)
+
+    def cut(self, *names: str, hears: bool = False) -> None:
+        self.cloud.machines()  # seen before
+        self.cut_off |= set(names)
+        self.hears = hears
+        self.remake()
+
+    def join(self, *names: str) -> None:
+        self.cut_off -= set(names)
+        self.remake()
+
+    def up(self, words: str = DISPOSABLE) -> None:
+        path = self.folder / "stack.yaml"
+        path.write_text(STACK.format(words=words))
+        self.cloud.up(path, spare="0")
+
+    def where(self) -> dict[str, str]:
+        return {machine.ref: machine.facts.host for machine in self.cloud.machines()}
+
+    def running(self) -> dict[str, list[str]]:
+        """Domain → the hosts that really run it."""
+        out: dict[str, list[str]] = {}
+        for name in NAMES:
+            for record in FakeHost(self.folder / name, name).domains.list_all():
+                if record.state == "running":
+                    out.setdefault(record.name, []).append(name)
+        return out
+
+    def die(self, name: str, **how: bool) -> None:
+        """A host loses its power: what ran there runs no more, and nobody reaches it."""
+        self.cut(name, **how)
+        for record in FakeHost(self.folder / name, name).domains.list_all():
+            FakeHost(self.folder / name, name).domains.destroy(record.name)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    bench.remake()
+    yield bench
+    bench.cloud.close()
+
+
+def test_a_host_that_nobody_hears_of_is_suspected_after_so_many_looks_and_listed_so(bench: Bench) -> None:
+    bench.cut("h3")
+    verdicts = [bench.cloud.hosts.check(3)["h3"].verdict for _ in range(3)]
+    assert verdicts == [SILENT, SILENT, SUSPECTED]
+    assert bench.cloud.hosts.show("h3").facts.unreachable.startswith("suspected dead: it missed 3 looks, and h1 and h2 and h4")
+    bench.join("h3")
+    assert bench.cloud.hosts.check(3)["h3"].verdict == WELL
+
+
+def test_a_host_that_others_hear_of_is_not_suspected(bench: Bench) -> None:
+    bench.cut("h3", hears=True)
+    assert {bench.cloud.hosts.check(1)["h3"].verdict for _ in range(3)} == {"cut off"}
+
+
+def test_a_controller_that_is_cut_off_itself_suspects_nobody(bench: Bench) -> None:
+    bench.cut(*NAMES)
+    assert {pulse.verdict for _ in range(4) for pulse in bench.cloud.hosts.check(1).values()} == {SILENT}
+
+
+def test_without_fencing_nothing_starts_elsewhere(bench: Bench) -> None:
+    bench.up()
+    before = bench.where()
+    bench.die(before["shop/web-1"])
+    [healed] = bench.cloud.hosts.heal()
+    assert healed.to == ""
+    assert healed.reason == f"{before['shop/web-1']} does not answer, and is not known to be off"
+    bench.up()
+    assert bench.where() == before
+
+
+def test_fencing_without_a_command_says_what_to_type_and_does_nothing(bench: Bench) -> None:
+    bench.cut("h3")
+    with pytest.raises(Refused) as caught:
+        bench.cloud.hosts.fence("h3")
+    assert (caught.value.kind, caught.value.hint) == ("no-fence", "switch it off, look, and say so: tinycloud host fence h3 --confirm")
+    assert not bench.parts.hosts["h3"].entry.fenced
+
+
+def test_a_host_that_answers_is_not_off_whoever_says_so(bench: Bench) -> None:
+    with pytest.raises(Refused) as caught:
+        bench.cloud.hosts.fence("h3", confirmed=True)
+    assert caught.value.kind == "host-answers"
+
+
+def test_a_person_who_says_no_fences_nothing(bench: Bench) -> None:
+    bench.cut("h3")
+    with pytest.raises(Declined):
+        bench.cloud.hosts.fence("h3", confirmed=True, agree=lambda entry: False)
+    assert not bench.parts.hosts["h3"].entry.fenced
+
+
+def test_the_machine_that_the_controller_runs_on_is_not_fenced(tmp_path: Path) -> None:
+    with fake_cloud(tmp_path) as cloud, pytest.raises(Refused, match="the machine that this command runs on"):
+        cloud.hosts.fence("local", confirmed=True)
+
+
+def set_fence(bench: Bench, name: str, *command: str, status: int = 0, said: bytes = b"Chassis Power Control: Down/Off\n") -> list[Any]:
+    calls: list[Any] = []
+
+    class Power:
+        def run(self, argv: Any, **options: Any) -> Done:
+            calls.append(list(argv))
+            return Done(tuple(argv), status, said, b"")
+
+    bench.parts.shell = Power()  # type: ignore[assignment]
+    entries = [replace(host.entry, fence=command) if host.name == name else host.entry for host in bench.parts.hosts.values()]
+    bench.parts.set_entries(entries)
+    return calls
+
+
+def test_the_fence_command_is_run_once_and_what_it_said_is_an_event(bench: Bench) -> None:
+    calls = set_fence(bench, "h3", "ipmitool", "-H", "bmc3", "power", "off")
+    bench.cut("h3")
+    first = bench.cloud.hosts.fence("h3")
+    assert bench.cloud.hosts.fence("h3").fenced == first.fenced
+    assert calls == [["ipmitool", "-H", "bmc3", "power", "off"]]
+    [event] = bench.parts.store.list_events("", "h3")
+    assert (event.kind, event.text) == ("fenced", "ipmitool -H bmc3 power off / Chassis Power Control: Down/Off")
+    assert [entry.fenced > 0 for entry in bench.parts.store.list_hosts()] == [False, False, True, False]
+
+
+def test_a_fence_command_that_fails_starts_nothing(bench: Bench) -> None:
+    bench.up()
+    set_fence(bench, "h1", "ipmitool", "power", "off", status=1, said=b"Unable to establish session\n")
+    bench.die("h1")
+    with pytest.raises(ToolFailed) as caught:
+        bench.cloud.hosts.fence("h1")
+    assert caught.value.kind == "fence-failed"
+    assert "Unable to establish session" in caught.value.facts
+    assert not any(healed.to for healed in bench.cloud.hosts.heal())
+
+
+def test_machines_of_a_fenced_host_start_elsewhere_once_and_an_execution_says_so(bench: Bench) -> None:
+    bench.up()
+    dead = bench.where()["shop/web-2"]
+    bench.die(dead)
+    bench.cloud.hosts.fence(dead, confirmed=True)
+    [healed] = bench.cloud.hosts.heal()
+    assert (healed.ref, healed.host, healed.way) == ("shop/web-2", dead, "anew")
+    assert bench.running()["shop-web-2"] == [healed.to]
+    assert bench.where()["shop/web-2"] == healed.to
+    assert bench.parts.store.list_executions("shop")[0].kind == "heal"
+    assert bench.cloud.hosts.heal() == ()
+
+
+def test_a_machine_that_finds_no_room_does_not_keep_the_others(bench: Bench) -> None:
+    bench.up()
+    where = bench.where()
+    spare = next(name for name in NAMES if name not in where.values())
+    dead = [where["shop/web-1"], where["shop/web-2"]]
+    for name in dead:
+        bench.die(name)
+        bench.cloud.hosts.fence(name, confirmed=True)
+    healed = {it.ref: it for it in bench.cloud.hosts.heal()}
+    assert [it.to for it in healed.values()].count(spare) == 1
+    [left] = [it for it in healed.values() if not it.to]
+    assert "no host can take machine" in left.reason
+    assert any(spare in fact and "spread" in fact for fact in left.facts)
+
+
+def test_a_fenced_host_that_is_back_has_its_old_copies_taken_away_before_it_takes_machines(bench: Bench) -> None:
+    bench.up()
+    dead = bench.where()["shop/web-2"]
+    bench.cut(dead)  # only its link: it runs on, until it is switched off
+    bench.cloud.hosts.fence(dead, confirmed=True)
+    [healed] = bench.cloud.hosts.heal()
+    bench.join(dead)
+    assert sorted(bench.running()["shop-web-2"]) == sorted([dead, healed.to]), "somebody said that it was off, and it was not"
+    cleaned = bench.cloud.hosts.unfence(dead)
+    assert cleaned.gone == ("shop/web-2",)
+    assert bench.running()["shop-web-2"] == [healed.to]
+    back: Any = bench.parts.hosts[dead]
+    assert back.domains.find("shop-web-2") is None
+    assert not [name for name in back.volumes.list_names() if "web-2" in name]
+    assert not back.entry.fenced
+    assert bench.cloud.hosts.unfence(dead).gone == ()
+
+
+def test_a_host_that_does_not_answer_stays_fenced(bench: Bench) -> None:
+    bench.cut("h3")
+    bench.cloud.hosts.fence("h3", confirmed=True)
+    with pytest.raises(Unreachable, match="stays fenced until it does"):
+        bench.cloud.hosts.unfence("h3")
+    assert bench.cloud.hosts.show("h3").state == "fenced"
