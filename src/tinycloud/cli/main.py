@@ -13,6 +13,7 @@ from tinycloud.cli import (
     capacity,
     database,
     disks,
+    host_fence,  # noqa: F401 - adds its commands to those of hosts
     hosts,
     image_care,  # noqa: F401 - adds its commands to those of images
     image_edit,
