@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bench.lab import Place
 from bench.plan_scale import NoVault, make_world
 from tinycloud.drivers.firewall.firewall import Firewall
-from tinycloud.drivers.onhost.firewall import difference
+from tinycloud.drivers.onhost.nft_text import difference
 from tinycloud.drivers.shell import LocalShell
 from tinycloud.plan import plan_up
 from tinycloud.source import parse_stack

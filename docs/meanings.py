@@ -39,6 +39,7 @@ CODES = {
     "no-database-right": "the server does not let us in, or the rights there do not suffice",
     "no-device": "a device or export that is not there, or cannot be opened",
     "no-entry": "a forward or floating address leads to a machine whose networks the host does not lead into",
+    "no-overlay": "the device that joins a network to other hosts cannot be made",
     "no-address": "a network would be on hosts of which nobody said by which IP address they reach each other",
     "no-interface": "the host has no such interface, or none by which a floating address would reach it",
     "no-source": "libvirt cannot start a pool there",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.contract.things import flush_firewall
-from tinycloud.drivers.onhost import firewall as onhost
+from tinycloud.drivers.firewall.firewall import MODULES
+from tinycloud.drivers.onhost import make_script
 from tinycloud.drivers.records import RuleCount
 from tinycloud.errors import Refused
 from tinycloud.model.firewall import BRIDGE, INET, Part
@@ -138,11 +138,11 @@ def test_whoever_is_killed_while_a_part_is_applied_leaves_one_or_the_other_and_t
 def apply_and_kill(stack: str, part: Part, delay: float) -> bool:
     """False when it was done before it could be killed."""
     data = {"part": part.as_dict(), "base": read_base()}
-    script = Path(onhost.__file__).read_bytes()
+    script = make_script("firewall", data, MODULES)
     args = json.dumps({"do": "apply", "stack": stack, "mark": make_part_mark(stack, part)})
     child = subprocess.Popen(["/usr/bin/python3", "-I", "-", args], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     assert child.stdin is not None
-    child.stdin.write(f"DATA = {json.dumps(data)!r}\n".encode() + script)
+    child.stdin.write(script)
     child.stdin.close()
     try:
         child.wait(delay)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         VolumeRecord,
     )
     from tinycloud.drivers.shell import Shell
-    from tinycloud.model.firewall import Part
+    from tinycloud.model.firewall import Overlay, Part
     from tinycloud.model.host import HostEntry
     from tinycloud.model.machine import Lease
     from tinycloud.model.move import Abilities, Moved, Progress
@@ -176,6 +176,10 @@ class Firewall(Protocol):
 
     def find_marks(self) -> frozenset[str]:
         """The marks (:func:`tinycloud.templates.firewall.make_part_mark`) of the parts that are in force."""
+        ...
+
+    def find_overlays(self) -> frozenset[Overlay]:
+        """The devices that join networks of ours to other hosts, as they are there."""
         ...
 
     def find(self, stack: str) -> Part | None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tinycloud.drivers.host import Host
     from tinycloud.drivers.records import DomainRecord, NetworkRecord, VolumeRecord
+    from tinycloud.model.firewall import Overlay
 
 
 def read_world(hosts: Iterable[Host]) -> world.World:
@@ -84,14 +85,16 @@ def _read_host(host: Host) -> world.World:
     pool, others = read_pools(host, records)
     volumes = [*_list_volumes(host, records), *(volume for _, found in others for volume in found)]
     ours = {network.bridge for network in networks if not network.access.startswith("bridge:")}
+    links = _list_links(host)
     foreign = world.Foreign(
         host.name,
         domains.foreign[0].domains,
         networks=tuple(sorted(n.name for n in foreign_networks)),
-        **_read_links(host, ours),
+        **_read_links(host, links, ours),
     )
+    facts = replace(_read_facts(host, pool, tuple(other for other, _ in others)), firewall=_read_marks(host, domains, networks))
     return world.World(
-        hosts=(replace(_read_facts(host, pool, tuple(other for other, _ in others)), firewall=_read_marks(host, domains, networks)),),
+        hosts=(replace(facts, wire=_find_wire(host, links), overlays=_read_overlays(host, links)),),
         machines=domains.machines,
         networks=tuple(networks),
         volumes=tuple(volumes),
@@ -249,15 +252,36 @@ def _read_facts(host: Host, pool: world.Pool | None, others: tuple[world.Pool, .
     )
 
 
-def _read_links(host: Host, ours: set[str]) -> dict[str, Any]:
+def _list_links(host: Host) -> list[dict[str, Any]]:
+    """Its interfaces; none where nobody could look."""
+    try:
+        return [link for link in _ask(host, "-d", "addr") if "ifname" in link]
+    except (ToolFailed, ValueError):
+        return []
+
+
+def _find_wire(host: Host, links: list[dict[str, Any]]) -> int:
+    """How large the packets may be that other hosts send to its address."""
+    for link in links:
+        if any(item.get("local") == host.entry.address for item in link.get("addr_info", ())):
+            return int(link.get("mtu", 0))
+    return 0
+
+
+def _read_overlays(host: Host, links: list[dict[str, Any]]) -> frozenset[Overlay]:
+    """Nobody asks where there is none."""
+    some = any(link["ifname"].startswith(names.OVERLAY) for link in links)
+    return host.firewall.find_overlays() if some or not links else frozenset()
+
+
+def _read_links(host: Host, links: list[dict[str, Any]], ours: set[str]) -> dict[str, Any]:
     """What :class:`world.Foreign` says of the host's interfaces and routes, but for those of our own bridges."""
     try:
-        links = _ask(host, "-d", "addr")
         routes, routes6 = _ask(host, "-4", "route"), _ask(host, "-6", "route")
     except (ToolFailed, ValueError):
         return {}
-    theirs = [link for link in links if link.get("ifname") not in ours]
-    kinds = {str(link["ifname"]): link.get("linkinfo", {}).get("info_kind", "") for link in theirs if "ifname" in link}
+    theirs = [link for link in links if link["ifname"] not in ours and not link["ifname"].startswith(names.OVERLAY)]
+    kinds = {str(link["ifname"]): link.get("linkinfo", {}).get("info_kind", "") for link in theirs}
     return {
         "subnets": _list_subnets(host.name, theirs, "inet", [it for it in routes if it.get("dev") not in ours]),
         "subnets6": _list_subnets(host.name, theirs, "inet6", [it for it in routes6 if it.get("dev") not in ours]),

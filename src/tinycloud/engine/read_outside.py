@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from tinycloud.drivers.onhost.firewall import METRIC
+from tinycloud.drivers.onhost.links import METRIC
 from tinycloud.engine.ask import ask_all
 from tinycloud.errors import TinycloudError, ToolFailed
 from tinycloud.model.outside import Link, Listener, Outside

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tinycloud.drivers.host import Host
     from tinycloud.engine.parts import Parts
+    from tinycloud.model.firewall import Overlay
     from tinycloud.model.world import Machine
 
 
@@ -57,6 +58,8 @@ class Watch:
     _woken: dict[str, float] = field(default_factory=dict)
     _walled: set[str] = field(default_factory=set)
     """Hosts whose access rules were in force at the last look."""
+    _joined: dict[str, frozenset[Overlay]] = field(default_factory=dict)
+    """Host → what joined its networks to other hosts at the last look."""
     _looked: bool = False
     _trouble: str = ""
     _poke: threading.Event = field(default_factory=threading.Event)
@@ -112,11 +115,22 @@ class Watch:
         """Rules that were in force and no longer are come back; a down takes them away for good, and then nothing is kept of them."""
         if host.firewall.find_marks():
             self._walled.add(host.name)
+            self._guard_overlays(host)
         elif host.name in self._walled or not self._looked:
             self._walled.discard(host.name)
             if put_back(host):
                 self._walled.add(host.name)
                 self._say("rules", host.name, f"the access rules of {host.name} were gone, and are in force again")
+
+    def _guard_overlays(self, host: Host) -> None:
+        """What joins networks to other hosts and is gone comes back; what was changed on purpose is as it is kept."""
+        if len(self.parts.hosts) < 2:
+            return
+        found = host.firewall.find_overlays()
+        if found != self._joined.get(host.name) and host.firewall.restore():
+            found = host.firewall.find_overlays()
+            self._say("rules", host.name, f"what joins networks of {host.name} to other hosts was gone, and is back")
+        self._joined[host.name] = found
 
     def _tell_starved(self, host: Host, machine: Machine) -> None:
         try:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinycloud.drivers.firewall.text import render, render_difference
-from tinycloud.drivers.onhost import firewall as onhost
+from tinycloud.drivers.onhost.hooks import make_restore
 from tinycloud.model.firewall import BRIDGE, INET, Part
 
 BASE = ((INET, "guests4"), (INET, "in4"), (BRIDGE, "taps"))
@@ -117,9 +117,12 @@ def test_a_set_of_another_kind_needs_everything_anew() -> None:
 
 def test_what_libvirts_hook_runs_as_root_takes_a_name_for_nothing_but_a_name() -> None:
     part = {"filtered": ["br0;touch a"], "local": ["$(touch b)"], "addresses": [["198.51.100.10/32", "eth0;touch c"]]}
-    words = shlex.split(onhost.make_restore([part]), comments=True)
+    part["overlays"] = [["tx-1", "br0;touch d", 7, "192.0.2.1", ["192.0.2.2;touch e"], 1450]]
+    words = shlex.split(make_restore([part]), comments=True)
     assert "eth0;touch c" in words
     assert ">/sys/class/net/br0;touch a/bridge/nf_call_iptables" in words
     assert ">/proc/sys/net/ipv4/conf/$(touch b)/route_localnet" in words
-    assert "'eth0;touch c'" in onhost.make_restore([part])
-    assert "'/proc/sys/net/ipv4/conf/$(touch b)/route_localnet'" in onhost.make_restore([part])
+    assert "192.0.2.2;touch e" in words
+    assert words.count("br0;touch d") == 1
+    assert "'eth0;touch c'" in make_restore([part])
+    assert "'/proc/sys/net/ipv4/conf/$(touch b)/route_localnet'" in make_restore([part])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.builders import HELLO, load
 from tests.unit.engine.pretend import TellingHost
-from tinycloud.drivers.onhost.firewall import METRIC
+from tinycloud.drivers.onhost.links import METRIC
 from tinycloud.engine.read_outside import read_outside
 from tinycloud.model.outside import Link, Listener
 

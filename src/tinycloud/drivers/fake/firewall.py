@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from tinycloud.drivers.records import RuleCount
-from tinycloud.model.firewall import Part
+from tinycloud.model.firewall import Overlay, Part
 from tinycloud.templates.firewall import make_part_mark
 
 if TYPE_CHECKING:
@@ -22,6 +22,11 @@ class FakeFirewall:
     def find_marks(self) -> frozenset[str]:
         found = [self._documents.find(stack) for stack in self._documents.names()]
         return frozenset(it["mark"] for it in found if it and it["in_force"])
+
+    def find_overlays(self) -> frozenset[Overlay]:
+        found = [self._documents.find(stack) for stack in self._documents.names()]
+        parts = [Part.from_dict(it["part"]) for it in found if it and not it.get("cut")]
+        return frozenset(overlay for part in parts for overlay in part.overlays)
 
     def find(self, stack: str) -> Part | None:
         it = self._documents.find(stack)
@@ -53,9 +58,16 @@ class FakeFirewall:
         for stack in self._documents.names():
             self._set(stack, in_force=False)
 
+    def cut(self) -> None:
+        """What ``ip link del`` does to every device that joins networks to other hosts."""
+        for stack in self._documents.names():
+            it = self._documents.find(stack)
+            if it and it["part"].get("overlays"):
+                self._documents.put(stack, {**it, "cut": True})
+
     def _set(self, stack: str, *, in_force: bool) -> bool:
         it = self._documents.find(stack)
-        if it is None or it["in_force"] == in_force:
+        if it is None or (it["in_force"] == in_force and not (in_force and it.get("cut"))):
             return False
-        self._documents.put(stack, {**it, "in_force": in_force})
+        self._documents.put(stack, {**it, "in_force": in_force, "cut": it.get("cut", False) and not in_force})
         return True

@@ -6,16 +6,19 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from tinycloud.drivers.onhost import run_script
-from tinycloud.drivers.onhost.firewall import FOLDER
+from tinycloud.drivers.onhost import run_script, vxlan
+from tinycloud.drivers.onhost.hooks import FOLDER
 from tinycloud.drivers.records import RuleCount
 from tinycloud.errors import Missing, Refused
-from tinycloud.model.firewall import INET, Part
+from tinycloud.model.firewall import INET, Overlay, Part
+from tinycloud.model.names import OVERLAY
 from tinycloud.templates.firewall import make_part_mark, read_base
 
 if TYPE_CHECKING:
     from tinycloud.drivers.shell import Shell
 
+MODULES: Final = ("whole_file", "nft_text", "vxlan", "links", "hooks")
+"""What the script on the host is made of, beside itself."""
 _MARK: Final = re.compile(r'"([0-9a-f]{12})"')
 _LIMIT: Final = 120.0
 
@@ -34,6 +37,17 @@ class Firewall:
             return frozenset()
         return frozenset(_MARK.findall(done.text)) if done.status == 0 else frozenset()
 
+    def find_overlays(self) -> frozenset[Overlay]:
+        """The devices that join networks of ours to other hosts, as they are there."""
+        links = self._ask(vxlan.ASK_LINKS)
+        found = vxlan.parse(links, self._ask(vxlan.ASK_ENTRIES)).values() if links else ()
+        return frozenset(Overlay(*it) for it in found if it.device.startswith(OVERLAY))
+
+    def _ask(self, argv: list[str]) -> list[dict[str, Any]]:
+        done = self._shell.run(argv, check=False)
+        found: list[dict[str, Any]] = json.loads(done.stdout or b"[]") if done.status == 0 else []
+        return [it for it in found if it]
+
     def find(self, stack: str) -> Part | None:
         """The part that the host keeps for a stack, in force or not."""
         done = self._shell.run(["cat", f"{FOLDER}/parts/{stack}.json"], root=True, check=False)
@@ -49,6 +63,9 @@ class Firewall:
         for address, link in mine:
             message = f"there is no interface {link} for the floating address {address.partition('/')[0]}"
             raise Refused(message, code="no-interface", hint="ip -br link shows those that are there")
+        for device, why in done.get("unjoined", ()):
+            if device in {it.device for it in part.overlays}:
+                raise Refused(f"device {device}, which joins a network to other hosts, cannot be made", code="no-overlay", facts=[why])
 
     def remove(self, stack: str) -> None:
         """Take the stack's part away; with the last one go the tables, the files and the hooks."""
@@ -67,7 +84,7 @@ class Firewall:
         return find_counts(stack, json.loads(done.stdout)) if done.status == 0 else []
 
     def _run(self, args: dict[str, Any], data: Any = None) -> dict[str, Any]:
-        done = run_script(self._shell, "firewall", args, data=data, root=True, limit=_LIMIT)
+        done = run_script(self._shell, "firewall", args, data=data, also=MODULES, root=True, limit=_LIMIT)
         if done.get("trouble"):
             raise Refused("nft does not take the access rules", code="firewall", facts=done["trouble"], hint="tinycloud doctor")
         return done

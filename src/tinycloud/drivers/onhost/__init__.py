@@ -9,17 +9,42 @@ from __future__ import annotations
 
 import json
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from tinycloud.drivers.shell import make_tool_error
 from tinycloud.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from tinycloud.drivers.shell import Shell
 
-__all__ = ["run_script"]
+__all__ = ["make_script", "run_script"]
+
+
+_PACKAGE: Final = "tinycloud.drivers.onhost"
+_PRELUDE: Final = """\
+import sys, types
+for n in range(3):
+    sys.modules.setdefault("{package}".rsplit(".", n)[0], types.ModuleType("{package}".rsplit(".", n)[0])).__path__ = []
+for name, text in {texts!r}.items():
+    made = sys.modules["{package}." + name] = types.ModuleType("{package}." + name)
+    setattr(sys.modules["{package}"], name, made)
+    exec(compile(text, name + ".py", "exec"), made.__dict__)
+"""
+"""The host has nothing of ours to import from: what a script imports is handed to it."""
+
+
+def make_script(name: str, data: Any = None, also: Sequence[str] = ()) -> bytes:
+    """What the host's python3 is given."""
+    script = _read(name)
+    if also:
+        script = _PRELUDE.format(package=_PACKAGE, texts={module: _read(module).decode() for module in also}).encode() + script
+    return script if data is None else f"DATA = {json.dumps(data)!r}\n".encode() + script
+
+
+def _read(name: str) -> bytes:
+    return (resources.files(_PACKAGE) / f"{name}.py").read_bytes()
 
 
 def run_script(
@@ -28,18 +53,18 @@ def run_script(
     args: Mapping[str, Any],
     *,
     data: Any = None,
+    also: Sequence[str] = (),
     root: bool = False,
     limit: float = 3600.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Run ``NAME.py`` of this folder on the shell's host and return what it was ``done`` with.
 
-    ``data`` is what is too much for an argument: the script finds it, as JSON, in ``DATA``. ``progress`` hears (bytes done, bytes in all;
+    ``data`` is what is too much for an argument: the script finds it, as JSON, in ``DATA``. ``also`` are the modules of this folder that
+    it imports, each after those that it imports itself. ``progress`` hears (bytes done, bytes in all;
     0 when unknown). Raises Refused with the code the script gives, ToolFailed when it breaks.
     """
-    script = (resources.files(__package__ or "tinycloud.drivers.onhost") / f"{name}.py").read_bytes()
-    if data is not None:
-        script = f"DATA = {json.dumps(data)!r}\n".encode() + script
+    script = make_script(name, data, also)
     last: dict[str, Any] = {}
 
     def hear(line: str) -> None:
