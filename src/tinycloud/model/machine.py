@@ -61,6 +61,8 @@ class NicSpec:
     spoofing: bool = False
     """True where it may send with any address, as routers do."""
     bandwidth: Bandwidth = Bandwidth()  # noqa: RUF009 - frozen
+    mtu: int = 0
+    """Of its network; 0 for the usual one."""
 
 
 @dataclass(frozen=True, slots=True)

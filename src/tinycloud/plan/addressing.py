@@ -28,6 +28,7 @@ class Addressing:
     world: World
     subnets: Mapping[str, IPv4Network | None]
     subnets6: Mapping[str, str]
+    mtus: Mapping[str, int | None]
     _books: dict[str, AddressBook] = field(default_factory=dict)
     _kept: dict[str, str] = field(default_factory=dict)
     """MAC → the address that it has and keeps."""
@@ -118,6 +119,7 @@ class Addressing:
                     spoofing=nic.spoofing == "allowed",
                     bandwidth=make_bandwidth(nic.bandwidth),
                     external=_find_external(nic.network, self.stack.networks[nic.network]),
+                    mtu=self.mtus.get(nic.network) or 0,
                     side=number != way and leads_out(self.stack.networks[nic.network]),
                 )
             )

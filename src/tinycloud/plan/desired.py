@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.errors import NotFound, Refused, make_did_you_mean
@@ -92,7 +93,7 @@ class Designer:
         check_pools(self.stack, self.world)
         self._subnets = choose_subnets(self.stack, self.world)
         self._subnets6 = choose_subnets6(self.stack, self.world)
-        self._addressing = Addressing(self.stack, self.world, self._subnets, self._subnets6)
+        self._addressing = Addressing(self.stack, self.world, self._subnets, self._subnets6, self._mtus)
         where = self._place()
         drafts = [draft for name in sorted(self.stack.groups) for draft in self._draft_group(name, where)]
         check_domains(((draft.host.name, draft.mark) for draft in drafts), self.world)
@@ -113,6 +114,12 @@ class Designer:
         ours = {name: hosts for name, hosts in spans.items() if not self.stack.networks[name].external}
         check_networks(self.stack.stack, ours, self.world)
         check_outer(self.stack, spans, self.world)
+
+    @cached_property
+    def _mtus(self) -> dict[str, int | None]:
+        present = {name: self.world.find_network(f"{self.stack.stack}/{name}") for name in self.stack.networks}
+        networks = self.stack.networks.items()
+        return {name: it.mtu if it.outer else choose_mtu(it.mtu, present[name], self.world) for name, it in networks}
 
     @property
     def _bridges(self) -> dict[str, str]:
@@ -160,8 +167,7 @@ class Designer:
         hosts = self._spans[name]
         present = self.world.find_network(f"{self.stack.stack}/{name}")
         mac = "" if declared.outer else (present and present.mac) or names.make_gateway_mac(self.stack.stack, name)
-        mtu = declared.mtu if declared.outer else choose_mtu(declared.mtu, present, self.world)
-        it = NetworkWanted(hosts, self.stack.stack, name, str(subnet or ""), declared.access, bridge, mtu, rows, mac=mac)
+        it = NetworkWanted(hosts, self.stack.stack, name, str(subnet or ""), declared.access, bridge, self._mtus[name], rows, mac=mac)
         it = replace(it, subnet6=self._subnets6.get(name, ""), vlan=declared.vlan, switched=find_switched(declared, hosts, self.world))
         return it.on(hosts[0])
 

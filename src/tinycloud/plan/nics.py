@@ -121,6 +121,7 @@ def _tell_stays(stay: list[tuple[NicSpec, NicSpec]]) -> Iterator[str]:
         words = [f"{word}{was or 'none'} → {will or 'none'}" for word, was, will in pairs if was != will]
         words += [f"bandwidth {old.bandwidth} → {new.bandwidth}"] if old.bandwidth != new.bandwidth else []
         words += [f"spoofing {_spoofing(old)} → {_spoofing(new)}"] if old.spoofing != new.spoofing else []
+        words += [f"mtu {old.mtu or 'default'} → {new.mtu or 'default'} from its next start on"] if old.mtu != new.mtu else []
         words += [_tell_way(new)] if old.side != new.side else []
         if words:
             yield f"NIC in {new.network} {', '.join(words)}"

@@ -243,6 +243,7 @@ def _make_nics(mark: Mark, order: dict[str, int]) -> list[dict[str, Any]]:
             "mac": nic.mac,
             "model": nic.model,
             "tap": mark.tap(nic),
+            "mtu": nic.mtu,
             "bandwidth": {way: {word: value for word, value in rate.settings.items() if value} for way, rate in _rates(nic)},
             "boot": order.get("network") if number == 0 else None,
         }

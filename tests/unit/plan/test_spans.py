@@ -12,7 +12,6 @@ from tests.unit.plan.views import get_step, list_lines, list_needs
 from tinycloud.errors import Clash, Refused
 from tinycloud.model import names, world
 from tinycloud.model.firewall import BRIDGE, INET, Overlay
-from tinycloud.model.units import Bytes
 from tinycloud.plan import Options, plan_down, plan_up
 from tinycloud.plan.firewall import make_present_part
 from tinycloud.plan.joined import choose_mtu
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from tinycloud.model.plan import Plan
     from tinycloud.model.world import World
 
-NOTE = Options(note="a note")
+NOTE = Options(note="a note", spare="0")
 BRIDGE_NAME = names.make_bridge("shop", "front")
 
 
@@ -36,22 +35,15 @@ def join(now: World, *hosts: world.Host) -> World:
 
 
 def stack(*machines: int, network: str = "{subnet: 10.60.0.0/24}", more: str = "") -> str:
-    """Group gN with one machine for every number."""
-    groups = "\n".join(f"  g{n}: {{image: nano, memory: 128 MiB, networks: [front]}}" for n in machines)
+    """Group gN with one machine, on host hN, for every number."""
+    groups = "\n".join(f"  g{n}: {{image: nano, memory: 128 MiB, networks: [front], on: {{host: h{n}}}}}" for n in machines)
     return f"stack: shop\nnetworks: {{front: {network}}}\ngroups:\n{groups or '  {}'}\n{more}"
 
 
 def bring(now: World, *machines: int, **more: str) -> World:
-    """The stack up, gN on host hN: when it is made, only that host has room."""
+    """The stack up, one group after the other."""
     for count in range(1, len(machines) + 1):
-        room = {f"h{n}" for n in machines[:count]}
-        small = tuple(
-            replace(host, memory_free=host.memory_free if host.name == f"h{machines[count - 1]}" else Bytes(0)) for host in now.hosts
-        )
-        assert room
-        after = settle(plan_up(load(stack(*machines[:count], **more)), replace(now, hosts=small), NOTE), replace(now, hosts=small))
-        free = {host.name: host.memory_free for host in now.hosts}
-        now = replace(after, hosts=tuple(replace(host, memory_free=free[host.name]) for host in after.hosts))
+        now = settle(plan(now, *machines[:count], **more), now)
     return now
 
 
@@ -86,8 +78,7 @@ def test_every_copy_of_a_network_is_the_same() -> None:
 def test_the_gateway_keeps_the_mac_that_it_was_made_with() -> None:
     before = bring(some_hosts(1), 1)
     old = replace(before, networks=tuple(replace(network, mac="52:54:00:aa:bb:cc") for network in before.networks))
-    small = tuple(replace(host, memory_free=Bytes(0)) for host in old.hosts)
-    two = join(replace(old, hosts=small), a_host("h2", address="198.18.0.2"))
+    two = join(old, a_host("h2", address="198.18.0.2"))
     now = settle(plan(two, 1, 2), two)
     assert {network.mac for network in now.networks} == {"52:54:00:aa:bb:cc"}
     assert "ether saddr 52:54:00:aa:bb:cc drop" in make_present_part("shop", "h2", now).chains[BRIDGE, "shop.front.far"]
@@ -95,14 +86,13 @@ def test_the_gateway_keeps_the_mac_that_it_was_made_with() -> None:
 
 def test_all_hosts_know_a_machine_before_it_starts_anywhere() -> None:
     now = bring(some_hosts(1, 2, 3), 1, 2)
-    small = replace(now, hosts=tuple(replace(host, memory_free=host.memory_free if host.name == "h3" else Bytes(0)) for host in now.hosts))
-    third = plan(small, 1, 2, 3)
+    third = plan(now, 1, 2, 3)
     before = list_needs(third)["g3-1:start"]
     assert {"wall:h1", "wall:h2", "wall:h3", "net:front@h3"} <= before
     assert "+  network" not in list_lines(third)
     assert "~  network  front  also on h3, reserved addresses: 1 more  live" in list_lines(third)
     assert {step.host for step in third.steps if step.args.get("machine", "shop/g3-1") != "shop/g3-1"} == set()
-    after = settle(third, small)
+    after = settle(third, now)
     (overlay,) = make_present_part("shop", "h1", after).overlays
     assert overlay.peers == ("198.18.0.2", "198.18.0.3")
 
@@ -138,7 +128,7 @@ def test_the_note_is_on_a_host_that_the_stack_uses_and_stays_there() -> None:
 def test_nothing_is_done_on_a_host_that_does_not_answer_and_nothing_missed() -> None:
     now = bring(some_hosts(1, 2), 1, 2)
     silent = replace(now, hosts=tuple(replace(h, unreachable="no route") if h.name == "h2" else h for h in now.hosts))
-    more = plan(silent, 1, 2, 3)
+    more = plan_up(load(stack(1, 2) + "  g3: {image: nano, memory: 128 MiB, networks: [front]}\n"), silent, NOTE)
     assert {step.host for step in more.steps if step.kind.startswith(("network", "firewall"))} == {"h1"}
     assert make_present_part("shop", "h1", settle(more, silent)).overlays == make_present_part("shop", "h1", now).overlays
 
@@ -201,16 +191,15 @@ def test_what_is_lost_of_an_overlay_is_put_back() -> None:
 def test_hosts_that_nobody_knows_the_way_between_are_refused() -> None:
     mute = some_hosts(1, 2)
     one = bring(replace(mute, hosts=(mute.hosts[0], replace(mute.hosts[1], entry=replace(mute.hosts[1].entry, address="")))), 1)
-    small = replace(one, hosts=tuple(replace(h, memory_free=h.memory_free if h.name == "h2" else Bytes(0)) for h in one.hosts))
     with pytest.raises(Refused, match="nothing says by which IP address they reach h2") as refused:
-        plan(small, 1, 2)
+        plan(one, 1, 2)
     assert refused.value.kind == "no-address"
     assert "host set h2 --address" in refused.value.hint
 
 
 def test_hosts_of_two_kinds_of_addresses_are_refused() -> None:
     now = bring(some_hosts(1, 2), 1)
-    mixed = replace(now, hosts=(replace(now.hosts[0], memory_free=Bytes(0)), a_host("h2", address="2001:db8::2")))
+    mixed = replace(now, hosts=(now.hosts[0], a_host("h2", address="2001:db8::2")))
     with pytest.raises(Refused, match="by IPv4 and by IPv6"):
         plan(mixed, 1, 2)
 
@@ -219,7 +208,7 @@ def test_two_networks_with_one_number_are_refused() -> None:
     seen: dict[int, str] = {}
     pair = next((seen[v], f"n{n}") for n in range(100_000) if (v := names.make_vni("shop", f"n{n}")) in seen or seen.update({v: f"n{n}"}))
     text = f"stack: shop\nnetworks: {{{pair[0]}: {{}}, {pair[1]}: {{}}}}\ngroups:\n" + "\n".join(
-        f"  g{n}: {{image: nano, memory: 40 GiB, networks: [{pair[0]}]}}" for n in (1, 2)
+        f"  g{n}: {{image: nano, memory: 1 GiB, networks: [{pair[0]}], on: {{host: h{n}}}}}" for n in (1, 2)
     )
     with pytest.raises(Clash, match="the same VXLAN number"):
         plan_up(load(text), some_hosts(1, 2), NOTE)
@@ -228,10 +217,9 @@ def test_two_networks_with_one_number_are_refused() -> None:
 def test_only_hosts_that_a_network_comes_to_may_be_in_its_way() -> None:
     theirs = world.Foreign("h3", networks=("shop-front",), subnets=(("10.60.0.0/16", "interface eth1 of h3"),))
     now = bring(replace(some_hosts(1, 2, 3), foreign=(theirs,)), 1, 2)
-    small = replace(now, hosts=tuple(replace(h, memory_free=h.memory_free if h.name == "h3" else Bytes(0)) for h in now.hosts))
     with pytest.raises(Clash, match="host h3 has a network shop-front that is not ours"):
-        plan(small, 1, 2, 3)
-    renamed = replace(small, foreign=(replace(theirs, networks=()),))
+        plan(now, 1, 2, 3)
+    renamed = replace(now, foreign=(replace(theirs, networks=()),))
     with pytest.raises(Clash, match=r"overlaps 10\.60\.0\.0"):
         plan(renamed, 1, 2, 3)
 

@@ -4,6 +4,7 @@ A device that is there and right is left alone, whatever else changes: hosts tha
 joined by it loses a packet.
 """
 
+import contextlib
 import json
 import os
 import shlex
@@ -86,7 +87,11 @@ def ensure(wanted: Overlay, present: Overlay | None) -> str:
         run(["ip", "link", "del", wanted.device])
         present = None
     if present is None:
-        if trouble := run(make_add(wanted)) or run(make_up(wanted)):
+        if trouble := run(make_add(wanted)):
+            return trouble
+        with contextlib.suppress(FileNotFoundError), open(make_switch(wanted), "w") as file:
+            file.write("1")
+        if trouble := run(make_up(wanted)):
             return trouble
     elif present.mtu != wanted.mtu:
         run(["ip", "link", "set", wanted.device, "mtu", str(wanted.mtu)])
@@ -115,9 +120,13 @@ def make_add(it: Overlay) -> list[str]:
     return ["ip", "link", "add", it.device, "mtu", str(it.mtu), "type", "vxlan", *options]
 
 
+def make_switch(it: Overlay) -> str:
+    """What keeps the device from saying anything of its own on the network."""
+    return f"/proc/sys/net/ipv6/conf/{it.device}/disable_ipv6"
+
+
 def make_up(it: Overlay) -> list[str]:
-    """It says nothing of its own on the network."""
-    return ["ip", "link", "set", it.device, "addrgenmode", "none", "up"]
+    return ["ip", "link", "set", it.device, "up"]
 
 
 def make_entry(verb: str, it: Overlay, peer: str) -> list[str]:
@@ -132,7 +141,7 @@ def make_lines(it: Overlay) -> list[str]:
     """For a shell: the device when it is gone, and what a new bridge needs."""
     there, bridge = (shlex.quote(f"/sys/class/net/{name}") for name in (it.device, it.bridge))
     return [
-        f"[ -e {there} ] || {{ {shlex.join(make_add(it))}; {shlex.join(make_up(it))}; }}",
+        f"[ -e {there} ] || {{ {shlex.join(make_add(it))}; echo 1 >{shlex.quote(make_switch(it))}; {shlex.join(make_up(it))}; }}",
         *(shlex.join(make_entry("append", it, peer)) for peer in it.peers),
         f"[ -e {bridge} ] && {shlex.join(make_port(it))}",
     ]
