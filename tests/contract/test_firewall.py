@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.contract.things import flush_firewall
+from tinycloud.drivers.fake.firewall import FakeFirewall
 from tinycloud.drivers.firewall.firewall import MODULES
 from tinycloud.drivers.onhost import make_script
 from tinycloud.drivers.records import RuleCount
 from tinycloud.errors import Refused
-from tinycloud.model.firewall import BRIDGE, INET, Part
+from tinycloud.model.firewall import BRIDGE, INET, Overlay, Part
 from tinycloud.templates.firewall import make_part_mark, read_base
 
 if TYPE_CHECKING:
@@ -149,3 +151,63 @@ def apply_and_kill(stack: str, part: Part, delay: float) -> bool:
     except subprocess.TimeoutExpired:
         child.kill()
     return child.wait() != 0
+
+
+JOINED = Overlay("tx-1", "tc-none", 70_001, "127.0.0.1", ("127.0.0.2", "127.0.0.3"), 1450)
+"""Its bridge is not there: it is no port of any."""
+
+
+def a_joined_part(*overlays: Overlay) -> Part:
+    return replace(a_part("10.99.0.11"), overlays=frozenset(overlays))
+
+
+def test_what_joins_networks_to_other_hosts_is_there_and_peers_change_while_it_is(host: Host) -> None:
+    host.firewall.apply("shop", a_joined_part(JOINED))
+    assert peel(host) == {JOINED}
+    first = read_index(host, "tx-1")
+    other = replace(JOINED, peers=("127.0.0.3", "127.0.0.4"))
+    host.firewall.apply("shop", a_joined_part(other))
+    assert peel(host) == {other}
+    assert read_index(host, "tx-1") == first, "it is the same device"
+    assert not host.firewall.restore()
+    host.firewall.apply("shop", a_joined_part())
+    assert peel(host) == set()
+
+
+def test_a_device_that_somebody_took_away_is_put_back(host: Host) -> None:
+    second = replace(JOINED, device="tx-2", vni=70_002, peers=())
+    host.firewall.apply("shop", a_joined_part(JOINED))
+    host.firewall.apply("blog", replace(a_part("10.99.0.21", stack="blog"), overlays=frozenset({second})))
+    cut_overlays(host, "tx-1", "tx-2")
+    assert peel(host) == set()
+    assert host.firewall.restore()
+    assert peel(host) == {JOINED, second}
+    host.firewall.remove("shop")
+    assert peel(host) == {second}
+
+
+def test_a_device_that_cannot_be_made_is_told(host: Host) -> None:
+    if host.uri.startswith("fake:"):
+        pytest.skip("a fake host makes any")
+    with pytest.raises(Refused, match="device tx-2, which joins") as refusal:
+        host.firewall.apply("shop", a_joined_part(JOINED, replace(JOINED, device="tx-2")))
+    assert refusal.value.kind == "no-overlay"
+    assert peel(host) <= {JOINED, replace(JOINED, device="tx-2")}
+
+
+def peel(host: Host) -> set[Overlay]:
+    """Without bridges: there are none here."""
+    return {replace(it, bridge="tc-none") for it in host.firewall.find_overlays()}
+
+
+def read_index(host: Host, device: str) -> str:
+    """Another one for every device that is made."""
+    return host.shell.run(["cat", f"/sys/class/net/{device}/ifindex"], check=False).text
+
+
+def cut_overlays(host: Host, *devices: str) -> None:
+    if isinstance(host.firewall, FakeFirewall):
+        host.firewall.cut()
+        return
+    for device in devices:
+        host.shell.run(["ip", "link", "del", device])

@@ -66,8 +66,9 @@ def ask(argv: list[str]) -> list[dict[str, Any]]:
 
 
 def are_there(wanted: list[Overlay]) -> bool:
+    """A device whose bridge is not there is a port of none, until libvirt makes that."""
     present = read_present()
-    return all(present.get(it.device) == it for it in wanted)
+    return all(present.get(it.device) == (it if has_bridge(it) else it._replace(bridge="")) for it in wanted)
 
 
 def settle(gone: list[Overlay], wanted: list[Overlay]) -> list[list[str]]:
