@@ -124,6 +124,10 @@ def test_a_damaged_image_does_not_arrive_and_a_file_may_come_to_the_other_host(
     assert is_well(there, small["sha256"])
     assert here.run("volume", "create", "scratch", "--base", "small", "--json").json["host"] == "h2"
     assert "h2" in here.run("volume", "list").out
+    here.run("volume", "export", "scratch", str(tmp_path / "out.raw"), "--format", "raw")
+    assert (tmp_path / "out.raw").read_bytes() == (tmp_path / "small.raw").read_bytes(), "the file is here, not there"
+    assert here.run("image", "convert", "small", "small-two", "--json").status == 0
+    here.run("image", "remove", "small-two")
     here.run("volume", "remove", "scratch", "--yes")
     here.run("image", "remove", "small")
     assert list_pool(there) == []

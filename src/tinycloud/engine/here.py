@@ -19,9 +19,7 @@ def get_here(parts: Parts) -> Host:
     """The host that is this machine. Raises NotYet for a cloud that it is no host of."""
     found = next((host for host in parts.hosts.values() if not host.entry.target), None)
     if found is None:
-        raise NotYet(
-            "files and the insides of disks are worked on by the machine that tinycloud runs on, and that is no host of this cloud"
-        )
+        raise NotYet("the insides of disks are worked on by the machine that tinycloud runs on, and that is no host of this cloud")
     return found
 
 
@@ -32,7 +30,7 @@ def bring_here(parts: Parts, ref: str) -> Host:
         return here
     image = get_meaning(read_world(parts.hosts.values()), ref)
     if image is None:
-        what = f"{ref} is on {host.name}; this version works with files, and looks into disks, on the machine that it runs on ({here.name})"
+        what = f"{ref} is on {host.name}; this version looks into disks on the machine that it runs on ({here.name})"
         raise NotYet(what, hint=f"run tinycloud on {host.name}")
     ImageStore(parts).have(image.sha, here)
     return here

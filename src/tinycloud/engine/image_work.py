@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from tinycloud.drivers.qemu_img import FORMATS, QemuImg
 from tinycloud.engine.disks import find_disk, find_passphrase, must_be_still, read_shelf, working_on
+from tinycloud.engine.fetch_file import fetch_file, is_far
 from tinycloud.engine.images import About, Images
+from tinycloud.engine.intake import work_folder
 from tinycloud.engine.new_file import NewFile, must_fit
 from tinycloud.engine.volumes import Volumes, Wanted, check_wanted, find_place, keep_passphrase, must_be_new
 from tinycloud.errors import Refused, WrongInput
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tinycloud.drivers.host import Host
-    from tinycloud.engine.disks import Disk
+    from tinycloud.engine.disks import Disk, Shelf
     from tinycloud.engine.parts import Parts
     from tinycloud.model.disk_facts import DiskInfo
     from tinycloud.model.world import Image
@@ -68,9 +70,17 @@ class ImageWork:
             options = dict(_EXACT.get(format, {}))
             if compressed and format == "vmdk":
                 options["subformat"] = "streamOptimized"
-            with NewFile(self._host, str(target.parent), target.name, prefix=f".{target.name[:100]}-") as new:
+            with self._begin_file(shelf, target) as new:
                 self._qemu.convert(disk.node(key), new.node(format), disk.size, options=options, compressed=compressed, progress=progress)
+                if is_far(self._host):
+                    return fetch_file(self._parts, self._host, new.part, target, replace=force, progress=progress)
                 return new.settle(replace=force, caller=True)
+
+    def _begin_file(self, shelf: Shelf, target: Path) -> NewFile:
+        """Beside the target; on another host in its pool, from where it is fetched."""
+        if is_far(self._host):
+            return NewFile(self._host, shelf.folder, "unused")
+        return NewFile(self._host, str(target.parent), target.name, prefix=f".{target.name[:100]}-")
 
     def convert_volume(self, ref: str, name: str, wanted: Wanted, *, passphrase: bytes = b"", progress: Progress | None = None) -> DiskInfo:
         """A new volume with all that a disk or an image holds. ``passphrase`` opens the source; the copy stands on nothing."""
@@ -166,4 +176,8 @@ def store_disk(
         must_fit(disk.host, 2 * qemu.measure(disk.node(key), format), f"image {name}")
         qemu.convert(disk.node(key), new.node(format), disk.size, options=options, compressed=bool(compression), progress=progress)
         about = About(base.user, base.prepare, base.firmware, base.disk_bus, base.os, base=base.sha, source=disk.ref)
-        return Images(parts, disk.host).import_file(Path(new.part), name, format=format, about=about, consume=True)
+        if not is_far(disk.host):
+            return Images(parts, disk.host).import_file(Path(new.part), name, format=format, about=about, consume=True)
+        with work_folder(parts.cache) as work:  # what becomes an image is looked at here
+            fetch_file(parts, disk.host, new.part, work / "disk", progress=progress)
+            return Images(parts, disk.host).import_file(work / "disk", name, format=format, about=about, consume=True)

@@ -33,12 +33,6 @@ class Somewhere:
             if get_meaning(read_world(self._parts.hosts.values()), ref) is not None:
                 self._images.have(ref, host)
 
-    def _bring_here(self, ref: str) -> Host:
-        """The host that is this machine, when it has a disk: an image comes. Raises NotYet for a volume of another host."""
-        from tinycloud.engine.here import bring_here
-
-        return bring_here(self._parts, ref)
-
     @property
     def _images(self) -> Any:
         from tinycloud.engine.image_store import ImageStore

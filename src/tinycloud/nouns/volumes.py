@@ -206,11 +206,8 @@ class Volumes(Somewhere):
         progress: Progress | None = None,
     ) -> Bytes:
         """Write a whole disk or image to a file: raw, qcow2, vdi, vmdk, vhdx or vpc. Returns what the file takes."""
-        from tinycloud.engine.image_work import ImageWork
-
-        work, target = ImageWork(self._parts, self._bring_here(ref)), Path(path)
-        written = work.export(ref, target, format=format, compressed=compressed, force=force, passphrase=passphrase, progress=progress)
-        return Bytes(written)
+        how = {"format": format, "compressed": compressed, "force": force, "passphrase": passphrase, "progress": progress}
+        return Bytes(self._copies(ref).export(ref, Path(path), **how))
 
     def compare(self, one: str, other: str, *, passphrase: bytes = b"") -> Comparison:
         """Whether two disks or images hold the same bytes, and where they first differ."""

@@ -124,6 +124,20 @@ def test_one_that_does_not_answer_is_passed_over(cloud: Cloud) -> None:
     assert names_of(cloud) == {"local": ("nano", "tiny")}
 
 
+def test_an_image_that_only_a_silent_host_has_is_pulled_again_or_missed(cloud: Cloud, tmp_path: Path) -> None:
+    for name, sha in (("debian-12", OTHER_SHA), ("mine", SHA[::-1])):
+        put_image(cloud.parts.hosts["h2"], name, sha)
+    host = cloud.parts.hosts["h2"]
+    assert isinstance(host, Silent)
+    cloud.world()  # is remembered
+    host.away = True
+    text = "stack: far\ngroups: {web: {image: %s, memory: 128 MiB, disk: 8 GiB}}"
+    (change,) = cloud.plan(write_stack(tmp_path, text % "debian-12"), spare="0").changes
+    assert (change.kind, change.text.partition(" from ")[0]) == ("image", "pulled")
+    found = refusal(lambda: cloud.plan(write_stack(tmp_path, text % "mine"), spare="0"))
+    assert (found.kind, found.message) == ("image-away", f"image mine {SHA[::-1][:7]} is on no host that answers")
+
+
 def test_it_is_removed_everywhere_or_from_one_host(cloud: Cloud, tmp_path: Path) -> None:
     for host in ("h2", "h3"):
         cloud.images.send("nano", host)
@@ -189,8 +203,8 @@ def test_volumes_are_found_wherever_they_are(cloud: Cloud, tmp_path: Path) -> No
     assert "far/web-1/data" in caught.value.hint
     with pytest.raises(InUse, match="is a disk of machine far/web-1"):
         cloud.volumes.remove("far/web-1/data")
-    with pytest.raises(NotYet, match="far/web-1/data is on h2; this version works with files"):
-        cloud.volumes.export("far/web-1/data", tmp_path / "out.qcow2")
+    with pytest.raises(NotYet, match="far/web-1/data is on h2; this version looks into disks"):
+        cloud.images.mount("far/web-1/data", tmp_path / "folder")
     (tree,) = cloud.volumes.tree("far/web-1/data")
     assert (tree.kind, tree.ref) == ("host", "h2")
 
