@@ -30,7 +30,8 @@ def main() -> None:
         full = (host[1], host[2], *task["rates"])
         for way, weight in enumerate(task["weights"]):
             parts = [round((m["memory"], *m["used"])[way] / full[way] * PARTS) for m in machines]
-            terms.append(_square(model, x, k, parts, round(weight * SCALE)))
+            hints = [m["hint"] == host[0] for m in machines]
+            terms.append(_square(model, x, k, parts, hints, round(weight * SCALE)))
     terms += _add_groups(model, x, task)
     model.Minimize(sum(terms))
     solver = cp_model.CpSolver()
@@ -43,12 +44,15 @@ def main() -> None:
     print(json.dumps({"where": where, "bound": solver.BestObjectiveBound() / SCALE / PARTS**2, "status": solver.StatusName(status)}))
 
 
-def _square(model: Any, x: Any, k: int, parts: list[int], weight: int) -> Any:
+def _square(model: Any, x: Any, k: int, parts: list[int], hints: list[bool], weight: int) -> Any:
     """Weighted square of how full one host is in one way."""
     level = model.NewIntVar(0, 4 * PARTS, "")
     model.Add(level == sum(part * x[n][k] for n, part in enumerate(parts)))
     square = model.NewIntVar(0, (4 * PARTS) ** 2, "")
     model.AddMultiplicationEquality(square, [level, level])
+    hint = sum(part for part, here in zip(parts, hints, strict=True) if here)
+    model.AddHint(level, hint)
+    model.AddHint(square, hint * hint)
     return weight * square
 
 
@@ -69,6 +73,10 @@ def _add_groups(model: Any, x: Any, task: Any) -> list[Any]:
                 model.Add(count == sum(x[n][k] for n in members for k in places))
                 square = model.NewIntVar(0, len(members) ** 2, "")
                 model.AddMultiplicationEquality(square, [count, count])
+                names = {task["hosts"][k][0] for k in places}
+                hint = sum(task["machines"][n]["hint"] in names for n in members)
+                model.AddHint(count, hint)
+                model.AddHint(square, hint * hint)
                 terms.append(round(weight * SCALE * PARTS**2 / 2) * (square - count))
     return terms
 

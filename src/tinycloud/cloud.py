@@ -43,7 +43,9 @@ if TYPE_CHECKING:
     from tinycloud.engine.doctor import Finding
     from tinycloud.engine.migrate import Result
     from tinycloud.engine.parts import Parts
+    from tinycloud.engine.rebalance import Done
     from tinycloud.engine.recover import Recovered
+    from tinycloud.model.balance import Balance, Move
     from tinycloud.model.plan import Plan
     from tinycloud.model.world import World
     from tinycloud.plan.placing.capacity import Capacity
@@ -320,6 +322,43 @@ class Cloud:
         else:
             kind = make_kind(world, parse_size(memory, "memory"), cpus, parse_size(disk, "disk"), image, on)
         return count_capacity(world, kind)
+
+    def balance(
+        self, *, most: int = 0, price: float = 1.0, keep: Iterable[str] = (), sample: float = 5.0, saved: World | None = None
+    ) -> Balance:
+        """Moves that make the hosts more evenly full, and mend broken rules; nothing is moved.
+
+        ``most`` machines (0: as many as pay off); ``price``: how dear a move is, 0 for free; ``keep``: machines that stay; load is measured
+        for ``sample`` seconds, unless the world is a ``saved`` one.
+        """
+        from tinycloud.engine.rebalance import read_for_balance
+        from tinycloud.plan.balance import plan_balance
+
+        world = saved or read_for_balance(self.parts, sample)
+        kept = [machine.ref for ref in keep for machine in find_machines(world, ref)]
+        return plan_balance(world, most, price, kept)
+
+    def pack(self, *, spare: str = "", saved: World | None = None) -> Balance:
+        """Moves that empty as many hosts as can be; ``spare`` as of :meth:`up`, for the hosts that are left."""
+        from tinycloud.plan.balance import plan_pack
+        from tinycloud.plan.place import keeps_spare
+
+        world = saved or read_world(self.parts.hosts.values())
+        return plan_pack(world, spare=keeps_spare(world, spare or self.parts.spare))
+
+    def evacuate(self, host: str, *, saved: World | None = None) -> Balance:
+        """Moves that leave nothing on a host; nothing is moved. Raises NotFound."""
+        from tinycloud.plan.balance import plan_drain
+
+        return plan_drain(saved or read_world(self.parts.hosts.values()), host)
+
+    def carry_out(
+        self, found: Balance, *, wait: float = 0.0, tell: Callable[[Move], None] = lambda _move: None, listener: Listener = ignore
+    ) -> Done:
+        """Make the moves of a proposal, one after the other. The first that fails ends it; none is half made. Raises Failed, Refused."""
+        from tinycloud.engine.rebalance import carry_out
+
+        return carry_out(self.parts, found, tell, listener, wait)
 
     # the whole
 

@@ -169,6 +169,7 @@ CALLS = {
     "floating list": "Outside.floating",
     "space": "Space.uses",
     "capacity": "Cloud.capacity",
+    "balance": "Cloud.balance",
     "watch": "Space.watch",
     "doctor": "Cloud.doctor",
     "history": "Cloud.executions",

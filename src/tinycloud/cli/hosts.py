@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from tinycloud.cli.balance import evacuate_host
 from tinycloud.cli.output import paint, print_json, print_table
-from tinycloud.cli.session import complete_host, json_option, open_cloud
+from tinycloud.cli.session import complete_host, json_option, open_cloud, plain_option, wait_option, yes_option
 from tinycloud.errors import WrongInput
 from tinycloud.model.units import Duration
 
@@ -234,17 +235,26 @@ def set_(name: str, labels: tuple[str, ...], fence: str | None, as_json: bool, *
 @group.command()
 @_host
 @click.option("--off", is_flag=True, help="Place machines there again.")
+@click.option("--evacuate", is_flag=True, help="Also move everything away, what runs and what is off.")
+@yes_option
+@wait_option
 @json_option
-def drain(name: str, off: bool, as_json: bool) -> None:
-    """Place nothing new on a host. What runs there stays where it is: this version does not move it."""
+@plain_option
+def drain(name: str, off: bool, evacuate: bool, yes: bool, wait: float, as_json: bool, plain: bool) -> int:
+    """Place nothing new on a host. What is there stays, unless --evacuate moves it; exit status 3 when some of it cannot go."""
+    if off and evacuate:
+        raise WrongInput("--off lets machines in, --evacuate moves them away", code="usage", hint=f"tinycloud host drain {name} --evacuate")
     with open_cloud() as cloud:
         entry = cloud.hosts.drain(name, off=off)
+        if evacuate:
+            return evacuate_host(cloud, name, yes=yes, wait=wait, as_json=as_json, plain=plain)
     if as_json:
         print_json(_entry_as_json(entry))
     elif off:
         print(f"host {name} takes machines again")
     else:
-        print(f"host {name} takes no new machines; those that are there stay")
+        print(f"host {name} takes no new machines; those that are there stay (--evacuate moves them)")
+    return 0
 
 
 @group.command()

@@ -10,6 +10,7 @@ import click
 
 from tinycloud import __version__
 from tinycloud.cli import (
+    balance,
     capacity,
     database,
     disks,
@@ -87,6 +88,7 @@ NOUNS = (
     outside.floating,
     *space.COMMANDS,
     *capacity.COMMANDS,
+    *balance.COMMANDS,
     hosts.group,
     database.group,
     labs.group,

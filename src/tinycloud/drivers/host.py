@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         NicCounters,
         PoolRecord,
         RuleCount,
+        Usage,
         VolumeRecord,
     )
     from tinycloud.drivers.shell import Shell
@@ -72,6 +73,10 @@ class Domains(Protocol):
 
     def list_addresses(self, name: str, source: str) -> list[Lease]: ...
     def list_nic_counters(self, name: str, taps: dict[str, str]) -> list[NicCounters]: ...
+    def list_usage(self) -> dict[str, Usage]:
+        """What each running domain has used since it started."""
+        ...
+
     def make_command_line(self, name: str) -> str: ...
 
 

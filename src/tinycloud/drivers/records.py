@@ -117,6 +117,16 @@ class NicCounters:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What a machine has used since it started: seconds of processors, seconds that it waited for one, bytes of disks and NICs."""
+
+    cpu: float
+    waited: float
+    disk: int
+    net: int
+
+
+@dataclass(frozen=True, slots=True)
 class MoveOrder:
     """How a running machine is to move: its XML as the target gets it, now and for its next start, and the way there."""
 

@@ -9,7 +9,7 @@ from lxml import etree
 
 from tinycloud.drivers.devices import find_disk, find_nic, mac_of, put_bandwidth, put_medium, target_of
 from tinycloud.drivers.libvirt.errors import NO_DOMAIN, OPERATION_INVALID
-from tinycloud.drivers.records import BlockRecord, DomainRecord, NicCounters
+from tinycloud.drivers.records import BlockRecord, DomainRecord, NicCounters, Usage
 from tinycloud.errors import Clash, LibvirtFailed
 
 if TYPE_CHECKING:
@@ -314,6 +314,15 @@ class FakeDomains:
         for tap in taps.keys() - known:
             raise LibvirtFailed(f"cannot read the counters of {tap}", number=_INVALID)
         return [NicCounters(tap, mac, (0, 0, 0, 0), (0, 0, 0, 0)) for tap, mac in taps.items()]
+
+    def list_usage(self) -> dict[str, Usage]:
+        """What :meth:`use` noted; nothing for the others that run."""
+        running = (name for name in self._documents.names() if self.get_state(name) in _RUNS)
+        return {name: Usage(*self._get(name).get("usage", (0.0, 0.0, 0, 0))) for name in running}
+
+    def use(self, name: str, usage: Usage) -> None:
+        """Let a domain have used so much."""
+        self._change(name, usage=(usage.cpu, usage.waited, usage.disk, usage.net))
 
     def make_command_line(self, name: str) -> str:
         return f"qemu-pretended -name guest={name} -uuid {self._get(name)['uuid']}"

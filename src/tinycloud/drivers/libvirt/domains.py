@@ -9,6 +9,7 @@ from lxml import etree
 
 from tinycloud.drivers.devices import find_disk, put_medium
 from tinycloud.drivers.libvirt.errors import NO_DOMAIN, OPERATION_INVALID, guarded
+from tinycloud.drivers.libvirt.usage import ACTIVE, WANTED, read_usage
 from tinycloud.drivers.records import BlockRecord, DomainRecord, NicCounters
 from tinycloud.errors import LibvirtFailed
 from tinycloud.model.machine import Lease
@@ -16,6 +17,7 @@ from tinycloud.model.machine import Lease
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from tinycloud.drivers.records import Usage
     from tinycloud.drivers.shell import Shell
 
 # virDomainState and the reasons that matter (https://libvirt.org/html/libvirt-libvirt-domain.html)
@@ -303,6 +305,12 @@ class Domains:
                 numbers = domain.interfaceStats(tap)
             out.append(NicCounters(tap, mac, tuple(numbers[:4]), tuple(numbers[4:8])))
         return out
+
+    def list_usage(self) -> dict[str, Usage]:
+        """What each running domain has used since it started, in one call."""
+        with guarded("ask for statistics"):
+            found = self._conn.getAllDomainStats(WANTED, ACTIVE)
+            return {domain.name(): read_usage(stats) for domain, stats in found}
 
     def make_command_line(self, name: str) -> str:
         """The QEMU command line that libvirt would start it with."""
