@@ -1,6 +1,6 @@
 """How good and how fast balance is: ``python -m bench.balance [SECONDS]``.
 
-The same cloud is given to CP-SAT of Google's OR-tools, with the same score and the same rules, for SECONDS (60), once from the beginning and
+The same cloud is given to CP-SAT of Google's OR-tools, with the same score and the same rules, for SECONDS (60), once from the start and
 once from where balance ended, so that it can only be better. It needs the package ortools: from this Python, from the one that BENCH_PYTHON
 names, else from a virtual environment that is made for it. Moves are free here: what is compared is where machines end.
 """
