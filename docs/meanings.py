@@ -66,6 +66,7 @@ CODES = {
     "obsolete-format": "a disk format of old (qcow, cow, qed, parallels …) that is not taken in",
     "pool-trouble": "the folder of the pool cannot be worked in: it is gone, read-only, or its server says no",
     "overcommit": "the pool would promise more than its limit allows",
+    "other-host": "the volume is on another host than what is to use it, and volumes do not travel by themselves",
     "overlap": "two networks of the stack share addresses",
     "port-taken": "a port of the host is forwarded twice, or something on the host listens there",
     "read-only": "an image is never written; what is made from it can be",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from tinycloud.engine.disks import find_disk, read_shelf
+from tinycloud.engine.everywhere import see_that_it_is_there
 from tinycloud.engine.hands import Held, find_plugged, get_own, holding, list_own
 from tinycloud.engine.passphrase import ensure_passphrase, make_passphrase
 from tinycloud.engine.steps.plugged import let_go, plug_in
@@ -46,6 +47,7 @@ def attach(parts: Parts, facts: world.Machine, what: str, how: How = How()) -> A
     Raises InUse for a volume that another machine has, Refused where the machine has no place for it.
     """
     host = parts.get_host(facts.host)
+    see_that_it_is_there(parts, what, host)
     with holding(parts, facts, "disk attach", *_list_locks(find_disk(read_shelf(host), what))) as held:
         shelf = read_shelf(host)
         disk = find_disk(shelf, what)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tinycloud.engine.disks import list_own
+from tinycloud.engine.image_store import ImageStore
 from tinycloud.engine.inventory import read_world
 from tinycloud.errors import Clash, NotFound, Refused, make_did_you_mean
 from tinycloud.model import names
@@ -66,3 +67,20 @@ def must_be_new_everywhere(parts: Parts, name: str) -> None:
     """Raises Clash for a name that a volume of any host has: volumes have one name in the whole cloud."""
     if len(parts.hosts) > 1 and (found := list_world_refs(read_world(parts.hosts.values())).get(name)):
         raise Clash(f'there is a volume "{name}" on {found[0]}', hint=f"tinycloud volume info {name}")
+
+
+def see_that_it_is_there(parts: Parts, ref: str, host: Host) -> None:
+    """Have an image on a host where something there is to stand on it, or to have it. Raises Refused for a volume of another host.
+
+    What nobody knows is left to whoever looks for it on the host.
+    """
+    if len(parts.hosts) == 1:
+        return
+    world = read_world(parts.hosts.values())
+    where = list_world_refs(world).get(ref)
+    if where is None:
+        image = get_meaning(world, ref)
+        if image is not None:
+            ImageStore(parts).have(image.sha, host)
+    elif host.name not in where:
+        raise Refused(f"{ref} is on {where[0]}, wanted on {host.name}: a volume stays on its host", code="other-host")

@@ -25,13 +25,10 @@ class Somewhere:
         return find_host(self._parts, ref, host, images=images)
 
     def _have(self, ref: str, host: Host) -> None:
-        """See that a host has what something there is to stand on or be compared with, where that is an image of another host."""
-        if len(self._parts.hosts) > 1 and self._find(ref) is not host:
-            from tinycloud.engine.inventory import read_world
-            from tinycloud.plan.images import get_meaning
+        """See that a host has what something there is to stand on, or to be compared with."""
+        from tinycloud.engine.everywhere import see_that_it_is_there
 
-            if get_meaning(read_world(self._parts.hosts.values()), ref) is not None:
-                self._images.have(ref, host)
+        see_that_it_is_there(self._parts, ref, host)
 
     @property
     def _images(self) -> Any:

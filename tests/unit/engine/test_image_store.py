@@ -193,6 +193,16 @@ def test_a_cd_comes_to_the_machine(cloud: Cloud, tmp_path: Path) -> None:
     assert where(cloud) == ["local", "h2"]
 
 
+def test_an_image_that_is_plugged_in_comes_and_a_volume_stays_where_it_is(cloud: Cloud, tmp_path: Path) -> None:
+    cloud.up(write_stack(tmp_path, "stack: far\ngroups: {web: {disk: 1 GiB, boot: [network], memory: 4 GiB}}"), spare="0")
+    cloud.machine("far/web-1").attach("nano", readonly=True)
+    assert where(cloud) == ["local", "h2"]
+    name = free_volume_name("scratch", "qcow2")
+    cloud.parts.hosts["local"].volumes.create(render_volume(name, 1024**2, format="qcow2"), name)
+    found = refusal(lambda: cloud.machine("far/web-1").attach("scratch"))
+    assert (found.kind, found.message) == ("other-host", "scratch is on local, wanted on h2: a volume stays on its host")
+
+
 def test_volumes_are_found_wherever_they_are(cloud: Cloud, tmp_path: Path) -> None:
     cloud.up(
         write_stack(tmp_path, "stack: far\ngroups: {web: {image: nano, memory: 4 GiB, volumes: [{name: data, size: 1 GiB}]}}"), spare="0"
