@@ -172,6 +172,7 @@ VARIABLES = {
     "cores": "topology: cores of a socket",
     "threads": "topology: threads of a core",
     "cpu_model": "a CPU model, or host-model, host-passthrough, maximum",
+    "cpu_features": "list, beside what the model has: name, policy (require, disable)",
     "chipset": "libvirt's machine type: q35; pc for disks on ide; virt and others for other processors",
     "hypervisor": "kvm or qemu, as chosen",
     "firmware": "bios or uefi",

@@ -14,7 +14,7 @@ from lxml import etree
 from tinycloud.drivers.guest.inside import make_door
 from tinycloud.engine.probe import get_address, list_addresses, read_serial
 from tinycloud.engine.refs import make_wake_hint
-from tinycloud.errors import Failed, NotFound, Refused, make_did_you_mean
+from tinycloud.errors import Failed, NotFound, Refused, Unreachable, make_did_you_mean
 from tinycloud.model.machine import Lease, MachineSpec
 
 if TYPE_CHECKING:
@@ -76,6 +76,15 @@ class Machine:
     def _host(self) -> Host:
         return self._parts.get_host(self.facts.host)
 
+    @property
+    def _is_lost(self) -> Unreachable | None:
+        """The error for a machine whose host does not answer."""
+        if self.facts.state != "unreachable":
+            return None
+        silence = self._host.silence
+        hint = f"tinycloud host show {self.host}"
+        return Unreachable(f"{self.ref} is on {self.host}, which does not answer", facts=[silence.reason] if silence else [], hint=hint)
+
     def refresh(self) -> Machine:
         """Look at the host again; raises NotFound when the machine is gone."""
         from tinycloud.engine.inventory import read_machine
@@ -100,7 +109,7 @@ class Machine:
     def addresses(self) -> list[Lease]:
         """Every address anybody knows, with its source: reservation, lease, agent, arp."""
         reserved = [Lease(nic.mac, nic.address, "reservation") for nic in self.spec.nics if nic.address]
-        return [*reserved, *list_addresses(self._host, self.facts.mark)]
+        return [*reserved, *(list_addresses(self._host, self.facts.mark) if self._is_lost is None else ())]
 
     def door(self, user: str = "") -> Door:
         """How to get in by ssh: address, user, key, known host key.
@@ -110,7 +119,7 @@ class Machine:
         from tinycloud.engine.why_reach import check_ssh
 
         if self.facts.state != "running":
-            raise Refused(f"{self.ref} is {self.facts.state}", hint=make_wake_hint(self.facts))
+            raise self._is_lost or Refused(f"{self.ref} is {self.facts.state}", hint=make_wake_hint(self.facts))
         check_ssh(self._host, self.facts)
         return self._make_door(user)
 
@@ -259,8 +268,10 @@ class Machine:
 
     def why(self) -> Answer:
         """Everything known about why it is as it is."""
-        from tinycloud.engine.why import explain
+        from tinycloud.engine.why import explain, explain_lost
 
+        if self._is_lost is not None:
+            return explain_lost(self._parts, self._host, self.facts)
         return explain(self._parts, self._host, self.refresh().facts)
 
 

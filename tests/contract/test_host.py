@@ -11,6 +11,7 @@ import pytest
 
 from tests.contract.things import a_domain
 from tinycloud.drivers import host as protocols
+from tinycloud.templates.xml import read_processor
 
 if TYPE_CHECKING:
     from tinycloud.drivers.host import Host
@@ -46,6 +47,20 @@ def test_a_host_keeps_the_highest_number_of_each_lock_and_says_which_are_over(ho
     assert host.admit({}) == ()
     assert host.admit({"bank": 2 * now}) == ()  # years later: nobody holds what was so long ago
     assert host.admit({"shop": now - 1}) == ()
+
+
+def test_a_host_says_who_it_is(host: Host) -> None:
+    who = host.read_identity()
+    assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", who.uuid)
+    assert re.fullmatch(r"\d+\.\d+\.\d+", who.libvirt)
+    assert re.fullmatch(r"\d+\.\d+\.\d+", who.hypervisor)
+    assert who == host.read_identity()
+
+
+def test_what_equal_processors_have_in_common_is_a_processor(host: Host) -> None:
+    mine = host.read_processor("qemu")
+    common = host.find_common([mine, mine], "qemu")
+    assert re.fullmatch(r"[\w.-]+( [+-][\w.-]+)*", read_processor(common))
 
 
 def _list_methods() -> list[str]:

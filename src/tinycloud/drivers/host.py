@@ -299,6 +299,14 @@ class Host(Protocol):
 
     def read_facts(self) -> HostRecord: ...
     def read_identity(self) -> HostIdentity: ...
+    def read_processor(self, hypervisor: str = "kvm") -> str:
+        """The processor of machines that may move, as libvirt describes it (``<cpu mode="custom">``); empty where there is none such."""
+        ...
+
+    def find_common(self, processors: Sequence[str], hypervisor: str = "kvm") -> str:
+        """What all of these can show, in the same form; empty when they have nothing in common."""
+        ...
+
     def admit(self, numbers: Mapping[str, int]) -> tuple[str, ...]:
         """Note under which numbers (by lock) the host is changed from now on; returns the locks of which it has seen higher ones.
 

@@ -24,8 +24,6 @@ class HostIdentity:
     libvirt: str
     hypervisor: str
     """Version of QEMU; empty where libvirt tells none."""
-    cpu: str = ""
-    """libvirt's model of the processor for machines that may move (``<cpu mode="custom">``); empty where there is no KVM."""
     cpu_name: str = ""
     """In words: ``AMD EPYC``."""
 

@@ -16,7 +16,7 @@ from tinycloud.model import names, world
 from tinycloud.model.sheet import Sheet
 from tinycloud.model.units import Bytes
 from tinycloud.templates.own import has_sheet, read_network
-from tinycloud.templates.xml import read_live, read_mark
+from tinycloud.templates.xml import read_live, read_mark, read_processor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,17 +28,29 @@ if TYPE_CHECKING:
 
 def read_world(hosts: Iterable[Host]) -> world.World:
     """Everything on all hosts, each host read by a thread of its own; one that does not answer is there as it was last seen."""
-    found = _on_all(hosts, _read_host)
+    targets = list(hosts)
+    found = _on_all(targets, _read_host if len(targets) == 1 else _read_one_of_many)
     if len(found) > 1:
         for host, part in found:
             if part.hosts and not part.hosts[0].unreachable:
                 seen.save(host, part)
-    return world.merge_worlds(part for _, part in found)
+    whole = world.merge_worlds(part for _, part in found)
+    return replace(whole, processor=_find_processor({host.name: host for host, _ in found}, whole)) if len(found) > 1 else whole
+
+
+def _find_processor(hosts: dict[str, Host], found: world.World) -> str:
+    """What the processors of all hosts with KVM have in common; those that do not answer count as they were last seen."""
+    with_kvm = [host for host in found.hosts if host.cpu]
+    asked = next((hosts[host.name] for host in with_kvm if not host.unreachable), None)
+    if len(with_kvm) < 2 or asked is None:
+        return ""
+    [(_, answer)] = ask_all([asked], lambda host: host.find_common([it.cpu for it in with_kvm]), alone=False)
+    return read_processor(answer) if isinstance(answer, str) and answer else ""
 
 
 def remember(hosts: Iterable[Host]) -> None:
     """Keep what these hosts have now; one that does not answer stays as it was seen."""
-    for host, part in ask_all(hosts, _read_host, alone=False):
+    for host, part in ask_all(hosts, _read_one_of_many, alone=False):
         if not isinstance(part, TinycloudError):
             seen.save(host, part)
 
@@ -76,6 +88,12 @@ def _recall(host: Host, err: TinycloudError) -> world.World:
 def say(err: TinycloudError) -> str:
     """An error on one line."""
     return "; ".join([err.message, *err.facts[:1]])
+
+
+def _read_one_of_many(host: Host) -> world.World:
+    """The same with its processor, which matters where machines may move."""
+    found = _read_host(host)
+    return replace(found, hosts=tuple(replace(it, cpu=host.read_processor() if "kvm" in it.hypervisors else "") for it in found.hosts))
 
 
 def _read_host(host: Host) -> world.World:

@@ -27,6 +27,14 @@ def explain(parts: Parts, host: Host, machine: Machine) -> Answer:
     return Answer(_headline(machine, result), (*result, *facts), tuple(_hints(machine, result)))
 
 
+def explain_lost(parts: Parts, host: Host, machine: Machine) -> Answer:
+    """What is known of a machine whose host does not answer: how it was last seen."""
+    reason = host.silence.reason if host.silence else ""
+    headline = f"{machine.ref} is unreachable: its host {host.name} does not answer"
+    seen = f"seen     it {machine.reason} when {host.name} last answered; it may run still"
+    return Answer(headline, (f"host     {reason}", seen, *_history(parts, machine)), (f"tinycloud doctor --host {host.name}",))
+
+
 def _headline(machine: Machine, guest: list[str]) -> str:
     ref, spec = machine.ref, machine.mark.spec
     if machine.state != "running":

@@ -132,6 +132,9 @@ class MachineSpec:
     """What a person plugged in, limited and grew since; the file says nothing of it."""
     placing: Placing = Placing()  # noqa: RUF009 - frozen
     """Which hosts it may and should be on."""
+    processor: str = ""
+    """One that every host of the cloud can show, so that the machine may move while it runs: libvirt's model, and what it has more and
+    less (``EPYC +umip -vme``). Empty: the host's own, or the one that is declared (``cpus.model``)."""
 
     def limits(self, disk: str) -> IoLimits:
         """The limits of the root disk or of a volume as they are: those set by hand, else the declared ones."""

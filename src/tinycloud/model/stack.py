@@ -209,7 +209,8 @@ class Cpus(Part):
     threads: StrictInt = Field(1, ge=1, le=4096, description="of each core")
     model: StrictStr | None = Field(
         None,
-        description="a CPU model of libvirt, host-model, host-passthrough or maximum; default: host-model under kvm, maximum under qemu",
+        description="a CPU model of libvirt, host-model, host-passthrough or maximum; default: host-model under kvm, maximum under qemu; "
+        "in a cloud of several hosts one that all of them can show",
     )
 
 

@@ -96,7 +96,7 @@ class Host:
     overlays: frozenset[Overlay] = frozenset()
     """What joins networks of ours to other hosts, as it is there."""
     cpu: str = ""
-    """libvirt's model of its processor (``host-model``, in XML), of which those that machines may move with are worked out."""
+    """libvirt's model of its processor under KVM (``host-model``, in XML), of which the common one is worked out."""
 
     @property
     def takes(self) -> bool:
@@ -268,6 +268,8 @@ class World:
     orphans: tuple[Orphan, ...] = ()
     outside: tuple[Outside, ...] = ()
     """Read only for stacks with forwards or floating addresses."""
+    processor: str = ""
+    """The processor that all hosts with KVM can show, in the words of ``MachineSpec.processor``; empty for a single one."""
     leftovers: tuple[Machine, ...] = ()
     """Copies of machines that are on another host: a move is under way, or did not end."""
     loads: tuple[MachineLoad, ...] = ()

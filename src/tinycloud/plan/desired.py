@@ -27,6 +27,7 @@ from tinycloud.plan.outside import lead_in
 from tinycloud.plan.place import arrange, choose_hypervisor
 from tinycloud.plan.pools import Book, check_pools
 from tinycloud.plan.preparing import check_way, find_way, make_digests
+from tinycloud.plan.processor import choose_processor
 from tinycloud.plan.resolve import Known, canonical
 from tinycloud.plan.rules import check_enforced, limit_level, make_policies
 from tinycloud.plan.spans import Spans, span
@@ -259,6 +260,7 @@ class Designer:
             pool=pool,
             placing=make_placing(group),
         )
+        spec = replace(spec, processor=choose_processor(self.world, spec, host.name, present))
         there = (name for name in list_leaving(old, spec) if names.data_name(self.stack.stack, machine, name) in self.world.volume_by_name)
         return replace(carry_hand(f"{self.stack.stack}/{machine}", old, spec), leaving=tuple(there))
 

@@ -272,5 +272,6 @@ _RULES: dict[str, Callable[[MachineSpec, MachineSpec], Field | None]] = {
     "hand": _silent,
     "leaving": _silent,
     "placing": _placing,
+    "processor": _plain("processor", "processor", Price.RESTART, "it is fixed at start"),
 }
 """Every field of MachineSpec; a test checks that none is missing."""

@@ -98,7 +98,8 @@ def make_machine(mark: Mark, arch: str, pool_path: str, places: Mapping[str, Pla
         "sockets": sockets,
         "cores": cores,
         "threads": threads,
-        "cpu_model": spec.cpus.model or _CPU_MODELS[spec.hypervisor],
+        "cpu_model": spec.cpus.model or spec.processor.partition(" ")[0] or _CPU_MODELS[spec.hypervisor],
+        "cpu_features": _list_features(spec.processor),
         "chipset": chipset,
         "hypervisor": spec.hypervisor,
         "firmware": spec.firmware,
@@ -112,6 +113,12 @@ def make_machine(mark: Mark, arch: str, pool_path: str, places: Mapping[str, Pla
         "disks": disks,
         "nics": _make_nics(mark, order),
     }
+
+
+def _list_features(processor: str) -> list[dict[str, str]]:
+    """``+umip -vme`` behind the model, as libvirt names it: what the guest sees beside what the model has, and what not."""
+    policies = {"+": "require", "-": "disable"}
+    return [{"name": word[1:], "policy": policies[word[0]]} for word in processor.split()[1:]]
 
 
 def _boot_order(mark: Mark) -> dict[str, int]:

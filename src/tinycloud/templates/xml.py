@@ -169,3 +169,11 @@ def read_live(domain: Any) -> Live:
         return Live(float(element.get("started", "0")), element.get("level", ""))
     except ValueError:
         return Live()
+
+
+def read_processor(text: str) -> str:
+    """libvirt's ``<cpu mode="custom">`` in the words of ``MachineSpec.processor``: ``EPYC +umip -vme``."""
+    signs = {"require": "+", "force": "+", "disable": "-", "forbid": "-"}
+    root = etree.fromstring(text)
+    features = [f"{signs[policy]}{item.get('name')}" for item in root.findall("feature") if (policy := item.get("policy", "")) in signs]
+    return " ".join([str(root.findtext("model") or ""), *features])

@@ -70,7 +70,7 @@ def fence(now: World, *names: str) -> World:
 def drop(now: World, host: str) -> World:
     """Without what is on a host: nothing happens there."""
     left = {word: tuple(it for it in getattr(now, word) if it.host != host) for word in ("machines", "volumes", "networks")}
-    return replace(now, **left)
+    return replace(now, **left)  # type: ignore[arg-type]
 
 
 def plan(now: World, words: str = DISPOSABLE, **options: object) -> Plan:

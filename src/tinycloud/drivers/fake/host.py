@@ -6,6 +6,8 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from lxml import etree
+
 from tinycloud.drivers.fake.domains import FakeDomains
 from tinycloud.drivers.fake.files import Documents
 from tinycloud.drivers.fake.firewall import FakeFirewall
@@ -64,6 +66,7 @@ class FakeHost:
     """A host kept in ``folder``."""
 
     silence: Silence | None = None
+    processor = '<cpu mode="custom" match="exact"><model fallback="forbid">EPYC</model><feature policy="disable" name="vme"/></cpu>'
 
     def __init__(
         self,
@@ -107,6 +110,14 @@ class FakeHost:
 
     def read_identity(self) -> HostIdentity:
         return HostIdentity(str(uuid.uuid5(uuid.NAMESPACE_URL, str(self._folder))), "9.0.0", "7.2.0", cpu_name="Fake CPU")
+
+    def read_processor(self, hypervisor: str = "kvm") -> str:
+        return self.processor
+
+    def find_common(self, processors: Sequence[str], hypervisor: str = "kvm") -> str:
+        """The last one, where all are of one model."""
+        models = {etree.fromstring(it).findtext("model") for it in processors}
+        return processors[-1] if len(models) == 1 else ""
 
     def make_virsh_argv(self, *words: str) -> list[str]:
         return ["virsh", "-c", self.uri, *words]

@@ -79,16 +79,14 @@ def read_memory(conn: Any) -> tuple[int, int]:
 
 
 def read_identity(conn: Any) -> HostIdentity:
-    """Who a host is, its versions, and its processor as machines that may move could have it."""
+    """Who a host is, and its versions."""
     with guarded("read the host's capabilities"):
         root = etree.fromstring(conn.getCapabilities())
         versions = [_say_version(number) for number in (conn.getLibVersion(), conn.getVersion())]
-    arch = root.findtext("host/cpu/arch") or ""
     return HostIdentity(
         uuid=root.findtext("host/uuid") or "",
         libvirt=versions[0],
         hypervisor=versions[1],
-        cpu=_read_model(conn, arch),
         cpu_name=" ".join(filter(None, (root.findtext("host/cpu/vendor"), root.findtext("host/cpu/model")))),
     )
 
@@ -96,18 +94,3 @@ def read_identity(conn: Any) -> HostIdentity:
 def _say_version(number: int) -> str:
     """libvirt packs a version into one number: 1,000,000 * major + 1,000 * minor + release."""
     return f"{number // 1_000_000}.{number // 1_000 % 1_000}.{number % 1_000}" if number else ""
-
-
-def _read_model(conn: Any, arch: str) -> str:
-    """``host-model`` of KVM as ``<cpu mode="custom">``: the form that libvirt compares and finds common ground of."""
-    try:
-        with guarded("read what the hypervisor can"):
-            root = etree.fromstring(conn.getDomainCapabilities(None, arch, None, "kvm"))
-    except LibvirtFailed:  # no KVM
-        return ""
-    mode = root.find("cpu/mode[@name='host-model']")
-    if mode is None or mode.get("supported") != "yes":
-        return ""
-    cpu = etree.Element("cpu", mode="custom", match="exact")
-    cpu.extend(list(mode))
-    return etree.tostring(cpu, encoding="unicode")

@@ -17,6 +17,7 @@ from tinycloud.drivers.libvirt.facts import read_facts, read_identity, read_memo
 from tinycloud.drivers.libvirt.far import open_far
 from tinycloud.drivers.libvirt.moves import Moves
 from tinycloud.drivers.libvirt.networks import Networks
+from tinycloud.drivers.libvirt.processor import find_common, read_processor
 from tinycloud.drivers.libvirt.secrets import Secrets
 from tinycloud.drivers.libvirt.volumes import Volumes, list_pools
 from tinycloud.drivers.onhost import run_script
@@ -25,7 +26,7 @@ from tinycloud.model.host import HostEntry
 from tinycloud.model.names import DEFAULT_POOL, make_pool_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from tinycloud.drivers.records import HostIdentity, HostRecord
@@ -149,6 +150,19 @@ class LibvirtHost:
     def admit(self, numbers: Mapping[str, int]) -> tuple[str, ...]:
         """Note numbers of leases, and say which are over."""
         return tuple(run_script(self.shell, "fence", {"numbers": dict(numbers)}, root=True, limit=60)["over"])
+
+    @cached_property
+    def _processors(self) -> dict[str, str]:
+        return {}
+
+    def read_processor(self, hypervisor: str = "kvm") -> str:
+        """Read once for the life of this object."""
+        if hypervisor not in self._processors:
+            self._processors[hypervisor] = read_processor(self._conn, hypervisor)
+        return self._processors[hypervisor]
+
+    def find_common(self, processors: Sequence[str], hypervisor: str = "kvm") -> str:
+        return find_common(self._conn, processors, hypervisor)
 
     def listen(self, on_event: Callable[[], None]) -> None:
         """Hear of changes and disk errors of domains; from then on a connection that is closed is not heard."""
