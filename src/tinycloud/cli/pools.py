@@ -115,6 +115,7 @@ def show(name: str, host: str, as_json: bool) -> None:
 @click.option("--kind", type=click.Choice(_KINDS), help="What it is [found by the source].")
 @click.option("--user", default="", help="Who we are to an iSCSI or Ceph server.")
 @click.option("--key-file", type=click.Path(path_type=Path), help="File with that user's key; - reads it from standard input.")
+@click.option("--shared", is_flag=True, help="A folder that other hosts see too: machines in it may be started on any of them.")
 @click.option("--initiator", default="", metavar="IQN", help="Our name to an iSCSI server.")
 @click.option("--xml", "xml_file", type=click.Path(path_type=Path), help="The pool in libvirt's own XML, instead of SOURCE.")
 @click.option("--host", default="", metavar="HOST", help="The host that has it [the first].")
@@ -125,6 +126,7 @@ def add(
     kind: str | None,
     user: str,
     key_file: Path | None,
+    shared: bool,
     initiator: str,
     xml_file: Path | None,
     host: str,
@@ -151,7 +153,7 @@ def add(
     with open_cloud() as cloud:
         key = _read_key(key_file, kind or sources[0]) if key_file else None
         xml = _read_file(xml_file) if xml_file else ""
-        pool = cloud.pools.add(name, *sources, kind=kind or "", user=user, key=key, initiator=initiator, xml=xml, host=host)
+        pool = cloud.pools.add(name, *sources, kind=kind or "", user=user, key=key, initiator=initiator, xml=xml, shared=shared, host=host)
     if as_json:
         print_json(pool_as_json(pool))
     else:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from tinycloud.drivers.pool_sources import check_folder, check_group, list_open_volumes, read_devices, read_exports
 from tinycloud.engine.cards import list_cards, read_card, remove_card, write_card
 from tinycloud.engine.inventory import read_world
+from tinycloud.engine.lease import learn_folder
 from tinycloud.engine.lock import hold_lock
 from tinycloud.engine.read_pools import read_pools
 from tinycloud.engine.steps.pool import PATH
 from tinycloud.engine.who import make_who
 from tinycloud.errors import Clash, InUse, LibvirtFailed, NotFound, Refused, TinycloudError, WrongInput, make_did_you_mean
 from tinycloud.model import names
-from tinycloud.model.pool import Card, Source, Unit
+from tinycloud.model.pool import FOLDERS, KINDS, Card, Source, Unit
 from tinycloud.model.units import Bytes
 from tinycloud.templates.domain import SECRET_TYPES
 from tinycloud.templates.objects import render_pool, render_secret, render_source
@@ -45,6 +46,8 @@ class NewPool:
     units: tuple[str, ...] = ()
     key: bytes | None = None
     xml: str = ""
+    shared: bool = False
+    """It is a folder that other hosts see too, whoever mounted it."""
 
 
 def make_mount_path(name: str) -> str:
@@ -93,6 +96,8 @@ class Pools:
             if self._host.volumes.find_pool() is None:
                 self._host.volumes.ensure_pool(render_pool(names.POOL, PATH))
             present = self._find_card(name)
+            if new.shared and new.source.kind not in FOLDERS:
+                raise WrongInput(f"only a folder is --shared; {new.source} is {KINDS[new.source.kind]}", code="wrong-value")
             source = replace(new.source, secret=names.make_uuid("secret", "pool", name)) if new.key else new.source
             self._check_same(name, source, present)
             self._check_paths(name, source)
@@ -105,6 +110,8 @@ class Pools:
                 if isinstance(err, LibvirtFailed):
                     raise Refused(f"{source} cannot be used", code="no-source", facts=err.facts, hint=_HINTS.get(source.kind, "")) from err
                 raise
+            if new.shared:
+                source = replace(source, shared=learn_folder(self._host, source.path))
             write_card(self._host, name, _merge(source, units, present))
         return self.get(name)
 

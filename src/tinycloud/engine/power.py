@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from tinycloud.engine.lease import take_lease
 from tinycloud.engine.refs import make_wake_hint
 from tinycloud.engine.steps.machine import note_live
 from tinycloud.engine.wake import has_room, is_starved
@@ -24,6 +25,7 @@ def start(host: Host, machine: Machine) -> None:
     """Power on; one that runs stays as it is, one that is paused is not resumed."""
     if machine.state in _OFF:
         _ensure_wall(host, machine)
+        take_lease(host, machine.mark)
         host.domains.start(machine.mark.domain)
         note_live(host, machine.mark.domain, Live(time.time(), ""))
 

@@ -70,6 +70,7 @@ class Pools:
         key: bytes | None = None,
         initiator: str = "",
         xml: str = "",
+        shared: bool = False,
         host: str = "",
     ) -> world.Pool:
         """Make a pool of a host [the first] known to the cloud, and start it. What is there is never formatted or deleted.
@@ -77,6 +78,7 @@ class Pools:
         ``sources`` say where it is: ``/srv/fast``, ``server:/export``, ``/dev/sdb``, ``lvm:GROUP``, ``iscsi://server/target``,
         ``nbd://server/export``, ``rbd://monitor/pool``; several for devices and exports. ``kind`` where that does not say it.
         ``user`` and ``key`` (bytes) are what the server asks for. ``xml``: the pool in libvirt's own words, instead of ``sources``.
+        ``shared``: a folder that other hosts see too; added on each of them, a machine in it may be started on any.
         Added again, it finds disks that came since. Raises WrongInput, Clash, Refused with nothing changed.
         """
         from tinycloud.engine.pools import NewPool, make_mount_path
@@ -86,11 +88,11 @@ class Pools:
         engine = self._engine(self._parts.get_host(host) if host else self._parts.first_host)
         if xml:
             source, text = adopt_pool(xml, name)
-            made: world.Pool = engine.add(name, NewPool(source, xml=text))
+            made: world.Pool = engine.add(name, NewPool(source, xml=text, shared=shared))
             return made
         source, units = parse_source(kind or guess_kind(sources[0] if sources else ""), sources, make_mount_path(name))
         source = replace(source, user=user, initiator=initiator or source.initiator)
-        pool: world.Pool = engine.add(name, NewPool(source, units, key))
+        pool: world.Pool = engine.add(name, NewPool(source, units, key, shared=shared))
         return pool
 
     def set(self, name: str, *, overcommit: float | None = None, reserve: int | str | None = None, host: str = "") -> world.Pool:

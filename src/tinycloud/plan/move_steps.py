@@ -139,7 +139,9 @@ def _make_paths(ride: Ride, moving: list[Moving]) -> dict[str, Any]:
 
 
 def _leave(steps: StepList, world: World, ride: Ride, move: str, moving: list[Moving]) -> None:
-    arrive = _on_machine(steps, ride, "arrive", ride.target, move, autostart=ride.mark.spec.autostart)
+    arrive = _on_machine(
+        steps, ride, "arrive", ride.target, move, autostart=ride.mark.spec.autostart and ride.mark.spec.placing.recover != "restart"
+    )
     vacate = _on_machine(steps, ride, "vacate", ride.source, arrive, target=ride.target, way=str(ride.way))
     for it in moving:
         if it.fate in (Fate.STREAM, Fate.COPY):

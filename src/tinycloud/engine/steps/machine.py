@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
+from tinycloud.engine.lease import drop_lease, look_at_leases, put_leases, take_lease
 from tinycloud.engine.passphrase import ensure_passphrase, make_passphrase
 from tinycloud.engine.ready import Waiting
 from tinycloud.engine.steps.action import Action, Before
@@ -22,8 +23,11 @@ from tinycloud.templates.domain import make_machine, render_domain, serial_log
 from tinycloud.templates.xml import LIVE_NAMESPACE, bare, make_live, make_mark, read_live, read_mark
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from tinycloud.drivers.host import Host
     from tinycloud.engine.run import Run
+    from tinycloud.model.machine import Mark
     from tinycloud.model.plan import Step
 
 
@@ -87,6 +91,8 @@ class Undefine(Action):
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         if before["xml"] is not None:
+            if mark := read_mark(etree.fromstring(before["xml"])):
+                drop_lease(run.host(step), mark)
             undefine(run, step)
 
     def undo(self, run: Run, step: Step, before: Before) -> None:
@@ -98,22 +104,37 @@ class Start(Action):
     """A machine, running, now and with the host. Undone by cutting its power: it was off before, or it was new."""
 
     def look(self, run: Run, step: Step) -> Before:
-        return {"state": run.host(step).domains.get_state(step.args["domain"])}
+        state = run.host(step).domains.get_state(step.args["domain"])
+        leases = look_at_leases(run.host(step), run.machine(step).mark)
+        return {"state": state} | ({"leases": leases} if leases else {})
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         domains, domain = run.host(step).domains, step.args["domain"]
         wanted, folder = run.machine(step), pool_path(run.host(step))
         mark = wanted.mark
+        take_lease(run.host(step), mark)
         for volume in mark.encrypted:  # the host has them, unless somebody set it up anew around its disks
             path = wanted.places[volume].path if volume in wanted.places else f"{folder}/{volume}"
             ensure_passphrase(run.host(step), volume, path, make_passphrase(run.keys, volume))
-        domains.set_autostart(domain, on=mark.spec.autostart)  # not by define: killed behind it, nobody would
+        domains.set_autostart(domain, on=starts_itself(mark, run.hosts))  # not by define: killed behind it, nobody would
         domains.start(domain)
         note_live(run.host(step), domain, Live(run.clock(), ""))
 
     def undo(self, run: Run, step: Step, before: Before) -> None:
         if before["state"] not in ("running", "paused"):
             run.host(step).domains.destroy(step.args["domain"])
+            if "leases" in before and (mark := _read_mark(run, step)):
+                put_leases(run.host(step), mark, before["leases"])
+
+
+def _read_mark(run: Run, step: Step) -> Mark | None:
+    record = run.host(step).domains.find(step.args["domain"])
+    return read_mark(etree.fromstring(record.xml)) if record else None
+
+
+def starts_itself(mark: Mark, hosts: Collection[str]) -> bool:
+    """Whether libvirt starts it with its host: not one that may be on another host by then; a watch starts that."""
+    return mark.spec.autostart and not (mark.spec.placing.recover == "restart" and len(hosts) > 1)
 
 
 def note_live(host: Host, domain: str, live: Live) -> None:
@@ -239,7 +260,7 @@ class ChangeLive(Action):
         if args["medium"]:
             change_medium(host, domain, args["medium"][1])
         change_nics(run, step, declared)
-        host.domains.set_autostart(domain, on=wanted.mark.spec.autostart)
+        host.domains.set_autostart(domain, on=starts_itself(wanted.mark, run.hosts))
         host.domains.set_metadata(domain, bare(make_mark(wanted.mark)), NAMESPACE, live=True, config=True)
 
     def undo(self, run: Run, step: Step, before: Before) -> None:

@@ -9,6 +9,7 @@ from lxml import etree
 
 from tinycloud.drivers.records import MoveOrder
 from tinycloud.engine.steps.action import Action, Before
+from tinycloud.engine.steps.machine import starts_itself
 from tinycloud.errors import Failed, Interrupted, Missing, Refused
 from tinycloud.model.move import Moved, Side, Verdict, Way
 from tinycloud.model.names import make_machine_uuid
@@ -54,7 +55,7 @@ class Hold(Action):
         record = domains.find(domain)
         mark = read_mark(etree.fromstring(record.xml)) if record else None
         if mark is not None and mark.ref == step.args["machine"]:
-            domains.set_autostart(domain, on=mark.spec.autostart)
+            domains.set_autostart(domain, on=starts_itself(mark, run.hosts))
 
 
 class Move(Action):
