@@ -136,7 +136,7 @@ class HostMaker:
         from tinycloud.drivers.libvirt.host import LibvirtHost
 
         state = self.settings.state
-        patience = Patience(self.settings.host_limit, self.settings.cache / "seen")
+        patience = Patience(self.settings.host_limit, state / "seen")
         if not entry.target:
             return LibvirtHost(entry.name, self.settings.uri, self.shell, state, entry=entry, patience=patience)
         from tinycloud.drivers.libvirt.far import make_uri

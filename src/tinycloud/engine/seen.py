@@ -1,4 +1,4 @@
-"""What was last seen of each host: kept beside what can be made again, for the time in which it does not answer.
+"""What was last seen of each host: kept beside the database, for the time in which it does not answer.
 
 Written after a whole reading that found something new; how much is free or taken now is nothing new. A cloud of one host keeps
 nothing: there is nobody to show it.
