@@ -92,6 +92,7 @@ CODES = {
     "no-fence": "nothing is known that switches a host off for sure",
     "not-clean": "copies of machines that run elsewhere are still on a host that was fenced",
     "not-healed": "machines of a dead host did not start elsewhere; each with its reason",
+    "stale-copy": "a machine was started on another host since; its copy on this one never runs again",
     "unseen-host": "a host does not answer, and nobody ever saw what is on it: a machine that seems to be missing may run there",
     "unfit-host": "a server lacks what a host needs, or is a host already; everything that was found stands beside it",
     "wrong-name": "a name that libvirt, DNS or a file system would refuse, or that is taken by the program",

@@ -13,7 +13,7 @@ from tinycloud.cli.hosts import group
 from tinycloud.cli.live import make_display
 from tinycloud.cli.output import paint, print_json, print_line, print_table
 from tinycloud.cli.session import complete_host, json_option, open_cloud, plain_option, yes_option
-from tinycloud.errors import Declined, NoHost
+from tinycloud.errors import Declined, Failed
 from tinycloud.model.units import Duration
 from tinycloud.plan.beats import LIMIT
 
@@ -130,7 +130,7 @@ def _must_have_room(healed: Sequence[Healed]) -> None:
     """What was to start elsewhere and did not is an error, after all has been said."""
     left = [it.ref for it in healed if it.meant and not it.to]
     if left:
-        raise NoHost(f"{len(left)} of {len(healed)} machines did not start elsewhere: {', '.join(left)}", code="not-healed", hint=_HINT)
+        raise Failed(f"{len(left)} of {len(healed)} machines did not start elsewhere: {', '.join(left)}", code="not-healed", hint=_HINT)
 
 
 _HINT = "the reasons stand above; when there is room: the same command again"
@@ -151,7 +151,7 @@ def unfence(name: str, as_json: bool) -> None:
     else:
         _print_cleaned(name, cleaned)
     if cleaned.left:
-        raise NoHost(f"host {name} stays fenced: {len(cleaned.left)} old copies could not be taken away", code="not-clean")
+        raise Failed(f"host {name} stays fenced: {len(cleaned.left)} old copies could not be taken away", code="not-clean")
 
 
 def _print_cleaned(name: str, cleaned: Cleaned) -> None:

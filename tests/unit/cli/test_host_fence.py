@@ -68,5 +68,5 @@ def test_what_found_no_room_is_an_error_that_names_it(bench: Bench, tinycloud: C
     bench.cloud.hosts.drain(spare)
     bench.die(dead)
     ended = tinycloud("host", "fence", dead, "--confirm", "--yes", "--json")
-    assert ended.status == 4
+    assert ended.status == 1
     assert json.loads(ended.out.splitlines()[-1])["error"] == "not-healed"

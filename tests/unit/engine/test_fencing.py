@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,11 @@ import pytest
 
 from tests.builders import fake_cloud
 from tests.dying import NAMES, Bench
+from tinycloud.drivers.fake import FakeHost
+from tinycloud.drivers.fake.host import FakeShell
+from tinycloud.drivers.onhost import common
 from tinycloud.drivers.shell import Done
+from tinycloud.engine import lease
 from tinycloud.errors import Declined, Refused, ToolFailed, Unreachable
 from tinycloud.plan.beats import SILENT, SUSPECTED, WELL
 
@@ -168,3 +173,42 @@ def test_a_host_that_does_not_answer_stays_fenced(bench: Bench) -> None:
     with pytest.raises(Unreachable, match="stays fenced until it does"):
         bench.cloud.hosts.unfence("h3")
     assert bench.cloud.hosts.show("h3").state == "fenced"
+
+
+def test_a_machine_that_may_be_elsewhere_by_then_does_not_start_with_its_host(bench: Bench) -> None:
+    bench.up()
+    host = bench.where()["shop/web-1"]
+    document = json.loads((bench.folder / host / "domains" / "shop-web-1.json").read_text())
+    assert document["autostart"] is False
+
+
+class Folder(FakeShell):
+    """A shell on a host that sees a folder of this machine."""
+
+    def run(self, argv: Any, **options: Any) -> Done:
+        options["on_line"](json.dumps(common.main(**json.loads(argv[-1]))))
+        return Done(tuple(argv), 0, b"", b"")
+
+
+def test_a_machine_in_a_shared_folder_is_not_started_where_an_older_copy_is(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.up()
+    monkeypatch.setattr(lease, "_list_folders", lambda host, mark: [str(tmp_path / "common")])
+    monkeypatch.setattr(common, "HOOK", str(tmp_path / "hook"))
+    machine = bench.cloud.machine("shop/web-1").facts
+    here = bench.parts.hosts[machine.host]
+    here.shell = Folder()  # type: ignore[misc]
+    newer = replace(machine.mark, generation=machine.mark.generation + 1)
+    lease.take_lease(here, machine.mark)
+    other: Any = FakeHost(tmp_path / "other", "other")
+    other.shell = Folder()
+    lease.take_lease(other, newer)
+    here.domains.destroy("shop-web-1")
+    with pytest.raises(Refused) as caught:
+        bench.cloud.machine("shop/web-1").start()
+    assert caught.value.kind == "stale-copy"
+    assert caught.value.message == f"shop/web-1 is not started on {machine.host}: it was started on other since"
+    lease.drop_lease(other, newer)
+    lease.put_leases(here, machine.mark, lease.look_at_leases(here, machine.mark))
+    bench.cloud.machine("shop/web-1").start()
