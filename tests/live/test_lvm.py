@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ from tests.live.full_kernel import FullHost, a_full_host
 from tests.live.inside import a_lab
 
 DISK, DATA = "/dev/vg1/thick.box-1.disk-1.qcow2", "/dev/vg1/thick.box-1.vol-data.qcow2"
-pytestmark = pytest.mark.timeout(1500)  # a host inside of a guest: minutes where the machine is busy
+pytestmark = [
+    pytest.mark.timeout(1500),  # a host inside of a guest: minutes where the machine is busy
+    pytest.mark.skipif(not os.environ.get("TINYCLOUD_SLOW"), reason="takes minutes: make slow"),
+]
 STACK = """
 stack: thick
 groups:
