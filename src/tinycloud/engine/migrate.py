@@ -15,7 +15,7 @@ from tinycloud.engine.steps.moving import describe_side, let_go, look_at
 from tinycloud.engine.who import make_who
 from tinycloud.errors import Declined, Failed, Interrupted, NoHost, Refused, Stale, TinycloudError, Unfinished
 from tinycloud.model.move import Moved, Verdict, Way
-from tinycloud.model.plan import Plan
+from tinycloud.model.plan import Plan, Step
 from tinycloud.plan.move_check import Ask, check_target, choose_way, list_obstacles, refuse
 from tinycloud.plan.move_disks import Fate, list_moving
 from tinycloud.plan.move_steps import Ride, plan_leaving, plan_move
@@ -191,7 +191,10 @@ class Mover:
         journal = self._open(record)
         run = self._make_run(Plan(record.stack, record.kind, (), ()), journal, listener)
         run.tell("begin", text=record.stack)
-        verdict = self._settle(run, journal, self._find_ride(record))
+        ride = self._find_ride(record)
+        verdict = self._settle(run, journal, ride)
+        where = ride.source if verdict is Verdict.SOURCE else ride.target
+        run.tell("progress", Step("", "machine.move", where, ride.mark.machine), f"is on {where}")
         run.tell("end")
         return verdict
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lxml import etree
 
 from tinycloud.drivers.libvirt.errors import guarded, load_libvirt, translate
-from tinycloud.errors import LibvirtFailed
+from tinycloud.errors import LibvirtFailed, Unreachable
 from tinycloud.model.move import Abilities, Moved, Progress
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ _PORTS: Final = (49152, 49215)
 _REACH_SECONDS: Final = 3.0
 _GLANCE: Final = 0.2
 _END_SECONDS: Final = 30.0
+_STALL_SECONDS: Final = 30.0
+"""How long nothing may come through: a machine that is moved with its link cut waits for TCP, a quarter of an hour."""
 
 
 class Moves:
@@ -108,7 +110,7 @@ class Moves:
             domain = self._conn.lookupByName(name)
         began = time.monotonic()
         call = _Call(lambda: domain.migrate3(target._conn, _make_params(order), _make_flags(order)))
-        trouble = _watch(call, domain, order, hear)
+        trouble = _watch(call, domain, order, _Doubt(target._conn, hear).hear)
         if call.error is not None:
             if trouble is not None:
                 raise trouble
@@ -162,6 +164,25 @@ class _Call:
         return not self._thread.is_alive()
 
 
+class _Doubt:
+    """Hears how far a move is, and gives up one of which nothing more can come: neither libvirt nor QEMU do so by themselves."""
+
+    def __init__(self, target: Any, hear: Callable[[Progress], None]) -> None:
+        self._target = target
+        self._hear = hear
+        self._last = Progress()
+        self._since = time.monotonic()
+
+    def hear(self, progress: Progress) -> None:
+        if not self._target.isAlive():
+            raise Unreachable("the target does not answer any more", hint="tinycloud host list")
+        if (progress.done, progress.left) != (self._last.done, self._last.left):
+            self._last, self._since = progress, time.monotonic()
+        if time.monotonic() - self._since > _STALL_SECONDS:
+            raise Unreachable(f"nothing came through to the target for {_STALL_SECONDS:.0f} s")
+        self._hear(progress)
+
+
 def _watch(call: _Call, domain: Any, order: MoveOrder, hear: Callable[[Progress], None]) -> BaseException | None:
     """Until the call ends; returns what ``hear`` raised, after which the move is told to end."""
     import libvirt
@@ -176,10 +197,7 @@ def _watch(call: _Call, domain: Any, order: MoveOrder, hear: Callable[[Progress]
             if unset:
                 domain.migrateSetMaxDowntime(round(order.max_downtime * 1000), 0)
                 unset = False
-            if trouble is not None:
-                domain.abortJob()
-                continue
-            trouble = _tell(hear, stats)
+            trouble = trouble or _tell(hear, stats)
             if trouble is not None:
                 domain.abortJob()
     return trouble
