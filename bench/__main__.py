@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import access, balance, images, layers, machines, overlays, plan_scale, prepare, sparse, thousand, two_hosts
+from bench import access, balance, images, inventory, layers, machines, overlays, plan_scale, prepare, sparse, thousand, two_hosts
 from bench import place as placing
 from bench.lab import TINYCLOUD, Place, a_place
 
@@ -92,8 +92,11 @@ def measure_access() -> list[Figure]:
 
 def measure_hosts() -> list[Figure]:
     """What many hosts cost."""
+    far = inventory.measure()
+    text = f"{inventory.COUNT} hosts read that are {1000 * inventory.LATENCY:.0f} ms away"
+    reading = [Figure(f"{text}, all of it", far["world"], 0.5), Figure(f"{text}, their machines", far["machines"], 0.25)]
     with tempfile.TemporaryDirectory(prefix="tc-bench-") as name, a_place(hosts=2) as (place, _):
-        return [Figure(*row) for row in two_hosts.list_rows(two_hosts.measure(place, Path(name)))]
+        return [*reading, *(Figure(*row) for row in two_hosts.list_rows(two_hosts.measure(place, Path(name))))]
 
 
 def measure_place() -> list[Figure]:

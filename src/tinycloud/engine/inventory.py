@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from lxml import etree
 
 from tinycloud.engine import seen
 from tinycloud.engine.ask import ask_all, be_silent
+from tinycloud.engine.begin import begin
+from tinycloud.engine.read_links import find_wire, list_links, list_routes, make_links, read_overlays
 from tinycloud.engine.read_pools import read_pools
-from tinycloud.errors import LibvirtFailed, TinycloudError, ToolFailed
+from tinycloud.errors import LibvirtFailed, TinycloudError
 from tinycloud.model import names, world
 from tinycloud.model.sheet import Sheet
 from tinycloud.model.units import Bytes
@@ -19,11 +22,10 @@ from tinycloud.templates.own import has_sheet, read_network
 from tinycloud.templates.xml import read_live, read_mark, read_processor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from tinycloud.drivers.host import Host
-    from tinycloud.drivers.records import DomainRecord, NetworkRecord, VolumeRecord
-    from tinycloud.model.firewall import Overlay
+    from tinycloud.drivers.records import DomainRecord, HostRecord, NetworkRecord, VolumeRecord
 
 
 def read_world(hosts: Iterable[Host]) -> world.World:
@@ -92,35 +94,61 @@ def say(err: TinycloudError) -> str:
 
 def _read_one_of_many(host: Host) -> world.World:
     """The same with its processor, which matters where machines may move."""
+    processor = begin(host, host.read_processor)
     found = _read_host(host)
-    return replace(found, hosts=tuple(replace(it, cpu=host.read_processor() if "kvm" in it.hypervisors else "") for it in found.hosts))
+    return replace(found, hosts=tuple(replace(it, cpu=processor() if "kvm" in it.hypervisors else "") for it in found.hosts))
 
 
 def _read_host(host: Host) -> world.World:
-    domains = _read_domains(host)
-    networks, foreign_networks = _split_networks(host, host.networks.list_all())
-    records = {record.name: record for record in host.volumes.list_all()}
-    pool, others = read_pools(host, records)
-    volumes = [*_list_volumes(host, records), *(volume for _, found in others for volume in found)]
+    asked = (
+        begin(host, lambda: _read_domains(host)),
+        begin(host, lambda: _split_networks(host, host.networks.list_all())),
+        begin(host, lambda: _read_stock(host)),
+        begin(host, lambda: list_links(host)),
+        begin(host, lambda: list_routes(host)),
+        begin(host, host.secrets.list_volumes),
+        begin(host, host.read_facts),
+    )
+    domains, (networks, foreign_networks), stock, links = asked[0](), asked[1](), asked[2](), asked[3]()
+    marks = begin(host, lambda: _read_marks(host, domains, networks))
+    overlays = begin(host, lambda: read_overlays(host, links))
     ours = {network.bridge for network in networks if not network.access.startswith("bridge:")}
-    links = _list_links(host)
     foreign = world.Foreign(
         host.name,
         domains.foreign[0].domains,
         networks=tuple(sorted(n.name for n in foreign_networks)),
-        **_read_links(host, links, ours),
+        **make_links(host, links, asked[4](), ours),
     )
-    facts = replace(_read_facts(host, pool, tuple(other for other, _ in others)), firewall=_read_marks(host, domains, networks))
+    orphans = _list_orphans(host, asked[5](), {volume.name for volume in stock.volumes})
+    facts = replace(_make_facts(host, asked[6](), stock), firewall=marks(), wire=find_wire(host, links), overlays=overlays())
     return world.World(
-        hosts=(replace(facts, wire=_find_wire(host, links), overlays=_read_overlays(host, links)),),
+        hosts=(facts,),
         machines=domains.machines,
         networks=tuple(networks),
-        volumes=tuple(volumes),
-        images=tuple(_read_images(host, records)),
+        volumes=stock.volumes,
+        images=stock.images,
         foreign=(foreign,),
         broken=domains.broken,
-        orphans=tuple(_list_orphans(host, {volume.name for volume in volumes})),
+        orphans=tuple(orphans),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stock:
+    """What the pools of a host hold."""
+
+    pool: world.Pool | None
+    others: tuple[world.Pool, ...]
+    volumes: tuple[world.Volume, ...]
+    images: tuple[world.Image, ...]
+
+
+def _read_stock(host: Host) -> _Stock:
+    records = {record.name: record for record in host.volumes.list_all()}
+    images = begin(host, lambda: _read_images(host, records))
+    pool, others = read_pools(host, records)
+    volumes = [*_list_volumes(host, records), *(volume for _, found in others for volume in found)]
+    return _Stock(pool, tuple(other for other, _ in others), tuple(volumes), tuple(images()))
 
 
 def _read_marks(host: Host, domains: world.World, networks: list[world.Network]) -> frozenset[str]:
@@ -128,8 +156,8 @@ def _read_marks(host: Host, domains: world.World, networks: list[world.Network])
     return host.firewall.find_marks() if domains.machines or networks else frozenset()
 
 
-def _list_orphans(host: Host, present: set[str]) -> Iterator[world.Orphan]:
-    for uuid, path in sorted(host.secrets.list_volumes().items()):
+def _list_orphans(host: Host, secrets: Mapping[str, str], present: set[str]) -> Iterator[world.Orphan]:
+    for uuid, path in sorted(secrets.items()):
         name = path.rpartition("/")[2]
         if names.make_secret_uuid(name) == uuid and name not in present:
             yield world.Orphan(host.name, name)
@@ -212,7 +240,8 @@ def _list_volumes(host: Host, records: dict[str, VolumeRecord]) -> list[world.Vo
 
 def _read_images(host: Host, records: dict[str, VolumeRecord]) -> list[world.Image]:
     with_card = [(sha, record) for name, record in records.items() if (sha := _image_with_card(name, records))]
-    images = [image for sha, record in with_card if (image := _find_image(host, sha, record))]
+    asked = [begin(host, partial(_find_image, host, sha, record)) for sha, record in with_card]
+    images = [image for answer in asked if (image := answer())]
     return sorted(images, key=lambda image: image.names)
 
 
@@ -254,8 +283,7 @@ def _read_image(host: Host, sha: str, record: VolumeRecord) -> world.Image:
     )
 
 
-def _read_facts(host: Host, pool: world.Pool | None, others: tuple[world.Pool, ...]) -> world.Host:
-    facts = host.read_facts()
+def _make_facts(host: Host, facts: HostRecord, stock: _Stock) -> world.Host:
     return world.Host(
         name=host.name,
         arch=facts.arch,
@@ -263,64 +291,8 @@ def _read_facts(host: Host, pool: world.Pool | None, others: tuple[world.Pool, .
         memory=Bytes(facts.memory),
         memory_free=Bytes(facts.memory_free),
         hypervisors=facts.hypervisors,
-        pool=pool,
+        pool=stock.pool,
         uefi=facts.uefi,
-        more_pools=others,
+        more_pools=stock.others,
         entry=host.entry,
     )
-
-
-def _list_links(host: Host) -> list[dict[str, Any]]:
-    """Its interfaces; none where nobody could look."""
-    try:
-        return [link for link in _ask(host, "-d", "addr") if "ifname" in link]
-    except (ToolFailed, ValueError):
-        return []
-
-
-def _find_wire(host: Host, links: list[dict[str, Any]]) -> int:
-    """How large the packets may be that other hosts send to its address."""
-    for link in links:
-        if any(item.get("local") == host.entry.address for item in link.get("addr_info", ())):
-            return int(link.get("mtu", 0))
-    return 0
-
-
-def _read_overlays(host: Host, links: list[dict[str, Any]]) -> frozenset[Overlay]:
-    """Nobody asks where there is none."""
-    some = any(link["ifname"].startswith(names.OVERLAY) for link in links)
-    return host.firewall.find_overlays() if some or not links else frozenset()
-
-
-def _read_links(host: Host, links: list[dict[str, Any]], ours: set[str]) -> dict[str, Any]:
-    """What :class:`world.Foreign` says of the host's interfaces and routes, but for those of our own bridges."""
-    try:
-        routes, routes6 = _ask(host, "-4", "route"), _ask(host, "-6", "route")
-    except (ToolFailed, ValueError):
-        return {}
-    theirs = [link for link in links if link["ifname"] not in ours and not link["ifname"].startswith(names.OVERLAY)]
-    kinds = {str(link["ifname"]): link.get("linkinfo", {}).get("info_kind", "") for link in theirs}
-    return {
-        "subnets": _list_subnets(host.name, theirs, "inet", [it for it in routes if it.get("dev") not in ours]),
-        "subnets6": _list_subnets(host.name, theirs, "inet6", [it for it in routes6 if it.get("dev") not in ours]),
-        "switches": tuple(sorted((name, kind) for name, kind in kinds.items() if kind in ("bridge", "openvswitch"))),
-        "cards": tuple(sorted(name for name, kind in kinds.items() if kind not in ("bridge", "openvswitch", "tun"))),
-    }
-
-
-def _ask(host: Host, *words: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(host.shell.run(["ip", "-j", *words]).stdout or b"[]")
-    return found
-
-
-def _list_subnets(host: str, links: list[dict[str, Any]], family: str, routes: list[dict[str, Any]]) -> tuple[tuple[str, str], ...]:
-    """Of addresses and of routes; link-local ones are everybody's."""
-    out = [
-        (f"{item['local']}/{item['prefixlen']}", f"interface {link['ifname']} of {host}")
-        for link in links
-        if link.get("ifname") != "lo"
-        for item in link.get("addr_info", ())
-        if item.get("family") == family and "local" in item
-    ]
-    out += [(route["dst"], f"route through {route.get('dev', '?')} on {host}") for route in routes if "/" in route.get("dst", "")]
-    return tuple(sorted({pair for pair in out if not pair[0].startswith(("fe80:", "ff00:"))}))

@@ -11,19 +11,31 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+_PLAIN = frozenset({str, int, float, bool, types.NoneType})
+
+
 def to_plain(value: Any) -> Any:
     """Dataclasses become dicts without the fields that have their default; tuples become lists, sets sorted ones."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_plain(getattr(value, f.name)) for f in fields(value) if getattr(value, f.name) != f.default}
+    kind: Any = type(value)
+    if kind in _PLAIN:
+        return value
+    if (items := _list_fields(kind)) is not None:
+        return {name: to_plain(item) for name, default in items if (item := getattr(value, name)) != default}
     if isinstance(value, dict):
         return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [to_plain(item) for item in value]
     if isinstance(value, frozenset):
         return sorted(map(to_plain, value))
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int):
         return int(value)
     return float(value) if isinstance(value, float) else value
+
+
+@cache
+def _list_fields(kind: type) -> tuple[tuple[str, Any], ...] | None:
+    """Names and defaults; None for what is no dataclass."""
+    return tuple((item.name, item.default) for item in fields(kind)) if is_dataclass(kind) else None
 
 
 def from_plain(kind: type[T], raw: Any) -> T:
