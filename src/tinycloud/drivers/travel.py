@@ -43,12 +43,15 @@ class Way:
 def travel(way: Way, progress: Progress | None = None) -> int:
     """Have the image in the folder of the target; returns the bytes that came, 0 when it was there.
 
-    Goes on where an earlier try was interrupted. ``progress`` hears (bytes, bytes in all), and may raise to end it. Raises Refused
-    (changed-image for one that is not what its name says, no-space), ToolFailed.
+    Goes on where an earlier try was interrupted. ``progress`` hears (bytes, bytes in all; 0 while another brings the image), and may
+    raise to end it. Raises Refused (changed-image for one that is not what its name says, no-space), ToolFailed.
     """
-    came = _try(way, progress)
-    if came is None:  # what was there of an earlier try had been damaged, and is gone
+    try:
         came = _try(way, progress)
+        if came is None:  # what was there of an earlier try had been damaged, and is gone
+            came = _try(way, progress)
+    except ToolFailed as err:
+        raise ToolFailed(f"{way.label} did not arrive", facts=[err.message, *err.facts], hint="try again: what came is kept") from err
     if came is None:
         raise ToolFailed(f"{way.label} came wrong twice")
     return came
@@ -56,10 +59,15 @@ def travel(way: Way, progress: Progress | None = None) -> int:
 
 def _try(way: Way, progress: Progress | None) -> int | None:
     """None when it has to be tried again from the beginning."""
-    taker = _start(way.target, "take", {"folder": way.folder, "sha": way.sha, "card": way.card, "label": way.label})
+    args = {"folder": way.folder, "sha": way.sha, "card": way.card.rstrip(), "room": len(way.card), "label": way.label}
+    taker = _start(way.target, "take", args)
     try:
         answers = _Answers(taker)
         told = answers.read(_LONGEST)
+        if "waiting" in told:
+            if progress:
+                progress(0, 0)
+            told = answers.read(_LONGEST)
         if "from" in told:
             _pour((way.source, way.path), told["from"], taker, answers, progress)
             told = answers.read(_LONGEST)
@@ -133,7 +141,7 @@ def _pour(source: tuple[Shell, str], begin: int, taker: Talk, answers: _Answers,
         while piece:
             done += len(piece)
             _hand_over(taker, piece, answers)
-            if progress:
+            if progress and total:
                 progress(min(max(done, 0), total), total)
             piece = giver.read(_SILENCE)
         giver.finish(_SILENCE)

@@ -36,7 +36,10 @@ class Images(ImageCare):
     def list(self) -> list[world.Image]:
         """Every image of the hosts that answer, by name; one that several have once for each."""
         copies: list[world.Image] = self._images.list_copies()
-        return sorted(copies, key=lambda image: image.names)
+        first: dict[str, tuple[str, ...]] = {}
+        for image in copies:
+            first.setdefault(image.sha, image.names)  # a host that was away may call it less
+        return sorted(copies, key=lambda image: (first[image.sha], image.sha))
 
     def show(self, name: str) -> world.Image:
         """The image of that name or sha256 (6 digits do), as it is on the first host that has it; raises NotFound."""

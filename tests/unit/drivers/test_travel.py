@@ -131,10 +131,10 @@ def test_of_two_at_the_same_time_one_brings_it(way: Way) -> None:
     first = threading.Thread(target=lambda: came.append(travel(way, hold)))
     first.start()
     assert inside.wait(60)
-    second = threading.Thread(target=lambda: came.append(travel(way)))
+    waits = threading.Event()
+    second = threading.Thread(target=lambda: came.append(travel(way, lambda done, total: None if total else waits.set())))
     second.start()
-    second.join(1)
-    assert second.is_alive(), "it waits for the first"
+    assert waits.wait(60), "it waits for the first, and says so"
     go.set()
     first.join(60)
     second.join(60)
@@ -144,8 +144,9 @@ def test_of_two_at_the_same_time_one_brings_it(way: Way) -> None:
 
 def test_a_source_that_is_gone_says_so_and_leaves_nothing_to_count(way: Way) -> None:
     os.unlink(way.path)
-    with pytest.raises(ToolFailed, match="give ended") as caught:
+    with pytest.raises(ToolFailed, match="image x of h1 did not arrive") as caught:
         travel(way)
+    assert caught.value.facts[0] == "give ended with status 1"
     assert any("No such file" in fact for fact in caught.value.facts)
     assert not target(way).exists()
 

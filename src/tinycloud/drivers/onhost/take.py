@@ -1,9 +1,9 @@
 """Runs on a host: takes an image in as ``image-SHA256`` from what ``give.py`` says on another, whole or not at all.
 
-Argument: ``{"folder", "sha", "card", "label"}``. It says ``{"from": N}`` when it wants to hear the file from N on, where an earlier try
-ended; ``{"again": true}`` when that try had left something wrong, which is gone now; at last ``{"done": {"came"}}`` or ``{"refused"}``.
-Of two that bring the same image the second waits for the first, and then there is nothing to do. ``card``, where there is one, is
-written after the image.
+Argument: ``{"folder", "sha", "card", "room", "label"}``. It says ``{"waiting": true}`` while another brings the image, ``{"from": N}`` when
+it wants to hear the file from N on, where an earlier try ended; ``{"again": true}`` when that try had left something wrong, which is gone
+now; at last ``{"done": {"came"}}`` or ``{"refused"}``. Of two that bring the same image the second waits for the first, and then there is
+nothing to do. ``card``, where there is one, is written after the image, filled with spaces to ``room`` bytes.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 CHUNK = 1024 * 1024
 ZEROS = bytes(CHUNK)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-STALL = 600
-"""Seconds after which nobody is taken to speak any more."""
+STALL = 90
+"""Seconds after which nobody is taken to speak any more: a link that was cut does not tell, and others wait for the image."""
 
 
 class Refusal(Exception):
@@ -67,9 +67,13 @@ class Hasher:
 
 def claim(part: str) -> int:
     """The part, made or found, and ours alone. Waits for who has it, as long as somebody waits for us."""
+    told = False
     while True:
         fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         while not lock(fd):
+            if not told:
+                say({"waiting": True})
+                told = True
             if select.select([0], [], [], 0.2)[0]:  # nothing is said to us before we ask: whoever started us is gone
                 sys.exit(1)
         if os.path.exists(part) and os.stat(part).st_ino == os.fstat(fd).st_ino:
@@ -177,7 +181,7 @@ def is_whole(target: str, sha: str, card: str) -> bool:
     return False
 
 
-def bring(fd: int, part: str, target: str, args: dict[str, str]) -> int:
+def bring(fd: int, part: str, target: str, args: dict[str, Any]) -> int:
     """Hear the file, or the rest of it, and keep it when it is what its name says. Returns -1 to be asked again."""
     hasher, at = Hasher(), os.fstat(fd).st_size
     hash_file(fd, hasher)
@@ -206,7 +210,7 @@ def bring(fd: int, part: str, target: str, args: dict[str, str]) -> int:
     raise Refusal("changed-image", message, "tinycloud image verify")
 
 
-def main(args: dict[str, str]) -> None:
+def main(args: dict[str, Any]) -> None:
     target = os.path.join(args["folder"], f"image-{args['sha']}")
     part = os.path.join(args["folder"], f"send-{args['sha']}.part")
     fd, came = claim(part), 0
@@ -217,7 +221,7 @@ def main(args: dict[str, str]) -> None:
             say({"again": True})
             return
         if args["card"] and not os.path.exists(f"{target}.json"):
-            write_card(target, args["card"])
+            write_card(target, args["card"].ljust(args["room"]))
         say({"done": {"came": came}})
     except Refusal as refusal:
         say({"refused": refusal.told})

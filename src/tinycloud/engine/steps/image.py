@@ -30,7 +30,10 @@ class Send(Action):
             nonlocal told
             if run.stop.is_set():
                 raise Interrupted("stopped while an image was sent")
-            percent = 100 * done // total if total else 100
+            if not total:
+                run.tell("part", step, "waiting for another that sends it")
+                return
+            percent = 100 * done // total
             if percent > told:
                 told = percent
                 run.tell("part", step, f"{percent} % from {step.args['from']}")
