@@ -153,6 +153,7 @@ CALLS = {
     "host unfence": "Hosts.unfence",
     "host drain": "Hosts.drain",
     "host remove": "Hosts.remove",
+    "host rename": "Hosts.rename",
     "database show": "Database.show",
     "database copy": "Database.copy",
     "pool list": "Pools.by_host",

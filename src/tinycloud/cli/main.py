@@ -15,6 +15,7 @@ from tinycloud.cli import (
     database,
     disks,
     host_fence,  # noqa: F401 - adds its commands to those of hosts
+    host_rename,  # noqa: F401 - adds its command to those of hosts
     hosts,
     image_care,  # noqa: F401 - adds its commands to those of images
     image_edit,

@@ -27,7 +27,7 @@ def agree(parts: Parts) -> None:
             f'"{LOCAL}" is another machine in this cloud: {found.partition(" ")[0]}',
             code="other-local",
             facts=["where several controllers share a database, each host has a name of its own, the same for all of them"],
-            hint="there: tinycloud host add root@THAT-MACHINE, then tinycloud host remove local",
+            hint="there: tinycloud host rename local NAME --target root@NAME",
         )
 
 

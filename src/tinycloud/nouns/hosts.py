@@ -94,6 +94,12 @@ class Hosts:
         entry: HostEntry = self._engine.drain(name, off=off)
         return entry
 
+    def rename(self, old: str, new: str, *, target: str = "") -> HostEntry:
+        """Call a host by another name, and reach it by ``target``; nothing on it is touched. Raises Refused, Unfinished, Unreachable."""
+        from tinycloud.engine.host_rename import rename
+
+        return rename(self._parts, old, new, target)
+
     def remove(self, name: str, *, force: bool = False) -> HostEntry:
         """Forget a host that nothing of ours is on; ``force``: it is gone for good and switched off. Raises InUse, Unreachable."""
         entry: HostEntry = self._engine.remove(name, force=force)
