@@ -199,13 +199,13 @@ class Cloud:
 
         return has_unfinished(self.parts.database, stack)
 
-    def resume(self, stack: str, *, listener: Listener = ignore, keep_failed: bool = False) -> Plan:
-        """Finish the unfinished execution of a stack."""
-        return self._deployer.resume(stack, Wish(keep_failed=keep_failed, listener=listener))
+    def resume(self, stack: str, *, listener: Listener = ignore, keep_failed: bool = False, wait: float = 0.0) -> Plan:
+        """Finish the unfinished execution of a stack. ``wait``: seconds to wait for whoever is at work on it, or was."""
+        return self._deployer.resume(stack, Wish(keep_failed=keep_failed, wait=wait, listener=listener))
 
-    def rollback(self, stack: str, *, listener: Listener = ignore) -> None:
+    def rollback(self, stack: str, *, listener: Listener = ignore, wait: float = 0.0) -> None:
         """Undo what the unfinished execution of a stack did."""
-        self._deployer.rollback(stack, Wish(listener=listener))
+        self._deployer.rollback(stack, Wish(wait=wait, listener=listener))
 
     def list_stacks(self) -> list[str]:
         """Names of all stacks of which anything exists on a host."""

@@ -106,8 +106,7 @@ def test_who_slept_past_its_lease_changes_nothing_on_the_host(bench: Bench, post
                 assert said["facts"][-1].endswith("is left as it is: it is another's")
                 assert look(cloud) == before
                 child = up_and_sleep(file, answer, "machine.define", "done")
-                bench.wait_for(lambda: not cloud.parts.leases or not cloud.parts.leases.list_all())
-                cloud.resume("shared")
+                cloud.resume("shared", wait=120)
                 before = look(cloud)
                 assert wake(child, answer)["error"] == "lease-lost"
                 assert look(cloud) == before

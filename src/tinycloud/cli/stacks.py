@@ -153,14 +153,15 @@ def down(stack: str, volumes: bool, yes: bool, wait: float, as_json: bool, plain
 @click.command()
 @click.argument("target", shell_complete=complete_stack)
 @keep_failed_option
+@wait_option
 @json_option
 @plain_option
-def resume(target: str, keep_failed: bool, as_json: bool, plain: bool) -> None:
+def resume(target: str, keep_failed: bool, wait: float, as_json: bool, plain: bool) -> None:
     """Finish what was interrupted, or let paused machines go on."""
     with open_cloud() as cloud, make_display(as_json=as_json, plain=plain) as display:
         if cloud.has_unfinished(target):
             display.open()
-            cloud.resume(target, listener=display.hear, keep_failed=keep_failed)
+            cloud.resume(target, listener=display.hear, keep_failed=keep_failed, wait=wait)
             display.close()
             _report(f"{target}: the execution is finished", as_json=display.for_programs)
             return
@@ -171,13 +172,14 @@ def resume(target: str, keep_failed: bool, as_json: bool, plain: bool) -> None:
 
 @click.command()
 @stack_argument
+@wait_option
 @json_option
 @plain_option
-def rollback(stack: str, as_json: bool, plain: bool) -> None:
+def rollback(stack: str, wait: float, as_json: bool, plain: bool) -> None:
     """Undo what an interrupted execution did."""
     with open_cloud() as cloud, make_display(as_json=as_json, plain=plain) as display:
         display.open()
-        cloud.rollback(stack, listener=display.hear)
+        cloud.rollback(stack, listener=display.hear, wait=wait)
         display.close()
         _report(f"{stack}: what the execution did was undone", as_json=display.for_programs)
 

@@ -22,7 +22,7 @@ _COPY_LOCK = ".database"
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """``address`` as it is shown, how much is in it, what is held at present (where locks are leases)."""
+    """``address`` as it is shown, how much is in it, which stacks wait for a decision, what is held (where locks are leases)."""
 
     address: str
     stacks: int
@@ -42,7 +42,10 @@ def read_memory(parts: Parts) -> Memory:
     unfinished = tuple(row[0] for row in rows)
     if parts.leases is None:
         return Memory(str(address), stacks, executions, unfinished, ())
-    return Memory(str(address), stacks, executions, unfinished, tuple(parts.leases.list_all()), parts.leases.seconds)
+    held = tuple(parts.leases.list_all())
+    at_work = {holder.name for holder in held}
+    waiting = tuple(stack for stack in unfinished if stack not in at_work)
+    return Memory(str(address), stacks, executions, waiting, held, parts.leases.seconds)
 
 
 def _count(parts: Parts, table: str) -> int:

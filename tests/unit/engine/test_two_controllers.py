@@ -145,10 +145,7 @@ def test_a_stack_is_gone_on_with_by_another_controller(postgres: Postgres, tmp_p
     child = up_and_stop(tmp_path, server, "done db-1")
     try:
         with a_controller(tmp_path / "second", server) as cloud:
-            limit = time.monotonic() + 60
-            while cloud.parts.leases and cloud.parts.leases.list_all():
-                assert time.monotonic() < limit
-            cloud.resume("hello")
+            cloud.resume("hello", wait=60)
             assert (len(cloud.machines()), cloud.has_unfinished("hello")) == (3, False)
             os.kill(child, signal.SIGCONT)
             os.waitpid(child, 0)
