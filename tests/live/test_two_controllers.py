@@ -105,7 +105,7 @@ def test_who_slept_past_its_lease_changes_nothing_on_the_host(bench: Bench, post
                 assert said["error"] == "lease-lost", said
                 assert said["facts"][-1].endswith("is left as it is: it is another's")
                 assert look(cloud) == before
-                child = up_and_sleep(file, answer, "machine.define", "done")
+                child = up_and_sleep(file, answer, "machine.start", "done")
                 cloud.resume("shared", wait=120)
                 before = look(cloud)
                 assert wake(child, answer)["error"] == "lease-lost"

@@ -92,6 +92,7 @@ class Leases:
         self._lock = threading.RLock()
         self._connection: Any = None
         self._told: dict[str, tuple[dict[str, int], float]] = {}
+        self._tellers: dict[str, threading.Lock] = {}
 
     def close(self) -> None:
         with self._lock:
@@ -170,13 +171,18 @@ class Leases:
                 lease.lost = True
 
     def check(self) -> None:
-        """Raise Lost when anything that we hold is not ours any more. Asks the server when that is not sure."""
-        held = self._held
-        if any(not lease.lost and read_clock() - lease.confirmed > self.seconds * _STALE for lease in held):
-            self.renew(held)
-        for lease in held:
+        """Raise Lost when anything that we hold is not ours any more. Asks the server when that is not sure.
+
+        What it says is true now, not when it began: a pause in the middle of it is seen as well.
+        """
+        while stale := [lease for lease in self._held if not lease.lost and self._is_stale(lease)]:
+            self.renew(stale)
+        for lease in self._held:
             if lease.lost:
                 raise self.make_lost(lease)
+
+    def _is_stale(self, lease: Lease) -> bool:
+        return read_clock() - lease.confirmed > self.seconds * _STALE
 
     def find(self, name: str) -> Lease | None:
         """A lock that we hold."""
@@ -187,18 +193,28 @@ class Leases:
         """The locks that we hold alone, with their numbers."""
         return {lease.name: lease.number for lease in self._held if not lease.shared}
 
-    def lose(self, names: Iterable[str]) -> None:
-        """Mark as lost: somebody else said that they are."""
+    def tell(self, host: str, admit: Callable[[dict[str, int]], Iterable[str]]) -> None:
+        """Have a host know the numbers of what we hold alone. Raises Lost when it knows higher ones; :meth:`check` is to be asked after it.
+
+        It is told again after a time that is too short to lose a lease in. Of several threads one tells, and the others wait for it.
+        """
+        if not self.numbers or self._was_told(host):
+            return
+        with self._tellers.setdefault(host, threading.Lock()):
+            if not self._was_told(host):
+                numbers, at = self.numbers, read_clock()
+                if over := set(admit(numbers)):
+                    self._lose(over)
+                    self.check()
+                self._told[host] = (numbers, at)
+
+    def _lose(self, names: Iterable[str]) -> None:
         for lease in self._held:
             lease.lost = lease.lost or lease.name in names
 
-    def was_told(self, host: str, numbers: dict[str, int]) -> bool:
-        """True when a host knows these numbers, and agreed to them a time ago that is too short to lose a lease in."""
+    def _was_told(self, host: str) -> bool:
         known, at = self._told.get(host, ({}, 0.0))
-        return numbers.items() <= known.items() and read_clock() - at < self.seconds / 6
-
-    def note_told(self, host: str, numbers: dict[str, int], at: float) -> None:
-        self._told[host] = (numbers, at)
+        return self.numbers.items() <= known.items() and read_clock() - at < self.seconds / 6
 
     def make_lost(self, lease: Lease) -> Lost:
         """The error for a lock that another took, naming who has it now."""

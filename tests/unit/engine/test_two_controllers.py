@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.builders import HELLO, SHA, fake_parts, put_image, write_stack
+from tests.builders import SHA, fake_parts, put_image, write_stack
 from tests.live.inside import fork
 from tinycloud.cloud import Cloud
 from tinycloud.drivers.fake import FakeGuests, FakeHost
@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from tinycloud.store.server import Server
 
 LEASE = 2.0
+ONE = """
+stack: hello
+networks: {front: {subnet: 10.60.0.0/24}}
+groups: {db: {image: nano, memory: 128 MiB, networks: [front]}}
+"""
+"""Of one machine, so that nothing else is on its way to the host when the controller falls asleep."""
 
 
 class Sleep:
@@ -104,19 +110,19 @@ def up_and_stop(folder: Path, server: Server, where: str) -> int:
     sleep = Sleep()
 
     def hear(event: Event) -> None:
-        if f"{event.kind} {event.subject}" == where:
+        if f"{event.action} {event.kind}" == where:
             sleep()
 
     def work() -> None:
         with a_controller(folder / "first", server, Sleepy() if where == "greets" else None) as cloud:
-            cloud.up(write_stack(folder / "first", HELLO), listener=hear)
+            cloud.up(write_stack(folder / "first", ONE), listener=hear)
 
     child = in_child(work, folder / "answer")
     wait_until_stopped(child)
     return child
 
 
-@pytest.mark.parametrize("where", ["start web-1", "done db-1", "greets"])
+@pytest.mark.parametrize("where", ["machine.start start", "machine.start done", "greets"])
 def test_who_slept_past_its_lease_changes_nothing_any_more(postgres: Postgres, tmp_path: Path, where: str) -> None:
     server = postgres.make_database()
     child = up_and_stop(tmp_path, server, where)
@@ -142,23 +148,23 @@ def test_who_slept_past_its_lease_changes_nothing_any_more(postgres: Postgres, t
 
 def test_a_stack_is_gone_on_with_by_another_controller(postgres: Postgres, tmp_path: Path) -> None:
     server = postgres.make_database()
-    child = up_and_stop(tmp_path, server, "done db-1")
+    child = up_and_stop(tmp_path, server, "machine.start done")
     try:
         with a_controller(tmp_path / "second", server) as cloud:
             cloud.resume("hello", wait=60)
-            assert (len(cloud.machines()), cloud.has_unfinished("hello")) == (3, False)
+            assert (len(cloud.machines()), cloud.has_unfinished("hello")) == (1, False)
             os.kill(child, signal.SIGCONT)
             os.waitpid(child, 0)
             assert json.loads((tmp_path / "answer").read_text())["error"] == "lease-lost"
             assert [it.state for it in cloud.executions()] == ["done"]
-            assert cloud.plan(write_stack(tmp_path / "second", HELLO)).is_empty
+            assert cloud.plan(write_stack(tmp_path / "second", ONE)).is_empty
     finally:
         bury(child)
 
 
 def test_one_that_slept_and_was_not_missed_goes_on(postgres: Postgres, tmp_path: Path) -> None:
     server = postgres.make_database()
-    child = up_and_stop(tmp_path, server, "done db-1")
+    child = up_and_stop(tmp_path, server, "machine.start done")
     try:
         end_of_lease(postgres, server)
         os.kill(child, signal.SIGCONT)
@@ -170,19 +176,19 @@ def test_one_that_slept_and_was_not_missed_goes_on(postgres: Postgres, tmp_path:
 
 def test_a_killed_controller_of_the_same_machine_is_not_waited_for(postgres: Postgres, tmp_path: Path) -> None:
     server = postgres.make_database()
-    child = up_and_stop(tmp_path, server, "done db-1")
+    child = up_and_stop(tmp_path, server, "machine.start done")
     bury(child)
     with a_controller(tmp_path / "second", server) as cloud:
         cloud.resume("hello")
-        assert len(cloud.machines()) == 3
+        assert len(cloud.machines()) == 1
 
 
 def test_two_work_on_two_stacks_at_once(postgres: Postgres, tmp_path: Path) -> None:
     server = postgres.make_database()
-    child = up_and_stop(tmp_path, server, "start web-1")
+    child = up_and_stop(tmp_path, server, "machine.start start")
     try:
         with a_controller(tmp_path / "second", server) as cloud:
-            cloud.up(write_stack(tmp_path / "second", HELLO.replace("hello", "other").replace("10.60", "10.61")))
+            cloud.up(write_stack(tmp_path / "second", ONE.replace("hello", "other").replace("10.60", "10.61")))
             assert {it.stack for it in cloud.executions() if it.state == "done"} == {"other"}
     finally:
         bury(child)
