@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from tinycloud.errors import Refused
 from tinycloud.model import names
 from tinycloud.model.move import Way
+from tinycloud.model.placing import HOST
 from tinycloud.model.units import Bytes
 from tinycloud.plan.move_disks import Fate, list_moving
-from tinycloud.plan.place import count_free
+from tinycloud.plan.placing.needs import Reader
+from tinycloud.plan.placing.refuges import put_all
+from tinycloud.plan.placing.rooms import make_unit, tell_gap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -156,11 +159,20 @@ def _version(number: int) -> str:
     return f"{number // 1000000}.{number // 1000 % 1000}.{number % 1000}"
 
 
-def _check_memory(ask: Ask) -> Iterator[tuple[str, str]]:
-    spec = ask.machine.mark.spec
-    need, free = spec.memory_max or spec.memory, count_free(ask.world).get(ask.target.name, 0)
-    if need > free and ask.is_live:
-        yield "memory", f"needs {need}, {Bytes(free)} free on {ask.target.name}"
+def _check_place(ask: Ask) -> Iterator[tuple[str, str]]:
+    """What its group says of hosts, but for being together with others, who may follow; and, for one that runs, room."""
+    for label, value in ask.machine.mark.spec.placing.on:
+        found = ask.target.entry.find_label(label) or (ask.target.name if label == HOST else "")
+        if found != value:
+            yield "place", f"its group is on hosts with {label} {value}; {label} of {ask.target.name} is {found or 'not set'}"
+    others = tuple(it for it in ask.world.machines if it.ref != ask.machine.ref)
+    rooms, _ = put_all(replace(ask.world, machines=others))
+    unit, host = make_unit([Reader(ask.world).read(ask.machine)]), rooms.ground.number[ask.target.name]
+    if reason := rooms.breaks_rule(unit, host):
+        yield "place", reason
+    if ask.is_live and (reason := tell_gap(unit.amounts, rooms.free[host], rooms.find_gap(unit.amounts, host))):
+        what, _, words = reason.partition(": ")
+        yield what, words
 
 
 def _check_disks(ask: Ask) -> Iterator[tuple[str, str]]:
@@ -250,7 +262,7 @@ CHECKS: Final[tuple[Callable[[Ask], Iterator[tuple[str, str]]], ...]] = (
     _check_server,
     _check_cpu,
     _check_versions,
-    _check_memory,
+    _check_place,
     _check_disks,
     _check_networks,
     _check_name,

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tinycloud.model.machine import Mark
-    from tinycloud.model.pool import Source
     from tinycloud.model.world import Host, Machine, World
 
 
@@ -33,10 +32,6 @@ class Fate(StrEnum):
     """It is an image, which is sent where it is missing."""
     STUCK = "stuck"
     """It does not."""
-
-
-SHARED_KINDS = frozenset({"nfs", "rbd", "iscsi", "nbd"})
-"""Kinds of pools that two hosts may both have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +95,9 @@ def _judge(world: World, machine: Machine, target: Host, volume: str) -> Moving:
 def _choose_fate(machine: Machine, volume: str, here: Pool, there: Pool) -> tuple[Fate, str]:
     if here.trouble or there.trouble:
         return Fate.STUCK, f"pool {here.name}: {here.trouble or there.trouble}"
-    if here.kind in SHARED_KINDS:
-        if _same(here.source) == _same(there.source):
-            return Fate.SHARED, ""
+    if here.source.is_same(there.source):
+        return Fate.SHARED, ""
+    if here.source.is_shared and not here.is_folder:
         return Fate.STUCK, f"pool {here.name} is {here.source} here and {there.source} there"
     if not here.is_folder or not there.is_folder:
         kind = here.kind if not here.is_folder else there.kind
@@ -111,11 +106,6 @@ def _choose_fate(machine: Machine, volume: str, here: Pool, there: Pool) -> tupl
     told = volume in (mark.seed_volume, mark.prepared_volume)
     readonly = any(mark.data_volume(it.name) == volume and it.readonly for it in mark.spec.volumes)
     return (Fate.COPY if told or readonly or machine.is_off else Fate.STREAM), ""
-
-
-def _same(source: Source) -> tuple[object, ...]:
-    """What makes two pools the same bytes: not where a host mounts it, nor who it is to the server."""
-    return source.kind, source.name, source.hosts
 
 
 def _label(mark: Mark, volume: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from lxml import etree
 
 from tinycloud.drivers.records import MoveOrder
+from tinycloud.engine.lease import take_lease
 from tinycloud.engine.steps.action import Action, Before
 from tinycloud.engine.steps.machine import starts_itself
 from tinycloud.errors import Failed, Interrupted, Missing, Refused
@@ -158,12 +159,18 @@ def remove_copy(host: Host, ref: str, domain: str) -> None:
 
 
 class Arrive(Action):
-    """A machine that has come starts with its new host, as its mark says."""
+    """A machine that has come is its new host's: whoever sees its disks is told, and it starts with that host, as its mark says."""
 
     no_undo = "it goes with the definition that came"
 
     def do(self, run: Run, step: Step, before: Before) -> None:
-        run.host(step).domains.set_autostart(step.args["domain"], on=step.args["autostart"])
+        host, domain = run.host(step), step.args["domain"]
+        record = host.domains.find(domain)
+        mark = read_mark(etree.fromstring(record.xml)) if record else None
+        if mark is None or mark.ref != step.args["machine"]:
+            raise Failed(f"{step.args['machine']} is not on {host.name}", hint=f"tinycloud resume {run.plan.stack}")
+        take_lease(host, mark)
+        host.domains.set_autostart(domain, on=starts_itself(mark, run.hosts))
 
 
 class Vacate(Action):
