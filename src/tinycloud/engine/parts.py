@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from tinycloud.engine.agree import agree
-from tinycloud.engine.fence import FencedHosts
+from tinycloud.engine.leased import LeasedHosts
 from tinycloud.errors import NotFound, make_did_you_mean
 from tinycloud.model.host import LOCAL, HostEntry
 from tinycloud.store.leases import LEASE_SECONDS, Leases
@@ -52,12 +52,14 @@ class Parts:
     lease_seconds: float = LEASE_SECONDS
     leases: Leases | None = field(init=False, default=None)
     """The locks, where they are on that server."""
+    _leased: LeasedHosts | None = field(init=False, default=None)
     woken: list[str] = field(default_factory=list)
     """Machines that went on in the life of this object because there was space again."""
 
     def __post_init__(self) -> None:
         if self.server is not None:
             self.leases = Leases(self.server, self.lease_seconds, lambda: agree(self))
+            self._leased = LeasedHosts(self.leases)
 
     @property
     def database(self) -> Address:
@@ -76,7 +78,7 @@ class Parts:
         """By name; this machine first, where it is one of them. Where locks are leases, whoever lost one reaches none of them."""
         if not self.made:
             self.set_entries(self.find_entries(self.database))
-        return self.made if self.leases is None else FencedHosts(self.made, self.leases)
+        return self.made if self._leased is None else self._leased.wrap(self.made)
 
     def set_entries(self, entries: Iterable[HostEntry]) -> None:
         """Have these hosts, or this machine alone where there are none. Those that stay as they were keep their connections."""

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.builders import fake_parts
+from tinycloud.drivers.host import Silence
 from tinycloud.engine.lock import hold_lock
 from tinycloud.errors import Busy, Lost, Refused
+from tinycloud.model.host import HostEntry
 from tinycloud.store.leases import Leases
 
 if TYPE_CHECKING:
@@ -110,6 +112,17 @@ def test_hosts_are_told_the_number_and_refuse_a_lower_one(postgres: Postgres, tm
                 use()
         assert host.name == "local"
     assert host.domains.list_all() == []
+    parts.close()
+
+
+def test_a_host_is_always_the_same_object(tmp_path: Path, server: Server) -> None:
+    """Who compares hosts with each other tells them apart by it."""
+    parts = fake_parts(tmp_path, server=server)
+    first = parts.first_host
+    first.silence = Silence("it sleeps", 5.0)
+    parts.set_entries([HostEntry("local"), HostEntry("h2", "root@h2")])
+    assert (parts.get_host("local") is first, parts.made["local"].silence) == (True, first.silence)
+    assert parts.get_host("h2") is parts.get_host("h2")
     parts.close()
 
 

@@ -7,11 +7,10 @@ keeps the highest number that it was told of each lock, and says when another ca
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
     from tinycloud.drivers.host import Host
     from tinycloud.store.leases import Leases
@@ -23,28 +22,19 @@ _FREE = ("close", "make_virsh_argv")
 """What touches nothing."""
 
 
-class FencedHosts(Mapping[str, "Host"]):
-    """The same hosts, each behind a fence."""
+class LeasedHosts:
+    """Hosts as they are reached only while what we hold is ours: for each host one, always the same."""
 
-    def __init__(self, hosts: Mapping[str, Host], leases: Leases) -> None:
-        self._hosts = hosts
+    def __init__(self, leases: Leases) -> None:
         self._leases = leases
+        self._made: dict[Host, Host] = {}
 
-    def __getitem__(self, name: str) -> Host:
-        host = self._hosts[name]
-        return cast("Host", _Fenced(host, _Fence(host, self._leases)))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._hosts)
-
-    def __len__(self) -> int:
-        return len(self._hosts)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._hosts
+    def wrap(self, hosts: Mapping[str, Host]) -> dict[str, Host]:
+        """The same names."""
+        return {name: self._made.setdefault(host, cast("Host", _Leased(host, _Gate(host, self._leases)))) for name, host in hosts.items()}
 
 
-class _Fence:
+class _Gate:
     """Before one host."""
 
     def __init__(self, host: Host, leases: Leases) -> None:
@@ -57,26 +47,26 @@ class _Fence:
         self._leases.check()  # last, and by the clock alone: between this and the call nothing takes time
 
 
-class _Fenced:
+class _Leased:
     """A host, or a part of one, whose every call is checked."""
 
-    __slots__ = ("_fence", "_thing")
+    __slots__ = ("_gate", "_thing")
 
-    def __init__(self, thing: object, fence: _Fence) -> None:
+    def __init__(self, thing: object, gate: _Gate) -> None:
         object.__setattr__(self, "_thing", thing)
-        object.__setattr__(self, "_fence", fence)
+        object.__setattr__(self, "_gate", gate)
 
     def __setattr__(self, name: str, value: object) -> None:
         setattr(self._thing, name, value)
 
     def __getattr__(self, name: str) -> Any:
         if name in _INNER:
-            self._fence.check()  # to look for it may mean to connect
-            return _Fenced(getattr(self._thing, name), self._fence)
+            self._gate.check()  # to look for it may mean to connect
+            return _Leased(getattr(self._thing, name), self._gate)
         found = getattr(self._thing, name)
         return found if name in _FREE or not callable(found) else functools.partial(self._call, name, found)
 
     def _call(self, name: str, method: Any, *args: Any, **named: Any) -> Any:
-        self._fence.check()
+        self._gate.check()
         result = method(*args, **named)
-        return _Fenced(result, self._fence) if name == "pool" else result
+        return _Leased(result, self._gate) if name == "pool" else result
