@@ -252,7 +252,7 @@ class Cloud:
         agree: Callable[[Plan], bool] = lambda _plan: True,
         listener: Listener = ignore,
     ) -> Result:
-        """Move a machine to another host, without one to that with most free memory: as it runs, or, when it is off, its disks.
+        """Move a machine to another host, without one to that which it leaves least full: as it runs, or, when it is off, its disks.
 
         ``max_downtime`` in seconds, ``bandwidth`` in bytes a second; 0 leaves them to QEMU. ``strict``: it is let go only when its old host
         has ended it. Raises Refused (cannot-move, with all that is in the way on either side), NoHost, Busy, Unfinished: nothing changed.

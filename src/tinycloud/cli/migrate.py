@@ -33,7 +33,7 @@ def migrate(
 ) -> None:
     """Move a machine to another host, as it runs; one that is off moves with its disks.
 
-    Without HOST it goes where most memory is free. Ctrl-C cancels: the machine stays where it was.
+    Without HOST it goes where the wishes of its group allow it and it leaves most room. Ctrl-C cancels: the machine stays where it was.
 
     Example: tinycloud migrate shop/web-1 server2.
     """

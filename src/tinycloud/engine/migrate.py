@@ -20,7 +20,7 @@ from tinycloud.plan.move_check import Ask, check_target, choose_way, list_obstac
 from tinycloud.plan.move_disks import Fate, list_moving
 from tinycloud.plan.move_steps import Ride, plan_leaving, plan_move
 from tinycloud.plan.move_verdict import decide
-from tinycloud.plan.place import count_free
+from tinycloud.plan.placing.refuges import rank_targets
 from tinycloud.store.peek import has_unfinished
 from tinycloud.templates.moved import read_traits
 
@@ -77,9 +77,12 @@ class Mover:
         return plan_move(world, self._find(world, ref, target, wish))
 
     def choose(self, world: World, machine: Machine, wish: MoveWish) -> Ride:
-        """The move to the host with most free memory that can take it; raises NoHost with each host's reasons."""
-        free, facts = count_free(world), []
-        for name in sorted((name for name in world.host_by_name if name != machine.host), key=lambda name: (-free[name], name)):
+        """The move to the host that it leaves least full of those that can take it; raises NoHost with each host's reasons."""
+        facts = []
+        for name, why in rank_targets(world, machine.ref):
+            if why:
+                facts.append(f"{name}  {why}")
+                continue
             try:
                 return self._examine(world, machine, name, wish)
             except Refused as err:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from tinycloud.plan.placing.choose import Chooser
 from tinycloud.plan.placing.ground import Ground
 from tinycloud.plan.placing.needs import Reader
-from tinycloud.plan.placing.rooms import Rooms, find_joined, join_needs
+from tinycloud.plan.placing.rooms import Rooms, find_joined, join_needs, make_unit
 from tinycloud.plan.placing.spare import Spare
+from tinycloud.plan.pools import Book
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -89,3 +91,19 @@ def find_refuges(world: World, dead: str, only: Collection[str] | None = None) -
             else:
                 lost[need.ref] = tuple(f"{host.name}  {rooms.refuse(unit, n) or 'others go there'}" for n, host in enumerate(names))
     return Refuges(found, lost, tuple(bound))
+
+
+def rank_targets(world: World, ref: str) -> list[tuple[str, str]]:
+    """(host, why its rules or its room forbid it) for every other host that a machine could move to, the best first.
+
+    Of groups that are together each machine is looked at alone: whoever moves one of them means to move them all.
+    """
+    machine = world.machine_by_ref[ref]
+    rooms, placed = put_all(world, machine.host)
+    unit, host = next((unit, host) for unit, host in placed if any(need.ref == ref for need in unit.needs))
+    rooms.take_off(unit, host)
+    need = next(need for need in unit.needs if need.ref == ref)
+    alone = make_unit([need])
+    chooser = Chooser(rooms.ground, rooms, Book(world))
+    ranked = sorted((bool(rooms.refuse(alone, n)), chooser.score(alone, n)) for n in range(len(rooms.ground.hosts)) if n != host)
+    return [(rooms.ground.hosts[score[3]].name, rooms.refuse(alone, score[3]) or "") for _, score in ranked]

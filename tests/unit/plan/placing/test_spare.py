@@ -10,7 +10,7 @@ from tests.builders import a_labelled_host, a_world, inhabit, load
 from tinycloud.errors import NoHost
 from tinycloud.model import world
 from tinycloud.plan import Options, plan_up
-from tinycloud.plan.placing.refuges import find_refuges, find_safety
+from tinycloud.plan.placing.refuges import find_refuges, find_safety, rank_targets
 
 
 def cloud(count: int = 3, memory: str = "8 GiB") -> world.World:
@@ -84,3 +84,11 @@ def test_only_some_machines_of_a_dead_host_may_be_asked_for() -> None:
     now = put("{web: {image: nano, count: 6, memory: 1 GiB}}", cloud(), "0")
     mine = sorted(machine.ref for machine in now.machines if machine.host == "h1")
     assert find_refuges(now, "h1", mine[:1]).hosts.keys() == {mine[0]}
+
+
+def test_targets_of_a_move_are_ranked_by_room_and_those_that_rules_forbid_come_last_with_the_reason() -> None:
+    now = a_world(a_labelled_host("h1"), a_labelled_host("h2"), a_labelled_host("h3", "16 GiB"), a_labelled_host("h4"))
+    now = put("{web: {image: nano, count: 2, memory: 1 GiB, spread: {over: host, must: true}}}", now, "0")
+    here, there = (machine.host for machine in now.machines)
+    others = [host for host in ("h3", "h1", "h2", "h4") if host not in (here, there)]
+    assert rank_targets(now, "shop/web-1") == [*((host, "") for host in others), (there, "spread: a machine of web is on it")]
