@@ -200,6 +200,17 @@ def test_counters_are_told_for_the_taps_of_a_running_domain(host: Host) -> None:
     assert host.domains.list_nic_counters("nobody", {"tctest-0": MAC}) == []
 
 
+def test_what_running_domains_have_used_is_told_and_nothing_of_the_others(host: Host) -> None:
+    assert host.domains.list_usage() == {}
+    run(host)
+    first = host.domains.list_usage()["a-1"]
+    assert min(first.cpu, first.waited, first.disk, first.net) >= 0
+    again = host.domains.list_usage()["a-1"]
+    assert (again.cpu, again.disk, again.net) >= (first.cpu, first.disk, first.net)
+    host.domains.destroy("a-1")
+    assert host.domains.list_usage() == {}
+
+
 def test_a_disk_that_takes_its_writes_has_no_error(host: Host) -> None:
     make_pool(host)
     make_volume(host)

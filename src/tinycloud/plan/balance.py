@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from tinycloud.errors import NotFound, make_did_you_mean
 from tinycloud.model.balance import Balance, Fullness, Move
 from tinycloud.model.placing import HOST
+from tinycloud.plan.placing.choose import list_reasons
 from tinycloud.plan.placing.ground import tell_closed
 from tinycloud.plan.placing.needs import MEMORY
 from tinycloud.plan.placing.refuges import put_all
@@ -300,9 +301,9 @@ def _make_room(work: Work, unit: Unit, host: int) -> list[Hop]:
 def _tell_stuck(work: Work, unit: Unit) -> tuple[str, ...]:
     host = work.board.lift(unit)
     hosts = work.rooms.ground.hosts
-    reasons = tuple(f"{it.name}  {work.rooms.refuse(unit, n) or 'its disks find no room'}" for n, it in enumerate(hosts) if n != host)
+    reasons = [(it.name, work.rooms.refuse(unit, n) or "its disks find no room") for n, it in enumerate(hosts) if n != host]
     work.board.drop(unit, host)
-    return reasons
+    return tuple(list_reasons(reasons))
 
 
 # in words

@@ -66,9 +66,15 @@ def arrange(world: World, stays: Sequence[Stay], needs: Sequence[Need], spare: s
     chooser = Chooser(ground, rooms, book, Spare(rooms, placed) if kept else None)
     for unit in sorted(join_needs(needs, joined), key=_by_hardness):
         host, why = chooser.place(unit)
-        places |= {need.ref: (ground.hosts[host], why) for need in unit.needs}
+        places |= {need.ref: (ground.hosts[host], _tell_mates(unit, need) or why) for need in unit.needs}
     taken = sum(need.find_amount(MEMORY) for need in needs) + sum(dict(stay.more).get(MEMORY, 0) for stay in stays)
     return Arrangement(places, book, taken)
+
+
+def _tell_mates(unit: Unit, need: Need) -> str:
+    """With which groups a machine goes where these go; each is told of the others."""
+    others = [group for group in unit.joined[1] if group != need.group[1]] if unit.joined else []
+    return f"together with {' and '.join(others)}" if others else ""
 
 
 def _by_hardness(unit: Unit) -> tuple[bool, int, bool, int, str, int, str]:

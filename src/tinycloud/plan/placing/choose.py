@@ -110,8 +110,6 @@ class Chooser:
             return "only host"
         if first.shape.homes:
             return "its volume is there"
-        if unit.joined and len(unit.joined[1]) > 1 and self.rooms.mates[unit.joined][host] >= 1:
-            return f"together with {' and '.join(group for group in unit.joined[1] if group != first.group[1])}"
         if not others:
             return "the only one that can take it"
         next_best = others[0]
