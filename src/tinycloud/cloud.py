@@ -156,7 +156,7 @@ class Cloud:
     ) -> Machine:
         """One machine without a file: a stack ``name`` of its own with one network. ``group`` are keys of a group: memory="1 GiB"."""
         name = name or self._free_name(image)
-        if self.parts.first_host.domains.find(f"{name}-vm-1") is not None:
+        if any(machine.facts.mark.domain == f"{name}-vm-1" for machine in self.machines()):
             raise Refused(f'a machine "{name}" exists', code="clash", hint=f"tinycloud down {name}, or give another --name")
         loaded, vault = self._deployer.load_text(make_run_text(image, name, group), {})
         self._deployer.up(loaded, vault, Wish(keep_failed=keep_failed, listener=listener))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ from tinycloud.model.units import Bytes
 from tinycloud.templates.objects import render_pool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from tinycloud.drivers.host import Host
     from tinycloud.drivers.records import HostIdentity, HostRecord
@@ -85,6 +86,18 @@ class Look:
                 self.address, self.port = self.address or _outer(server), int(port)
             elif word == "systemd":
                 self.has_systemd = True
+        if not self.host.entry.target:
+            self.address = self.address or _find_own(self.others.values())
+
+
+def _find_own(others: Iterable[Host]) -> str:
+    """The address of this machine, as the first other host that answers sees it."""
+    for other in others:
+        with suppress(TinycloudError):
+            words = other.shell.run(["sh", "-c", 'echo "$SSH_CONNECTION"'], limit=10).text.split()
+            if len(words) == 4 and _outer(words[0]):
+                return words[0]
+    return ""
 
 
 def _outer(address: str) -> str:

@@ -13,7 +13,7 @@ from tinycloud.engine.host_checks import Look, mend, say_fix
 from tinycloud.engine.inventory import read_world
 from tinycloud.errors import InUse, NotFound, Refused, TinycloudError, WrongInput, make_did_you_mean
 from tinycloud.model.host import LOCAL, HostEntry
-from tinycloud.model.names import NAME_RULE, check_name
+from tinycloud.model.names import NAME_RULE, check_name, find_volume_name
 from tinycloud.model.units import Bytes
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def _must_be_empty(name: str, found: world.World) -> None:
     for what, refs in (
         ("machines", [machine.ref for machine in found.machines]),
         ("networks", [network.ref for network in found.networks]),
-        ("volumes", [volume.name for volume in found.volumes]),
+        ("volumes", [volume.name for volume in found.volumes if not _is_note(volume.name)]),
     ):
         if refs:
             more = f" and {len(refs) - 5} more" if len(refs) > 5 else ""
@@ -184,6 +184,12 @@ def _must_be_empty(name: str, found: world.World) -> None:
     if facts:
         hint = f"tinycloud host drain {name} keeps new ones away; one that is gone for good: --force"
         raise InUse(f'the host "{name}" is not empty', facts=facts, hint=hint)
+
+
+def _is_note(volume: str) -> bool:
+    """What is kept of a stack for ``recover``, on one of its hosts; its next up writes it anew."""
+    name = find_volume_name(volume)
+    return name is not None and not name.machine
 
 
 def _make_unfit(host: Any, findings: list[Finding], *, fixed: bool) -> Refused:
@@ -207,6 +213,9 @@ def check_entry(entry: HostEntry) -> HostEntry:
         check_name(entry.name)
     except ValueError as err:
         raise WrongInput(f'the name of a host is "{entry.name}"; expected {NAME_RULE}', code="wrong-name", hint="--name NAME") from err
+    if entry.name == LOCAL and entry.target:
+        what = f'"{LOCAL}" is the machine that tinycloud runs on, not {entry.target}'
+        raise WrongInput(what, code="wrong-name", hint=f"--name OTHER; this machine: tinycloud host add {LOCAL}")
     if entry.name != LOCAL and not re.fullmatch(r"[^\s@-][^\s@]*(@[^\s@-][^\s@]*)?", entry.target):
         raise WrongInput(f'"{entry.target}" is no place that ssh could go to', code="wrong-value", hint="tinycloud host add root@server2")
     for what, ratio in (("memory", entry.memory_ratio), ("cpu", entry.cpu_ratio)):

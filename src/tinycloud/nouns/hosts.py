@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tinycloud.model.host import HostEntry
+from tinycloud.model.host import LOCAL, HostEntry
 from tinycloud.plan.beats import LIMIT
 
 if TYPE_CHECKING:
@@ -68,13 +68,14 @@ class Hosts:
     ) -> Added:
         """Make the server that ssh reaches by ``target`` a host, after a look at it; ``fix`` installs and prepares what is missing.
 
+        ``local`` is this machine, once it was removed.
         Raises WrongInput, Unreachable, and Refused (``unfit-host``) with all that was found, with nothing changed but by ``fix``.
         """
         from tinycloud.engine.hosts import make_name
 
         entry = HostEntry(
             name or make_name(target),
-            target,
+            "" if target == LOCAL else target,
             uri=uri,
             address=address,
             labels=tuple(sorted(labels.items())),

@@ -158,6 +158,10 @@ def test_a_host_goes_when_nothing_is_on_it(cloud: Cloud, tmp_path: Path) -> None
     assert [entry.name for entry in cloud.parts.store.list_hosts()] == ["alpha"]
     with pytest.raises(Refused, match="only host"):
         cloud.hosts.remove("alpha")
+    with pytest.raises(WrongInput, match='"local" is the machine that tinycloud runs on, not root@beta'):
+        cloud.hosts.add("root@beta", "local")
+    cloud.hosts.add("local")
+    assert names(cloud) == ["local", "alpha"]
 
 
 class Gone(FakeHost):
