@@ -12,6 +12,7 @@ import click
 
 from tinycloud.cli.output import paint, print_json, print_line
 from tinycloud.cli.session import json_option, open_cloud
+from tinycloud.plan.beats import LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,9 +46,15 @@ def space(everything: bool, as_json: bool) -> None:
 
 @click.command()
 @click.option("--interval", type=click.FloatRange(0.1), default=2.0, show_default=True, metavar="SECONDS", help="How often to look.")
+@click.option("--looks", type=click.IntRange(1), default=LIMIT, show_default=True, help="How many in a row a dead host misses.")
+@click.option("--every", type=click.FloatRange(0.1), default=10.0, show_default=True, metavar="SECONDS", help="How often to look at hosts.")
 @json_option
-def watch(interval: float, as_json: bool) -> None:
-    """Watch pools and machines, until Ctrl-C. A machine that stopped for want of space goes on as soon as there is room."""
+def watch(interval: float, looks: int, every: float, as_json: bool) -> None:
+    """Watch pools, machines and hosts, until Ctrl-C.
+
+    A machine that stopped for want of space goes on as soon as there is room. A host that misses so many looks, and that no other host
+    reaches, is suspected dead; one with a fence command is fenced, and its machines are started elsewhere.
+    """
 
     def tell(seen: Seen) -> None:
         if as_json:
@@ -58,7 +65,7 @@ def watch(interval: float, as_json: bool) -> None:
     with open_cloud() as cloud:
         print("watching; Ctrl-C ends it", file=sys.stderr, flush=True)
         with suppress(KeyboardInterrupt):
-            cloud.space.watch(tell, interval)
+            cloud.space.watch(tell, interval, looks=looks, every=every)
 
 
 def say_woken(cloud: Cloud) -> None:

@@ -1,4 +1,4 @@
-"""Watching: machines that stop for want of space are told at once and go on when there is room; pools that fill are told.
+"""Watching: machines that stop for want of space are told at once and go on when there is room; pools that fill are told; hosts that die.
 
 A reader changes nothing, so ``ls`` and ``why`` only say what they see. Whoever wants it done by itself lets a watch run.
 """
@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from tinycloud.engine.answers import ask_each
 from tinycloud.engine.space import note_levels
+from tinycloud.engine.vigil import Vigil
 from tinycloud.engine.wake import find_starved, list_full_disks, note, wake_machines
 from tinycloud.engine.wall import put_back
 from tinycloud.errors import LibvirtFailed, TinycloudError
 from tinycloud.model.units import Bytes
+from tinycloud.plan.beats import LIMIT
 from tinycloud.plan.space import name_file
 
 if TYPE_CHECKING:
@@ -35,7 +37,8 @@ _BREATH = 10.0
 class Seen:
     """One thing that a watch saw or did.
 
-    ``kind``: no-space, goes-on, pool, rules, trouble; ``subject`` is a machine, ``HOST/POOL`` or a host.
+    ``kind``: no-space, goes-on, pool, rules, trouble, host, fenced, healed, not-healed, stale, started;
+    ``subject`` is a machine, ``HOST/POOL`` or a host.
     """
 
     time: float
@@ -54,6 +57,10 @@ class Watch:
     parts: Parts
     tell: Callable[[Seen], None]
     interval: float = 2.0
+    looks: int = LIMIT
+    """How many looks in a row a host misses before it is suspected dead."""
+    every: float = 10.0
+    """Seconds between those looks."""
     _starved: set[str] = field(default_factory=set)
     _woken: dict[str, float] = field(default_factory=dict)
     _walled: set[str] = field(default_factory=set)
@@ -64,6 +71,9 @@ class Watch:
     _trouble: str = ""
     _poke: threading.Event = field(default_factory=threading.Event)
     _stopped: bool = False
+
+    def __post_init__(self) -> None:
+        self._vigil = Vigil(self.parts, self._say, self.looks, self.every)
 
     def run(self) -> None:
         """Watch until :meth:`stop` or Ctrl-C. A host that does not answer is told of once, and asked again."""
@@ -88,7 +98,7 @@ class Watch:
             self._trouble = ""
 
     def look(self) -> None:
-        """Look once: tell of machines that stopped since the last look, let those go on that have room, tell of pools."""
+        """Look once: tell of machines that stopped since the last look, let those go on that have room, tell of pools and hosts."""
         waiting: set[str] = set()
         for host, starved in ask_each(self.parts, self._look_at):
             for machine in starved:
@@ -106,6 +116,7 @@ class Watch:
         self._looked = True
         for filling in note_levels(self.parts):
             self._say("pool", f"{filling.host}/{filling.pool}", filling.text)
+        self._vigil.look()
 
     def _look_at(self, host: Host) -> list[Machine]:
         self._guard(host)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tinycloud.plan.beats import LIMIT
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -60,8 +62,12 @@ class Space:
         """Machines that went on in the life of this cloud object because there was space again."""
         return self._parts.woken
 
-    def watch(self, tell: Callable[[Seen], None], interval: float = 2.0) -> None:
-        """Tell of machines that stop for want of space and of pools that fill, and let machines go on. Returns at Ctrl-C alone."""
+    def watch(self, tell: Callable[[Seen], None], interval: float = 2.0, *, looks: int = LIMIT, every: float = 10.0) -> None:
+        """Tell of machines that stop for want of space and of pools that fill, and let machines go on. Returns at Ctrl-C alone.
+
+        Several hosts are looked at ``every`` seconds; one that missed so many ``looks``, and that no other host reaches, is suspected dead,
+        fenced if it has a fence command, and its machines are started elsewhere.
+        """
         from tinycloud.engine.watch import Watch
 
-        Watch(self._parts, tell, interval).run()
+        Watch(self._parts, tell, interval, looks, every).run()
