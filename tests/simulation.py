@@ -311,7 +311,7 @@ class Simulation:
         host, stack = self.hosts[step.host], args["stack"]
         assert stack == self.plan.stack
         part = self.parts[step.host] = self.plan.parts[args["part"]] if args["part"] else Part()
-        bridges = {network.bridge for network in (*self.networks.values(), *self.before.networks) if network.host == step.host}
+        bridges = {network.bridge for network in self.networks.values() if network.host == step.host}
         assert {overlay.bridge for overlay in part.overlays} <= bridges, f"{step.id} before its network is there"
         theirs = {overlay for overlay in host.overlays if not self._is_of(overlay, stack)}
         host = self.hosts[step.host] = replace(host, overlays=frozenset({*theirs, *part.overlays}))

@@ -111,10 +111,11 @@ def _check_number(stack: Stack, name: str, world: World) -> None:
 
 def make_joints(stack: str, lans: Sequence[Lan], here: Here) -> Part:
     """A device for each network that other hosts have too, and what keeps the gateway's own off it."""
-    overlays = {lan.name: overlay for lan in lans if (overlay := _find_overlay(lan, here))}
+    newest = {lan.name: lan for lan in lans}  # of one that is made anew the old one has no machines
+    overlays = {name: overlay for name, lan in newest.items() if (overlay := _find_overlay(lan, here))}
     chains: dict[Key, tuple[str, ...]] = {}
     elements: dict[Key, set[str]] = {}
-    for lan in lans:
+    for lan in newest.values():
         if overlay := overlays.get(lan.name):
             chain = f"{stack}.{lan.name}.far"
             chains[BRIDGE, chain] = ("jump far", *_list_kept(lan))

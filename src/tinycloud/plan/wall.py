@@ -131,8 +131,9 @@ def widen(before: Side, after: Side) -> Side:
     places = {ref: before.places.get(ref, frozenset()) | after.places.get(ref, frozenset()) for ref in marks}
     lans, spans = dict(after.lans), dict(after.spans)
     for name, lan in before.lans.items():
-        spans[name] = tuple(sorted({*spans.get(name, ()), *before.spans[name]}))
-        if lans.setdefault(name, lan) != lan:
+        if lans.setdefault(name, lan) == lan:
+            spans[name] = tuple(sorted({*spans.get(name, ()), *before.spans[name]}))
+        else:
             lans[f":{name}"] = lan  # it is made anew; the old one comes first, so that where one of them counts it is the new one
             spans[f":{name}"] = before.spans[name]
     return Side(marks, places, lans, spans)
