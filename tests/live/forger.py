@@ -1,7 +1,7 @@
 """Runs inside a network namespace, with python3 alone: sends frames as they are, or hears which of them come.
 
 ``send`` reads ``[frame in hex, …]`` from stdin. ``hear`` says ``ready``, listens until stdin ends, and writes the names, ``<name>``, that stood
-in the frames which came.
+in the frames which came. A second word is the interface.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ALL = 0x0003  # ETH_P_ALL
 
 def open_link() -> socket.socket:
     link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL))
-    link.bind(("eth0", ALL))
+    link.bind((sys.argv[2] if len(sys.argv) > 2 else "eth0", ALL))
     return link
 
 

@@ -27,11 +27,14 @@ def network_as_json(row: NetworkRow) -> dict[str, Any]:
         "stack": facts.stack,
         "ref": facts.ref,
         "host": facts.host,
+        "hosts": list(row.hosts),
+        "vni": row.vni or None,
+        "peers": dict(zip(row.hosts, row.addresses, strict=True)) if row.addresses else {},
         "access": facts.access,
         "subnet": facts.subnet or None,
         "bridge": facts.bridge,
         "mtu": facts.mtu,
-        "active": facts.active,
+        "active": not row.stopped,
         "subnet6": facts.subnet6 or None,
         "ranges": list(facts.sheet.ranges) if facts.sheet else [],
         "machines": [_member_as_json(it) for it in row.members],
@@ -60,11 +63,21 @@ def list_(as_json: bool) -> None:
 def _row(row: NetworkRow) -> tuple[str, ...]:
     facts = row.facts
     machines = len({member.machine for member in row.members})
-    return facts.ref, facts.access.replace(":", " "), facts.subnet or "-", facts.host, facts.bridge or "-", str(machines), _state(row)
+    return (
+        facts.ref,
+        facts.access.replace(":", " "),
+        facts.subnet or "-",
+        " ".join(row.hosts),
+        facts.bridge or "-",
+        str(machines),
+        _state(row),
+    )
 
 
 def _state(row: NetworkRow) -> str:
-    return "running" if row.facts.active else "stopped"
+    if not row.stopped:
+        return "running"
+    return "stopped" if len(row.stopped) == len(row.copies) else f"stopped on {' '.join(row.stopped)}"
 
 
 @group.command()
@@ -92,11 +105,16 @@ def _facts(row: NetworkRow) -> dict[str, Any]:
         "access": facts.access.replace(":", " "),
         "subnet": " ".join(filter(None, (facts.subnet, facts.subnet6))) or "-",
         **({"range": " ".join(facts.sheet.ranges)} if facts.sheet and facts.sheet.ranges else {}),
-        "host": facts.host,
+        "host": " ".join(row.hosts),
+        **({"joined": f"VXLAN {row.vni}: {_tell_peers(row)}"} if row.vni else {}),
         "bridge": facts.bridge or "-",
         "mtu": facts.mtu or "default",
         "state": _state(row),
     }
+
+
+def _tell_peers(row: NetworkRow) -> str:
+    return ", ".join(f"{host} {address}" for host, address in zip(row.hosts, row.addresses, strict=True))
 
 
 @group.command()

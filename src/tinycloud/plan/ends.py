@@ -27,11 +27,17 @@ class End:
     is_host: bool = False
 
 
-def find_end(world: World, word: str) -> End:
+def find_ends(world: World, source: str, target: str) -> tuple[End, End]:
+    """Both of a question; ``host`` and a gateway's address mean the host of the machine on the other side. Raises NotFound."""
+    near = next((world.machine_by_ref[word].host for word in (source, target) if word in world.machine_by_ref), world.home)
+    return find_end(world, source, near), find_end(world, target, near)
+
+
+def find_end(world: World, word: str, near: str = "") -> End:
     """What ``shop/web-1``, ``host``, the name of a host or an address means. Raises NotFound."""
-    hosts = [host.name for host in world.hosts] or [world.home]
+    hosts, near = [host.name for host in world.hosts] or [world.home], near or world.home
     if word == "host" or word in hosts:
-        host = world.home if word == "host" else word
+        host = near if word == "host" else word
         return End(f"host {host}", host, is_host=True)
     if word in world.machine_by_ref:
         machine = world.machine_by_ref[word]
@@ -42,24 +48,24 @@ def find_end(world: World, word: str) -> End:
         known = [*world.machine_by_ref, "host", *hosts]
         hint = make_did_you_mean(word, known) or "a machine (tinycloud ls), host, or an address"
         raise NotFound(f'"{word}" is no machine, no host and no address', hint=hint) from None
-    return _find_owner(world, address)
+    return _find_owner(world, address, near)
 
 
-def _find_owner(world: World, address: str) -> End:
+def _find_owner(world: World, address: str, near: str) -> End:
     for machine in world.machines:
         if any(address in list_addresses(nic) for nic in machine.mark.spec.nics):
             return End(machine.ref, machine.host, address, machine)
-    host = _find_host(world, address)
+    host = _find_host(world, address, near)
     return End(f"host {host} ({address})", host, address, is_host=True) if host else End(address, address=address)
 
 
-def _find_host(world: World, address: str) -> str:
-    """The host that has an address, empty when none of ours has it."""
+def _find_host(world: World, address: str, near: str) -> str:
+    """The host that has an address, of several ``near``; empty when none of ours has it."""
     if ip_address(address).is_loopback:
-        return world.home
-    for network in world.networks:
-        if address in list_gateways(network):
-            return network.host
+        return near
+    gateways = [network.host for network in world.networks if address in list_gateways(network)]
+    if gateways:
+        return near if near in gateways else min(gateways)
     for foreign in world.foreign:
         if any(whose.startswith("interface") and str(ip_interface(text).ip) == address for text, whose in foreign.subnets):
             return foreign.host

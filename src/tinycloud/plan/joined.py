@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tinycloud.model.world import Network, World
     from tinycloud.plan.spans import Spans
 
+OURS: Final = ("nat", "isolated", "routed")
+"""The access of networks whose bridges are ours."""
 USUAL: Final = 1500
 _OVERHEAD: Final = {4: 50, 6: 70}
 """What VXLAN puts before a frame: https://www.rfc-editor.org/rfc/rfc7348 (5), and the frame's own 14 bytes."""
@@ -59,7 +61,7 @@ def _fit(wire: int, address: str) -> int:
 
 def is_joined(access: str, hosts: Sequence[str]) -> bool:
     """True for a network of ours on several hosts; bridges and interfaces of the hosts are joined by whoever made them."""
-    return len(hosts) > 1 and access in ("nat", "isolated", "routed")
+    return len(hosts) > 1 and access in OURS
 
 
 def check_joined(stack: Stack, spans: Spans, world: World) -> None:

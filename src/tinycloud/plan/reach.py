@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from tinycloud.errors import WrongInput
-from tinycloud.plan.ends import find_end, list_near
+from tinycloud.plan.ends import find_ends, list_near
 from tinycloud.plan.led import follow, list_refusing
 from tinycloud.plan.route import Path, Reason, find_path
 from tinycloud.plan.verdict import Other, find_rule, is_ruled, make_other
@@ -80,7 +80,7 @@ def parse_port(text: str) -> tuple[str, int]:
 
 def decide(world: World, question: Question) -> Verdict:
     """Raises NotFound for an end that is nothing, WrongInput when neither end is a machine or both are the same one."""
-    source, target = find_end(world, question.source), find_end(world, question.target)
+    source, target = find_ends(world, question.source, question.target)
     led = follow(world, source, target, (question.protocol, question.port))
     if led is not None:
         inner = replace(question, port=led.port)

@@ -10,6 +10,7 @@ from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from tinycloud.plan.ends import find_network, list_addresses, list_gateways, list_subnets
+from tinycloud.plan.joined import OURS
 from tinycloud.plan.verdict import is_ruled
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ class _Side:
 
     @property
     def link(self) -> tuple[str, str]:
-        """The same for NICs that hear each other."""
+        """The same for NICs that hear each other: those of a network of ours, wherever they are, and those of one bridge of a host."""
+        if self.network and self.network.access in OURS:
+            return "", self.network.ref
         return self.machine.host, self.network.bridge if self.network else f"{self.machine.mark.stack}/{self.nic.network}"
 
     @property
@@ -116,7 +119,7 @@ def _between(world: World, source: End, target: End) -> Path:
     if pairs:
         a, b = next((pair for pair in pairs if pair[1].nic.address), pairs[0])
         to = target.address or b.address()
-        return _near(a.nic.network, source.address or a.address(to), to, source.host, b.network)
+        return _near(a.nic.network, source.address or a.address(to), to, source.host, b.network, target.host)
     if not ours or not theirs:
         return Path((Reason("route", f"{(source if not ours else target).name} is in no network", passes=False, host=source.host),))
     if source.host != target.host:
@@ -143,8 +146,10 @@ def _choose(sides: Sequence[_Side], *, by_guest: bool) -> _Side:
     return next((side for side in (*open_ones, *sides) if side.nic.address), sides[0])
 
 
-def _near(name: str, source: str, target: str, host: str, network: Network | None) -> Path:
-    text = f"both are in network {name}" + (f": {source or '?'} → {target or '?'}" if source or target else "")
+def _near(name: str, source: str, target: str, host: str, network: Network | None, there: str = "") -> Path:
+    """``there`` is the host of the other one, where that is another."""
+    over = f", from {host} to {there}" if there and there != host else ""
+    text = f"both are in network {name}{over}" + (f": {source or '?'} → {target or '?'}" if source or target else "")
     return Path((Reason("route", text, host=host),), source, target, network)
 
 
@@ -184,6 +189,9 @@ def _from_host(source: End, target: End, sides: Sequence[_Side]) -> Path:
     if side is None:
         return Path((Reason("route", "it is in no network", passes=False, host=source.host),))
     to = target.address or side.address(source.address)
+    if side.machine.host != source.host:
+        text = f"{target.name} is on {side.machine.host}: a host reaches its own machines, those of others through their hosts"
+        return Path((Reason("route", text, passes=False, host=source.host),), source.address, to)
     here = source.address or side.gateway(to)
     return Path((Reason("route", f"the host is in network {side.nic.network}", host=source.host),), here, to)
 
@@ -192,6 +200,8 @@ def _to_host(source: End, target: End, sides: Sequence[_Side]) -> Path:
     side = next((side for side in sides if side.network and target.address in list_gateways(side.network)), sides[0] if sides else None)
     if side is None:
         return Path((Reason("route", "it is in no network", passes=False, host=target.host),))
+    if side.machine.host != target.host:
+        return Path((_leave(_find_way_out(sides), f"to host {target.host}"),), side.address(target.address), target.address)
     there = target.address or side.gateway(source.address)
     text = f"the host is in network {side.nic.network}; its own firewall has the last word"
     return Path((Reason("route", text, host=target.host),), side.address(there), there)
