@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tinycloud.engine.ask import ask_all
+from tinycloud.engine.doctor_joined import JOINED, check_joined
 from tinycloud.engine.doctor_wall import RULES, check_others, check_rules
 from tinycloud.engine.finding import Finding
 from tinycloud.engine.host_checks import Look, mend
@@ -70,7 +71,7 @@ def _examine_one(parts: Parts, host: Host, *, fix: bool) -> list[Finding]:
     found = look.examine()
     if fix and any(it.fix and it.state != "ok" for it in found):
         found = mend(look, found)
-    rest = (check_pools, check_rules, check_others) if look.facts is not None else ()
+    rest = (check_pools, check_rules, check_joined, check_others) if look.facts is not None else ()
     return [*found, *_examine_here(alone, rest, fix=fix)]
 
 
@@ -91,7 +92,7 @@ def _ask(check: Check, parts: Parts) -> list[Finding]:
 
 def _mend(parts: Parts, check: Check, finding: Finding) -> Finding:
     try:
-        if finding.topic == RULES:
+        if finding.topic in (RULES, JOINED):
             parts.first_host.firewall.restore()
         elif finding.fix[0] == "tinycloud":
             parts.first_host.volumes.ensure_pool(render_pool(POOL, PATH))
@@ -257,6 +258,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     check_pools,
     check_memory,
     check_rules,
+    check_joined,
     check_others,
     check_bridge_filter,
     check_state,
