@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DatabaseError, DBAPIError, DisconnectionError, InterfaceError, OperationalError, ProgrammingError
 
 from tinycloud.errors import Missing, Refused
 from tinycloud.store.peek import make_unreadable
-from tinycloud.store.server import Server, make_lost, make_no_right, make_unreachable
+from tinycloud.store.server import Server, load_psycopg, make_lost, make_no_right, make_unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,8 @@ HEAD: Final = "0003"
 """The newest migration. Kept here so that an up-to-date database opens without alembic (0.2 s of import)."""
 
 _BUSY_SECONDS: Final = 30
+
+_FRESH_SECONDS: Final = 1.0
 
 _MIGRATION_LOCK: Final = 0x74696E79
 """One at a time changes the schema of a server's database."""
@@ -87,7 +90,25 @@ def _make_file_engine(path: Path) -> Engine:
 
 def _make_server_engine(server: Server) -> Engine:
     """libpq itself reads the address: password files, TLS, several servers are its business."""
-    return create_engine("postgresql+psycopg://", creator=server.connect, pool_pre_ping=True, max_overflow=20)
+    engine = create_engine("postgresql+psycopg://", creator=server.connect, max_overflow=20)
+    event.listen(engine, "checkin", _note_time)
+    event.listen(engine, "checkout", _see_that_it_lives)
+    return engine
+
+
+def _note_time(_connection: Any, record: Any) -> None:
+    record.info["used"] = time.monotonic()
+
+
+def _see_that_it_lives(connection: Any, record: Any, _proxy: Any) -> None:
+    """A connection that was not used for a while may be broken: it is asked first. To ask always would take as long again."""
+    if time.monotonic() - record.info.get("used", 0.0) < _FRESH_SECONDS:
+        return
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except load_psycopg().OperationalError as err:
+        raise DisconnectionError from err
 
 
 def _configure(connection: Any, _record: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from tinycloud.store.tables import events, executions, hosts, leases, stacks, st
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Row
 
@@ -94,8 +95,10 @@ class Store:
         self._leases = leases
         self._stacks: dict[str, str] = {}  # execution → its stack
         self._engine = open_database(address)
-        self._upsert = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
-        self._lock = threading.Lock()  # SQLite has one writer; queueing here is cheaper than its busy loop
+        is_file = self._engine.dialect.name == "sqlite"
+        self._upsert = sqlite.insert if is_file else postgresql.insert
+        # SQLite has one writer; queueing here is cheaper than its busy loop
+        self._lock: AbstractContextManager[object] = threading.Lock() if is_file else nullcontext()
 
     def close(self) -> None:
         self._engine.dispose()
