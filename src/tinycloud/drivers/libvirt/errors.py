@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from tinycloud.errors import Clash, LibvirtFailed, Missing, TinycloudError
+from tinycloud.errors import Clash, LibvirtFailed, Missing, TinycloudError, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +18,10 @@ NO_METADATA: Final = 80
 OPERATION_INVALID: Final = 55
 
 _NO_RIGHT: Final = {29, 45, 79, 88, 94}  # OPERATION_DENIED, AUTH_FAILED, AUTH_CANCELLED, ACCESS_DENIED, AUTH_UNAVAILABLE
+
+
+_LOST: Final = ("client socket is closed", "keepalive timeout", "End of file while reading data")
+"""What libvirt says of a connection that was cut."""
 
 
 def load_libvirt() -> Any:
@@ -44,6 +48,8 @@ def translate(err: Any, what: str) -> TinycloudError:
         return Missing("no right to use libvirt here", facts=[_first_line(message)], hint="tinycloud doctor --fix")
     if "Failed to connect socket" in message or "Cannot recv data" in message or (number == 38 and "connect" in message):
         return Missing("libvirtd does not answer", facts=[_first_line(message)], hint="tinycloud doctor")
+    if any(words in message for words in _LOST):
+        return Unreachable(f"{what}: the connection to libvirt was lost", facts=[_first_line(message)], hint="tinycloud doctor")
     if number == 9 and ("already exists" in message or "already defined" in message):  # VIR_ERR_OPERATION_FAILED
         return Clash(f"{what}: it exists already", facts=[_first_line(message)])
     return LibvirtFailed(what, number=number, facts=message.strip().splitlines()[:12])

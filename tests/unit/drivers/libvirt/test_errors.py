@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from tinycloud.drivers.libvirt.errors import NO_DOMAIN, guarded, translate
-from tinycloud.errors import Clash, LibvirtFailed, Missing
+from tinycloud.errors import Clash, LibvirtFailed, Missing, Unreachable
 
 
 @dataclass(frozen=True)
@@ -85,3 +85,17 @@ def test_our_own_errors_pass_through_unchanged() -> None:
     pytest.importorskip("libvirt")
     with pytest.raises(Clash), guarded("define domain x"):
         raise Clash("ours")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "internal error: client socket is closed",
+        "internal error: connection closed due to keepalive timeout",
+        "End of file while reading data: Input/output error",
+    ],
+)
+def test_a_connection_that_was_cut_is_a_host_that_does_not_answer(message: str) -> None:
+    error = translate(Theirs(1, message), "cannot list domains")
+    assert isinstance(error, Unreachable)
+    assert (error.message, error.facts) == ("cannot list domains: the connection to libvirt was lost", (message,))
