@@ -30,7 +30,7 @@ test: setup check test-unit
 	@scripts/as-root $(BIN)/pytest -m live -n 2 --dist loadfile --durations 20
 
 slow: setup
-	@scripts/as-root env TINYCLOUD_SLOW=1 $(BIN)/pytest -m live tests/live/test_bandwidth.py tests/live/test_lvm.py
+	@scripts/as-root env TINYCLOUD_SLOW=1 $(BIN)/pytest -m live tests/live/test_bandwidth.py tests/live/test_lvm.py tests/live/test_migrate.py
 
 docs: setup
 	$(BIN)/python docs/generate.py
