@@ -35,8 +35,17 @@ def make_part(stack: str, marks: Sequence[Mark], lans: Sequence[Lan], here: Here
     from outside is where the machine is.
     """
     near = [mark for mark in marks if mark.machine not in away]
-    pieces = [piece(stack, marks, lans) for piece in PIECES]
-    return combine([*pieces, make_ways_in(stack, near, lans), make_joints(stack, lans, here)])
+    return finish_part(make_common(stack, marks, lans), stack, near, lans, here)
+
+
+def make_common(stack: str, marks: Sequence[Mark], lans: Sequence[Lan]) -> Part:
+    """What hosts with the same networks have in common: with many machines, nearly all of it."""
+    return combine(piece(stack, marks, lans) for piece in PIECES)
+
+
+def finish_part(common: Part, stack: str, near: Sequence[Mark], lans: Sequence[Lan], here: Here) -> Part:
+    """The part of one host: ``near`` are the machines there."""
+    return combine([common, make_ways_in(stack, near, lans), make_joints(stack, lans, here)])
 
 
 def make_present_part(stack: str, host: str, world: World) -> Part:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from tinycloud.model.firewall import Part
 from tinycloud.model.plan import Act, Price
 from tinycloud.plan.draft import ADDED
-from tinycloud.plan.firewall import make_part
+from tinycloud.plan.firewall import finish_part, make_common
 from tinycloud.plan.joined import Here, list_addresses
 from tinycloud.plan.lans import make_lan
 from tinycloud.plan.outside import list_gone
@@ -37,8 +38,10 @@ class Side:
     """Machine, by ref → its host; two while it moves."""
     lans: dict[str, Lan]
     spans: Spans
+    _common: dict[tuple[str, ...], Part] = field(default_factory=dict, compare=False, repr=False)
+    """Networks → what the hosts that have these have in common."""
 
-    @property
+    @cached_property
     def hosts(self) -> set[str]:
         return {host for hosts in (*self.places.values(), *self.spans.values()) for host in hosts}
 
@@ -49,8 +52,12 @@ class Side:
         """On one host; nothing where it has nothing of the stack."""
         if host not in self.hosts:
             return Part()
-        away = {mark.machine for ref, mark in self.marks.items() if host not in self.places[ref]}
-        return make_part(stack, list(self.marks.values()), self.list_lans(host), Here(host, addresses, self.spans), away)
+        lans = self.list_lans(host)
+        key = tuple(lan.name for lan in lans)
+        if key not in self._common:
+            self._common[key] = make_common(stack, list(self.marks.values()), lans)
+        near = [mark for ref, mark in self.marks.items() if host in self.places[ref]]
+        return finish_part(self._common[key], stack, near, lans, Here(host, addresses, self.spans))
 
 
 def plan_wall(draft: Draft) -> None:
@@ -63,8 +70,9 @@ def plan_wall(draft: Draft) -> None:
         {network.name: network.hosts for network in draft.desired.networks.values()},
     )
     hosts = sorted(host for host in before.hosts | after.hosts if host in draft.world.host_by_name and is_there(draft.world, host))
+    both = widen(before, after)
     for host in hosts:
-        _plan_host(draft, host, before, after)
+        _plan_host(draft, host, before, after, both)
     walls = {name_wall(host) for host in hosts} & {step.id for step in draft.steps.steps}
     if draft.steps.many and walls:
         draft.steps.gate(WALLS, sorted(walls))
@@ -88,7 +96,7 @@ def _make_side(placed: Mapping[str, tuple[str, Mark]], networks: Mapping[str, Se
     )
 
 
-def _plan_host(draft: Draft, host: str, before: Side, after: Side) -> None:
+def _plan_host(draft: Draft, host: str, before: Side, after: Side, both: Side) -> None:
     addresses = list_addresses(draft.world)
     exact, present = (side.make_part(draft.stack, host, addresses) for side in (after, before))
     in_force = is_in_force(draft.stack, draft.world.host_by_name[host], exact)
@@ -101,7 +109,7 @@ def _plan_host(draft: Draft, host: str, before: Side, after: Side) -> None:
         draft.say(Act.CHANGE, "access", address, f"no longer on {interface}: it is put back", Price.LIVE)
     subject = "rules" if _say(draft, host, present) or gone else ""
     needs = [draft.steps.name_network(lan.name, host) for lan in after.list_lans(host)]
-    wide = widen(before, after).make_part(draft.stack, host, addresses)
+    wide = both.make_part(draft.stack, host, addresses)
     if wide == exact:
         draft.last.append(draft.steps.apply_wall(host, draft.stack, _keep(draft, host, "exact", exact), *needs, subject=subject))
     else:
