@@ -56,7 +56,15 @@ class Postgres:
 
     def start(self) -> None:
         """Start it and wait until it answers. It ends when the thread that called this does, however that ends."""
-        plain = ["fsync=off", "full_page_writes=off", "max_connections=100", "shared_buffers=16MB", *self.settings]
+        # Memory that is shared through files of its own: what a killed server has in /dev/shm stays there.
+        plain = [
+            "fsync=off",
+            "full_page_writes=off",
+            "dynamic_shared_memory_type=mmap",
+            "max_connections=100",
+            "shared_buffers=16MB",
+            *self.settings,
+        ]
         options = [word for setting in plain for word in ("-c", setting)]
         words = [self.binaries / "postgres", "-D", self.data, "-k", self.folder, "-p", self.port, "-c", "listen_addresses=", *options]
         log = os.open(self.folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
