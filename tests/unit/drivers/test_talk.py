@@ -74,3 +74,41 @@ def test_the_input_ends_the_child_when_we_are_done(tmp_path: Path) -> None:
 def test_a_tool_that_is_not_there_is_missing() -> None:
     with pytest.raises(Missing, match="no-such-tool is not installed"):
         LocalShell().open(["no-such-tool"])
+
+
+def test_bytes_are_written_and_read_as_they_come_and_its_end_is_waited_for() -> None:
+    child = a_child("exec cat")
+    child.write(b"\0\xff" * 1000, 20)
+    heard = b""
+    while len(heard) < 2000:
+        heard += child.read(20)
+    assert heard == b"\0\xff" * 1000
+    child.finish(20)
+    assert child.read(20) == b""
+    child.close()
+
+
+def test_complaints_do_not_stop_a_child_that_is_read() -> None:
+    child = a_child("head -c 1000000 /dev/zero >&2; echo done; echo at last >&2; exit 3")
+    assert child.read(60) == b"done\n"
+    with pytest.raises(ToolFailed, match="ended with status 3") as caught:
+        child.finish(20)
+    assert caught.value.facts[-1].endswith("at last")
+    child.close()
+
+
+def test_a_child_that_says_and_takes_nothing_is_given_up() -> None:
+    child = a_child("exec sleep 300")
+    with pytest.raises(ToolFailed, match="said nothing for"):
+        child.read(0.2)
+    with pytest.raises(ToolFailed, match="took nothing for"):
+        child.write(bytes(10_000_000), 0.2)
+    child.kill()
+
+
+def test_a_child_that_ends_while_it_is_written_to_is_told_with_its_last_words() -> None:
+    child = a_child("echo 'no room' >&2; exit 1")
+    with pytest.raises(ToolFailed, match="ended in the middle of its work") as caught:
+        child.write(bytes(10_000_000), 20)
+    assert caught.value.facts == ("no room",)
+    child.close()
