@@ -86,8 +86,18 @@ def save_pulse(host: Host, pulse: Pulse) -> None:
         _write(path, json.dumps(to_plain(pulse)))
 
 
+def load_boot(host: Host) -> str:
+    """Which start of the host's kernel was seen last; empty where none was."""
+    return _read(path) if (path := _file(host, "boot")) else ""
+
+
+def save_boot(host: Host, boot: str) -> None:
+    if path := _file(host, "boot"):
+        _write(path, boot)
+
+
 def forget(host: Host) -> None:
-    for kind in ("json", "silent", "pulse"):
+    for kind in ("json", "silent", "pulse", "boot"):
         if path := _file(host, kind):
             path.unlink(missing_ok=True)
 

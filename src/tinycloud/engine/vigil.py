@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from tinycloud.engine import seen
+from tinycloud.engine.answers import ask_each
 from tinycloud.engine.beats import beat
 from tinycloud.engine.fencing import Fencing, note_host
 from tinycloud.engine.heal import heal, list_lost
@@ -27,6 +29,7 @@ from tinycloud.store.peek import has_unfinished, is_made
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tinycloud.drivers.host import Host
     from tinycloud.engine.parts import Parts
     from tinycloud.model.world import Machine
 
@@ -65,7 +68,8 @@ class Vigil:
         self._clean([name for name in fenced if pulses[name].verdict == WELL])
         if fenced and self._may("heal", "all"):
             self._heal()
-        self._start_those_that_wait()
+        if any(pulse.verdict == WELL for pulse in pulses.values()):
+            self._start_those_that_wait()
         self._next = time.monotonic() + self.every
 
     def _reload(self) -> None:
@@ -125,28 +129,47 @@ class Vigil:
     # machines that libvirt does not start with their host
 
     def _start_those_that_wait(self) -> None:
+        """Only where the host itself was started anew: what a person stopped stays off when libvirt is."""
+        anew = {host.name: boot for host, boot in ask_each(self.parts, _read_boot) if not host.entry.fenced and self._is_new(host, boot)}
+        if not anew:
+            return
+        again = set()
         for machine in read_machines(self.parts.hosts.values()).machines:
-            well = not self.parts.hosts[machine.host].entry.fenced
-            if well and _waits(machine) and not self._has_unfinished(machine):
-                self._start(machine)
+            if machine.host in anew and _waits(machine) and (self._has_unfinished(machine) or not self._start(machine)):
+                again.add(machine.host)
+        for name in anew.keys() - again:
+            seen.save_boot(self.parts.hosts[name], anew[name])
+
+    def _is_new(self, host: Host, boot: str) -> bool:
+        known = seen.load_boot(host)
+        if boot and not known:
+            seen.save_boot(host, boot)
+        return bool(boot and known and boot != known)
 
     def _has_unfinished(self, machine: Machine) -> bool:
         return is_made(self.parts.database) and has_unfinished(self.parts.database, machine.mark.stack)
 
-    def _start(self, machine: Machine) -> None:
+    def _start(self, machine: Machine) -> bool:
+        """True when it runs."""
         if not self._may("start", machine.ref):
-            return
+            return False
         try:
             with hold_lock(self.parts.locks, machine.mark.stack, f"start by {make_who()}"):
                 start(self.parts.hosts[machine.host], machine)
         except Busy:
-            return
+            return False
         except TinycloudError as err:
             self.say("trouble", machine.ref, f"{machine.ref} does not start: {err.message}")
-        else:
-            text = f"{machine.ref} is started: its host {machine.host} had gone down"
-            note(self.parts, machine, "started", text)
-            self.say("started", machine.ref, text)
+            return False
+        text = f"{machine.ref} is started: its host {machine.host} had gone down"
+        note(self.parts, machine, "started", text)
+        self.say("started", machine.ref, text)
+        return True
+
+
+def _read_boot(host: Host) -> str:
+    """A word that is another one after each start of the host's kernel."""
+    return host.shell.run(["cat", "/proc/sys/kernel/random/boot_id"]).text.strip()
 
 
 def _waits(machine: Machine) -> bool:

@@ -106,13 +106,18 @@ def test_a_host_that_is_back_is_cleaned_and_stays_fenced(scene: Scene) -> None:
     assert scene.parts.hosts[dead].entry.fenced
 
 
-def test_a_machine_whose_host_went_down_and_is_back_is_started_there_and_one_that_was_stopped_is_not(scene: Scene) -> None:
+def test_machines_are_started_whose_host_went_down_and_is_back_and_those_that_a_person_stopped_are_not(scene: Scene) -> None:
     scene.up()
     where = scene.where()
-    for machine, reason in (("web-1", "host went down"), ("web-2", "shut down")):
+    scene.look(1)
+    for machine, reason in (("web-1", ""), ("web-2", "shut down"), ("web-3", "")):
         host: Any = scene.parts.hosts[where[f"shop/{machine}"]]
         host.domains.destroy(f"shop-{machine}")
         host.domains.put_state(f"shop-{machine}", "stopped", reason)
-    said = scene.look(1)
-    assert said == [("started", f"shop/web-1 is started: its host {where['shop/web-1']} had gone down")]
-    assert sorted(scene.running()) == ["shop-web-1", "shop-web-3"]
+    assert scene.look(1) == [], "libvirt was started anew, no host was"
+    scene.boots = dict.fromkeys((where["shop/web-1"], where["shop/web-2"]), "second")
+    scene.remake()
+    assert scene.look(1) == [("started", f"shop/web-1 is started: its host {where['shop/web-1']} had gone down")]
+    assert sorted(scene.running()) == ["shop-web-1"]
+    scene.parts.hosts[where["shop/web-1"]].domains.destroy("shop-web-1")
+    assert scene.look(2) == [], "once for each start of the host"
