@@ -10,6 +10,7 @@ import pytest
 
 from tests.crash.faults import injected, is_killed, killed, twice
 from tests.dying import Bench
+from tinycloud.errors import Failed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,3 +97,27 @@ def test_every_step_may_be_done_twice(death: Death) -> None:
         heal(death, folder)
     with death.open(folder) as bench:
         assert len(bench.running()[DOMAIN]) == 1
+
+
+def test_an_up_that_its_host_s_death_cut_short_is_rolled_back_once_the_host_is_fenced(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.remake()
+    bench.cloud.machines()
+    bench.parts.store.save_hosts(*(host.entry for host in bench.parts.hosts.values()))
+    bench.cloud.close()
+
+    def up() -> None:
+        with _Open(tmp_path, "nobody") as inside:
+            inside.up()
+
+    assert is_killed(up, do=killed("web-1:start", "after"))
+    [dead] = bench.running()[DOMAIN]
+    bench.cut_off = {dead}
+    bench.remake()
+    with pytest.raises(Failed, match="could be undone"):
+        bench.cloud.rollback("shop")
+    bench.cloud.hosts.fence(dead, confirmed=True)
+    bench.cloud.rollback("shop")
+    assert not bench.cloud.has_unfinished("shop")
+    assert not [name for name, hosts in bench.running().items() if hosts != [dead]]
+    bench.cloud.close()

@@ -26,22 +26,26 @@ HOOK_TEXT = """\
 # Tiny Cloud: refuses to start the copy of a machine that was started on another host since.
 import json, os, re, sys
 
-if sys.argv[2:3] != ["prepare"]:
-    sys.exit(0)
-xml = sys.stdin.read()
-mark = re.search(r"<tc:machine ([^>]*)>", xml)
-if not mark or "restart" not in xml:
-    sys.exit(0)
-words = dict(re.findall(r'(\\w+)=[\\'"]([^\\'"]*)', mark.group(1)))
-name = f"{words['stack']}-{words['group']}-{words['index']}"
-for folder in {os.path.dirname(file) for file in re.findall(r"<source file=['\\"]([^'\\"]+)", xml)}:
-    try:
-        with open(f"{folder}/.tinycloud/leases/{name}") as file:
-            lease = json.load(file)
-    except (OSError, ValueError):
-        continue
-    if lease["generation"] > int(words["generation"]):
-        sys.exit(f"{name} was started on {lease['host']} since; this copy is an old one")
+def find_newer(xml):
+    mark = re.search(r"<tc:machine ([^>]*)>", xml)
+    if not mark or "restart" not in xml:
+        return ""
+    words = dict(re.findall(r'(\\w+)=[\\'"]([^\\'"]*)', mark.group(1)))
+    name = f"{words['stack']}-{words['group']}-{words['index']}"
+    for folder in {os.path.dirname(file) for file in re.findall(r"<source file=['\\"]([^'\\"]+)", xml)}:
+        path = f"{folder}/.tinycloud/leases/{name}"
+        if os.path.exists(path):
+            with open(path) as file:
+                lease = json.load(file)
+            if lease["generation"] > int(words["generation"]):
+                return f"{name} was started on {lease['host']} since; this copy is an old one"
+    return ""
+
+try:
+    newer = find_newer(sys.stdin.read()) if sys.argv[2:3] == ["prepare"] else ""
+except Exception:  # what cannot be read keeps no machine from starting
+    newer = ""
+sys.exit(newer or 0)
 """
 
 
