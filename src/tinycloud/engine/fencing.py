@@ -47,7 +47,7 @@ class Fencing:
         elif not host.entry.fence:
             raise _make_no_fence(name)
         if agree is not None and not agree(host.entry):
-            raise Declined("nothing was changed")
+            raise Declined(f'host "{name}" is not fenced')
         if confirmed:
             self._note(name, "fenced", "a person says that it is off")
         else:
