@@ -13,7 +13,7 @@ from tinycloud.engine.refs import get_machine
 from tinycloud.engine.run import Run
 from tinycloud.engine.steps.moving import describe_side, let_go, look_at
 from tinycloud.engine.who import make_who
-from tinycloud.errors import Declined, Failed, Interrupted, NoHost, Refused, Stale, TinycloudError, Unfinished
+from tinycloud.errors import Declined, Failed, Interrupted, Lost, NoHost, Refused, Stale, TinycloudError, Unfinished
 from tinycloud.model.move import Moved, Verdict, Way
 from tinycloud.model.plan import Plan, Step
 from tinycloud.plan.move_check import Ask, check_target, choose_way, list_obstacles, refuse
@@ -156,6 +156,8 @@ class Mover:
             self._execute(run, journal)
         except (TinycloudError, KeyboardInterrupt) as err:
             failure = err if isinstance(err, TinycloudError) else Interrupted("interrupted")
+            if isinstance(failure, Lost):  # somebody else's business by now
+                raise failure from err
             journal.end("failed", failure.message)
             if not self._mend(run, journal, ride, failure):
                 raise failure from err
