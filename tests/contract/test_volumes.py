@@ -282,3 +282,18 @@ def test_overlays_are_made_in_one_go_and_what_exists_stays(host: Host) -> None:
     with pytest.raises(TinycloudError):
         host.volumes.create_overlays(["d"], MIB, (f"{POOL_PATH}/nowhere", "raw"))
     assert sorted(host.volumes.list_names()) == ["a", "b", "base", "c"]
+
+
+def test_a_file_of_another_pool_is_brought_and_stands_on_what_is_here(host: Host) -> None:
+    make_pool(host)
+    make_other_pool(host)
+    make_volume(host, "base")
+    host.pool("fast").create(render_volume("over", 3 * MIB, format="qcow2", backing=(f"{POOL_PATH}/base", "qcow2")), "over")
+    heard: list[tuple[int, int]] = []
+    host.volumes.bring("over", host.pool("fast"), (f"{POOL_PATH}/base", "qcow2"), lambda done, whole: heard.append((done, whole)))
+    assert host.volumes.list_names() == ["base", "over"]
+    brought = host.volumes.find("over")
+    assert brought is not None
+    assert (brought.capacity, brought.backing) == (3 * MIB, f"{POOL_PATH}/base")
+    assert heard, "who waits is told"
+    assert host.pool("fast").list_names() == ["over"], "it stays where it was"
