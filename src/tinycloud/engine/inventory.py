@@ -14,6 +14,7 @@ from tinycloud.engine.ask import ask_all, be_silent
 from tinycloud.engine.begin import begin
 from tinycloud.engine.read_links import find_wire, list_links, list_routes, make_links, read_overlays
 from tinycloud.engine.read_pools import read_pools
+from tinycloud.engine.room import find_pool
 from tinycloud.errors import LibvirtFailed, TinycloudError
 from tinycloud.model import names, world
 from tinycloud.model.sheet import Sheet
@@ -144,9 +145,10 @@ class _Stock:
 
 
 def _read_stock(host: Host) -> _Stock:
+    measured = begin(host, lambda: find_pool(host))
     records = {record.name: record for record in host.volumes.list_all()}
     images = begin(host, lambda: _read_images(host, records))
-    pool, others = read_pools(host, records)
+    pool, others = read_pools(host, records, measured)
     volumes = [*_list_volumes(host, records), *(volume for _, found in others for volume in found)]
     return _Stock(pool, tuple(other for other, _ in others), tuple(volumes), tuple(images()))
 

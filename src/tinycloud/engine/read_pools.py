@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tinycloud.engine.cards import list_cards, read_card
@@ -13,25 +14,28 @@ from tinycloud.model.units import Bytes
 from tinycloud.plan.space import make_reserve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from tinycloud.drivers.host import Host
-    from tinycloud.drivers.records import VolumeRecord
+    from tinycloud.drivers.records import PoolRecord, VolumeRecord
 
 STOPPED = "libvirt has stopped it"
 _LOST = "libvirt does not know it any more: add it again"
 Found = tuple[world.Pool, list[world.Volume]]
 
 
-def read_pools(host: Host, main: Mapping[str, VolumeRecord]) -> tuple[world.Pool | None, list[Found]]:
+def read_pools(
+    host: Host, main: Mapping[str, VolumeRecord], measured: Callable[[], PoolRecord | None] | None = None
+) -> tuple[world.Pool | None, list[Found]]:
     """The main pool, and the others with their volumes.
 
-    ``main`` is what is in the main pool: where it has no cards, nothing more is asked.
+    ``main`` is what is in the main pool: where it has no cards, nothing more is asked. ``measured`` says how large it is, where
+    somebody has begun to ask already.
     """
     cards = list_cards(main)
     card = read_card(host, names.DEFAULT_POOL) if names.DEFAULT_POOL in cards else None
     others = [found for name in cards if name != names.DEFAULT_POOL and (found := _read_pool(host, name))]
-    return _read_main(host, main.values(), card or Card()), others
+    return _make_main((measured or partial(find_pool, host))(), main.values(), card or Card()), others
 
 
 def get_reserve(card: Card, capacity: int) -> Bytes:
@@ -39,8 +43,7 @@ def get_reserve(card: Card, capacity: int) -> Bytes:
     return make_reserve(capacity) if card.reserve is None else card.reserve
 
 
-def _read_main(host: Host, records: Iterable[VolumeRecord], card: Card) -> world.Pool | None:
-    pool = find_pool(host)
+def _make_main(pool: PoolRecord | None, records: Iterable[VolumeRecord], card: Card) -> world.Pool | None:
     if pool is None:
         return None
     return world.Pool(
