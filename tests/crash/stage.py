@@ -235,7 +235,7 @@ def _read_card(it: Photo) -> Photo:
 
 _LOOKS: dict[str, Callable[[Photo], Photo]] = {
     "domains": _look_at_domain,
-    "firewall": lambda it: it,
+    "firewall": lambda it: {"cut": False, **it},
     "networks": _look_at_network,
     "pools": lambda it: it,
     "secrets": lambda it: it,
