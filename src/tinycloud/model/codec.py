@@ -26,7 +26,7 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [to_plain(item) for item in value]
     if isinstance(value, frozenset):
-        return sorted(map(to_plain, value))
+        return sorted(map(to_plain, value), key=lambda it: sorted(it.items()) if isinstance(it, dict) else it)
     if isinstance(value, int):
         return int(value)
     return float(value) if isinstance(value, float) else value

@@ -11,6 +11,7 @@ from tests.builders import a_host, a_world, an_image, load, settle
 from tests.unit.plan.views import get_step, list_lines, list_needs
 from tinycloud.errors import Clash, Refused
 from tinycloud.model import names, world
+from tinycloud.model.codec import from_plain, to_plain
 from tinycloud.model.firewall import BRIDGE, INET, Overlay
 from tinycloud.plan import Options, plan_down, plan_up
 from tinycloud.plan.firewall import make_present_part
@@ -65,6 +66,13 @@ def test_a_network_is_on_the_hosts_of_its_machines_and_joined_there() -> None:
         assert overlay in now.host_by_name[f"h{here}"].overlays
     assert make_present_part("shop", "h3", now).is_empty
     assert plan(now, 1, 2).steps == ()
+
+
+def test_a_world_with_several_lans_over_hosts_can_be_saved() -> None:
+    text = stack(1, 2).replace("networks: {front:", "networks: {back: {}, front:").replace("[front]", "[front, back]")
+    now = settle(plan_up(load(text), some_hosts(1, 2), NOTE), some_hosts(1, 2))
+    assert [len(host.overlays) for host in now.hosts] == [2, 2]
+    assert from_plain(world.World, to_plain(now)) == now
 
 
 def test_every_copy_of_a_network_is_the_same() -> None:
