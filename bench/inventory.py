@@ -67,6 +67,10 @@ class FarHost(FakeHost):
         time.sleep(LATENCY)
         return super().read_processor(hypervisor)
 
+    def list_models(self, hypervisor: str) -> tuple[str, ...]:
+        time.sleep(LATENCY)
+        return super().list_models(hypervisor)
+
     def find_common(self, processors: Any, hypervisor: str = "kvm") -> str:
         time.sleep(LATENCY)
         return super().find_common(processors, hypervisor)

@@ -63,6 +63,12 @@ def test_what_equal_processors_have_in_common_is_a_processor(host: Host) -> None
     assert re.fullmatch(r"[\w.-]+( [+-][\w.-]+)*", read_processor(common))
 
 
+def test_models_that_a_host_can_show_have_names(host: Host) -> None:
+    found = host.list_models("qemu")
+    assert "qemu64" in found
+    assert list(found) == sorted(set(found))
+
+
 def _list_methods() -> list[str]:
     groups = (protocols.Domains, protocols.Networks, protocols.Volumes)
     return [

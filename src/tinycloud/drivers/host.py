@@ -303,6 +303,10 @@ class Host(Protocol):
         """The processor of machines that may move, as libvirt describes it (``<cpu mode="custom">``); empty where there is none such."""
         ...
 
+    def list_models(self, hypervisor: str) -> tuple[str, ...]:
+        """The CPU models by name that it can show to a machine, sorted; none where nobody can tell."""
+        ...
+
     def find_common(self, processors: Sequence[str], hypervisor: str = "kvm") -> str:
         """What all of these can show, in the same form; empty when they have nothing in common."""
         ...

@@ -96,8 +96,11 @@ def say(err: TinycloudError) -> str:
 def _read_one_of_many(host: Host) -> world.World:
     """The same with its processor, which matters where machines may move."""
     processor = begin(host, host.read_processor)
-    found = _read_host(host)
-    return replace(found, hosts=tuple(replace(it, cpu=processor() if "kvm" in it.hypervisors else "") for it in found.hosts))
+    models = {name: begin(host, partial(host.list_models, name)) for name in ("kvm", "qemu")}
+    (it,) = (found := _read_host(host)).hosts
+    has_kvm = "kvm" in it.hypervisors
+    it = replace(it, cpu=processor() if has_kvm else "", cpu_models=models["kvm" if has_kvm else "qemu"]())
+    return replace(found, hosts=(it,))
 
 
 def _read_host(host: Host) -> world.World:

@@ -97,6 +97,8 @@ class Host:
     """What joins networks of ours to other hosts, as it is there."""
     cpu: str = ""
     """libvirt's model of its processor under KVM (``host-model``, in XML), of which the common one is worked out."""
+    cpu_models: tuple[str, ...] = ()
+    """The CPU models by name that it can show under its best hypervisor; none where nobody asked."""
 
     @property
     def takes(self) -> bool:

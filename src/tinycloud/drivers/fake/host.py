@@ -114,6 +114,9 @@ class FakeHost:
     def read_processor(self, hypervisor: str = "kvm") -> str:
         return self.processor
 
+    def list_models(self, hypervisor: str) -> tuple[str, ...]:
+        return ("EPYC", "qemu64")
+
     def find_common(self, processors: Sequence[str], hypervisor: str = "kvm") -> str:
         """The last one, where all are of one model."""
         models = {etree.fromstring(it).findtext("model") for it in processors}

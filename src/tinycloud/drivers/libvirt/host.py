@@ -17,7 +17,7 @@ from tinycloud.drivers.libvirt.facts import read_facts, read_identity, read_memo
 from tinycloud.drivers.libvirt.far import open_far
 from tinycloud.drivers.libvirt.moves import Moves
 from tinycloud.drivers.libvirt.networks import Networks
-from tinycloud.drivers.libvirt.processor import find_common, read_processor
+from tinycloud.drivers.libvirt.processor import find_common, list_models, read_processor
 from tinycloud.drivers.libvirt.secrets import Secrets
 from tinycloud.drivers.libvirt.volumes import Volumes, list_pools
 from tinycloud.drivers.onhost import run_script
@@ -160,6 +160,16 @@ class LibvirtHost:
         if hypervisor not in self._processors:
             self._processors[hypervisor] = read_processor(self._conn, hypervisor)
         return self._processors[hypervisor]
+
+    def list_models(self, hypervisor: str) -> tuple[str, ...]:
+        """Read once for the life of this object."""
+        if hypervisor not in self._models:
+            self._models[hypervisor] = list_models(self._conn, hypervisor)
+        return self._models[hypervisor]
+
+    @cached_property
+    def _models(self) -> dict[str, tuple[str, ...]]:
+        return {}
 
     def find_common(self, processors: Sequence[str], hypervisor: str = "kvm") -> str:
         return find_common(self._conn, processors, hypervisor)

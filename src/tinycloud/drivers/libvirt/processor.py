@@ -29,6 +29,17 @@ def read_processor(conn: Any, hypervisor: str) -> str:
     return etree.tostring(cpu, encoding="unicode")
 
 
+def list_models(conn: Any, hypervisor: str) -> tuple[str, ...]:
+    """The CPU models by name that this host can show to a machine; none where it does not tell."""
+    try:
+        with guarded("read what the hypervisor can"):
+            root = etree.fromstring(conn.getDomainCapabilities(None, None, None, hypervisor))
+    except LibvirtFailed:  # the host has no such hypervisor
+        return ()
+    models = root.findall("cpu/mode[@name='custom']/model[@usable='yes']")
+    return tuple(sorted({str(model.text) for model in models}))
+
+
 def find_common(conn: Any, processors: Sequence[str], hypervisor: str) -> str:
     try:
         with guarded("find what processors have in common"):

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 _WORDS: Final = {"bridge": "bridge", "direct": "interface", "network": "libvirt network"}
 
+_OWN_CPU: Final = ("auto", "host-model", "host-passthrough", "maximum")
+"""What each host can show of its own."""
+
 
 class Ground:
     """The hosts of a world, by number, in the order of their names. What was found of a shape is kept."""
@@ -59,6 +62,8 @@ class Ground:
             yield f"processor: needs {shape.arch}, is {host.arch}"
         if shape.hypervisor not in ("auto", *host.hypervisors):
             yield f"hypervisor: needs {shape.hypervisor}, has {', '.join(host.hypervisors) or 'none'}"
+        if shape.cpu_model not in ("", *_OWN_CPU) and host.cpu_models and shape.cpu_model not in host.cpu_models:
+            yield f"processor: needs {shape.cpu_model}, cannot show it"
         if shape.firmware == "uefi" and not host.uefi:
             yield "firmware: needs uefi, has no UEFI firmware (apt-get install ovmf)"
         yield from self._list_missing(host, shape)

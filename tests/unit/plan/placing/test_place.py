@@ -169,6 +169,18 @@ def test_what_a_host_is_counts_too() -> None:
     assert facts[0] == "h1  firmware: needs uefi, has no UEFI firmware (apt-get install ovmf)"
 
 
+def test_a_cpu_model_needs_a_host_that_can_show_it() -> None:
+    old = replace(a_labelled_host("h1", "64 GiB"), cpu_models=("Westmere", "qemu64"))
+    new = replace(a_labelled_host("h2", "1 GiB"), cpu_models=("EPYC-Milan", "Westmere", "qemu64"))
+    now = a_world(old, new, images=())
+    now = replace(now, images=tuple(replace(an_image(), host=name) for name in ("h1", "h2")))
+    assert place("{web: {image: nano, cpus: {model: EPYC-Milan}}}", now) == {"web-1": "h2"}
+    assert place("{web: {image: nano, cpus: {model: Westmere}}}", now) == {"web-1": "h1"}
+    assert place("{web: {image: nano, cpus: {model: host-model}}}", now) == {"web-1": "h1"}
+    facts = refuse("{web: {image: nano, memory: 2 GiB, cpus: {model: EPYC-Milan}}}", now).facts
+    assert facts == ("h1  processor: needs EPYC-Milan, cannot show it", "h2  memory: needs 2 GiB, 1 GiB free")
+
+
 def test_ratios_say_how_much_may_be_promised() -> None:
     now = a_world(a_labelled_host("h1", "4 GiB", cpus=2, memory_ratio=1.5, cpu_ratio=2.0))
     assert len(place("{web: {image: nano, count: 4, memory: 1.5 GiB}}", now)) == 4
