@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tinycloud.model.host import HostEntry
 from tinycloud.model.names import DEFAULT_POOL
 from tinycloud.model.placing import HOST, join_groups
 from tinycloud.model.units import Bytes
@@ -27,6 +28,8 @@ Joined = tuple[str, tuple[str, ...]]
 """Stack, and groups of it that are together."""
 
 _PLENTY = 2**62
+_CPU_RATIO = HostEntry("").cpu_ratio
+"""What nobody said: a host that is alone is then as slow as its owner makes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +218,7 @@ def _count_all(ground: Ground, world: World, *, disks: bool) -> list[dict[str, i
             cpus[machine.host] += machine.mark.spec.cpus.count
     out: list[dict[str, int]] = [{MEMORY: find_memory_free(host, memory[host.name])} for host in ground.hosts]
     for host, room in zip(ground.hosts, out, strict=True):
-        if host.entry.name:
+        if len(ground.hosts) > 1 or host.entry.cpu_ratio != _CPU_RATIO:
             room[CPUS] = max(0, int(host.cpus * host.entry.cpu_ratio) - cpus[host.name])
     for use in count_uses(world) if disks else ():
         if use.host in ground.number and not use.pool.is_fixed:

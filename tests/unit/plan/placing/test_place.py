@@ -188,6 +188,12 @@ def test_ratios_say_how_much_may_be_promised() -> None:
     assert refuse("{web: {image: nano, count: 5, memory: 64 MiB}}", now).facts == ("h1  processors: needs 1, 0 left to promise",)
 
 
+def test_a_host_that_is_alone_promises_as_many_processors_as_its_owner_wants() -> None:
+    assert len(place("{web: {image: nano, count: 40, memory: 64 MiB}}", a_world(a_labelled_host("local", cpus=1)))) == 40
+    two = a_world(a_labelled_host("h1", cpus=1), a_labelled_host("h2", cpus=1))
+    assert refuse("{web: {image: nano, count: 40, memory: 64 MiB}}", two).facts[0] == "h1  processors: needs 1, 0 left to promise"
+
+
 def test_room_in_the_pool_counts() -> None:
     small = world.Pool("default", "/pool", parse_bytes("10 GiB"), parse_bytes("10 GiB"), overcommit=1.0)
     now = a_world(a_labelled_host("h1", "64 GiB", pool=small), a_labelled_host("h2", "2 GiB"), images=(replace(an_image(), host="h2"),))
