@@ -69,5 +69,6 @@ class FakeFirewall:
         it = self._documents.find(stack)
         if it is None or (it["in_force"] == in_force and not (in_force and it.get("cut"))):
             return False
-        self._documents.put(stack, {**it, "in_force": in_force, "cut": it.get("cut", False) and not in_force})
+        kept = {key: value for key, value in it.items() if key != "cut" or not in_force}
+        self._documents.put(stack, {**kept, "in_force": in_force})
         return True
