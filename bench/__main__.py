@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import access, balance, images, inventory, layers, machines, overlays, plan_scale, prepare, sparse, thousand, two_hosts
+from bench import access, balance, images, inventory, layers, machines, migrate, overlays, plan_scale, prepare, sparse, thousand, two_hosts
 from bench import place as placing
 from bench.lab import TINYCLOUD, Place, a_place
 
@@ -121,6 +121,12 @@ def measure_balance() -> list[Figure]:
     ]
 
 
+def measure_migrate() -> list[Figure]:
+    """What a live move costs."""
+    with tempfile.TemporaryDirectory(prefix="tc-bench-") as name, a_place(hosts=2) as (place, _):
+        return [Figure(*row) for row in migrate.list_rows(migrate.measure(place, Path(name)))]
+
+
 PARTS = {
     "machines": measure_machines,
     "disks": measure_disks,
@@ -128,6 +134,7 @@ PARTS = {
     "hosts": measure_hosts,
     "place": measure_place,
     "balance": measure_balance,
+    "migrate": measure_migrate,
 }
 
 
