@@ -214,6 +214,8 @@ class FakeVolumes:
     def bring(self, name: str, source: FakeVolumes, backing: tuple[str, str] | None, progress: Callable[[int, int], None]) -> None:
         it = source._get(name)
         progress(it["allocation"], it["allocation"])
+        if self._documents.find(name) is not None:
+            raise Refused(f"{name} exists", code="exists")
         if backing and not self.has_file(backing[0]):
             raise LibvirtFailed(f"cannot create volume {name}: {backing[0]} is not there", number=_NO_FILE)
         self._documents.put(name, {**it, "backing": backing[0] if backing else ""})
