@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from tinycloud.engine.ask import ask_all
 from tinycloud.engine.doctor_joined import JOINED, check_joined
+from tinycloud.engine.doctor_moves import check_copies
 from tinycloud.engine.doctor_wall import RULES, check_others, check_rules
 from tinycloud.engine.finding import Finding
 from tinycloud.engine.host_checks import Look, mend
@@ -55,11 +56,12 @@ def examine(parts: Parts, *, fix: bool = False, host: str = "") -> list[Finding]
         return _examine_here(parts, fix=fix)
     wanted = [it for name, it in parts.hosts.items() if host in ("", name)]
     answers = ask_all(wanted, lambda it: _examine_one(parts, it, fix=fix), alone=False, limit=_LONGEST)
-    return [
+    each = [
         replace(finding, host=it.name, target=it.entry.target)
         for it, found in answers
         for finding in ([Finding("host", "problem", say(found))] if isinstance(found, TinycloudError) else found)
     ]
+    return [*each, *(finding for finding in check_copies(parts) if host in ("", finding.host))]
 
 
 def _examine_one(parts: Parts, host: Host, *, fix: bool) -> list[Finding]:

@@ -134,3 +134,15 @@ def test_the_old_host_does_not_start_it_by_itself_while_it_moves(stage: MoveStag
     assert stage.photograph()["a"]["domains"]["shop-web-1"]["autostart"] is False
     stage.resume()
     assert stage.photograph()["a"]["domains"]["shop-web-1"]["autostart"] is True
+
+
+def test_the_doctor_tells_of_a_copy_that_is_left_over(stage: MoveStage) -> None:
+    from tinycloud.engine.doctor_moves import check_copies
+
+    assert is_killed(stage.act, do=killed("web-1:vacate", "before"))
+    with stage.cloud() as cloud:
+        (finding,) = check_copies(cloud.parts)
+        assert finding.text == "shop/web-1 is on b; the copy on a (stopped) is left over from a move"
+        assert finding.command == "tinycloud resume shop"
+        cloud.resume("shop")
+        assert list(check_copies(cloud.parts)) == []
