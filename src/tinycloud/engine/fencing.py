@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tinycloud.engine.beats import find_silence
+from tinycloud.engine.host_list import change_host
 from tinycloud.engine.stale import Cleaned, clean_stale
 from tinycloud.errors import Declined, Refused, TinycloudError, ToolFailed, Unreachable
 
@@ -52,7 +53,7 @@ class Fencing:
             self._note(name, "fenced", "a person says that it is off")
         else:
             self._run(host)
-        return self._save(replace(host.entry, fenced=time.time()))
+        return change_host(self._parts, name, lambda entry: replace(entry, fenced=entry.fenced or time.time()))
 
     def _must_be_silent(self, host: Host) -> None:
         if not find_silence(self._parts, host):
@@ -95,15 +96,8 @@ class Fencing:
             return cleaned
         if host.entry.fenced:
             self._note(name, "unfenced", "it answers, and has nothing that runs elsewhere")
-            self._save(replace(host.entry, fenced=0.0))
+            change_host(self._parts, name, lambda entry: replace(entry, fenced=0.0))
         return cleaned
-
-    def _save(self, entry: HostEntry) -> HostEntry:
-        """Written down with all others: those that nobody added stand nowhere yet."""
-        entries = [entry if host.name == entry.name else host.entry for host in self._parts.hosts.values()]
-        self._parts.store.save_hosts(*entries)
-        self._parts.set_entries(entries)
-        return entry
 
     def _note(self, name: str, kind: str, text: str) -> None:
         note_host(self._parts, name, kind, text)

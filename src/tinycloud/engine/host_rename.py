@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tinycloud.engine import seen
+from tinycloud.engine.host_list import replace_host
 from tinycloud.engine.hosts import check_entry
 from tinycloud.engine.lock import hold_lock
 from tinycloud.engine.who import make_who
@@ -35,11 +36,8 @@ def rename(parts: Parts, old: str, new: str, target: str = "") -> HostEntry:
     with hold_lock(parts.locks, f".host-{old}", f"rename by {make_who()}", label=f"host {old}"):
         for (stack,) in ask(parts.database, "SELECT DISTINCT stack FROM executions WHERE state IN ('running', 'failed')"):
             raise Unfinished(f"{stack} has an unfinished execution, which knows the host as {old}", hint=f"tinycloud resume {stack}")
-        rest = [it.entry for name, it in parts.hosts.items() if name != old]
-        parts.store.save_hosts(entry, *rest)
-        parts.store.forget_host(old)
         seen.forget(host)
-        parts.set_entries([entry, *rest])
+        replace_host(parts, old, entry)
     return entry
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tinycloud.engine import seen
 from tinycloud.engine.ask import ask_all
 from tinycloud.engine.host_checks import Look, mend, say_fix
+from tinycloud.engine.host_list import add_hosts, change_host, replace_host
 from tinycloud.engine.inventory import read_world
 from tinycloud.errors import InUse, NotFound, Refused, TinycloudError, WrongInput, make_did_you_mean
 from tinycloud.model.host import LOCAL, HostEntry
@@ -102,7 +103,7 @@ class Hosts:
         if any(it.state == "problem" for it in findings):
             raise _make_unfit(host, findings, fixed=fix)
         entry = replace(entry, address=look.address)
-        self._save(entry, *self._list_unwritten(look.client))
+        add_hosts(self._parts, entry, *self._list_unwritten(look.client))
         return Added(entry, tuple(findings))
 
     def _must_be_new(self, entry: HostEntry) -> None:
@@ -125,26 +126,16 @@ class Hosts:
         """Change what is said of a host: address, labels (a mapping; None removes one), memory_ratio, cpu_ratio, fence, uri, target."""
         if unknown := set(changes) - _CHANGEABLE:
             raise WrongInput(f"a host has no {', '.join(sorted(unknown))}", facts=[f"known: {', '.join(sorted(_CHANGEABLE))}"])
-        entry = self._parts.get_host(name).entry
-        if "labels" in changes:
-            changes["labels"] = _merge_labels(dict(entry.labels), changes["labels"])
-        entry = check_entry(replace(entry, **changes))
-        self._save(entry)
-        return entry
+        labels = changes.pop("labels", {})
+        self._parts.get_host(name)
+        return change_host(
+            self._parts, name, lambda entry: check_entry(replace(entry, labels=_merge_labels(dict(entry.labels), labels), **changes))
+        )
 
     def drain(self, name: str, *, off: bool = False) -> HostEntry:
         """Place nothing new on a host, or, with ``off``, place machines there again. Drained twice, it is drained since the first time."""
-        entry = self._parts.get_host(name).entry
-        entry = replace(entry, drained=0.0 if off else entry.drained or time.time())
-        self._save(entry)
-        return entry
-
-    def _save(self, *entries: HostEntry) -> None:
-        """Write them down, and with them those that were nowhere written yet."""
-        names = {entry.name for entry in entries}
-        rest = [host.entry for name, host in self._parts.hosts.items() if name not in names]
-        self._parts.store.save_hosts(*entries, *rest)
-        self._parts.set_entries([*entries, *rest])
+        self._parts.get_host(name)
+        return change_host(self._parts, name, lambda entry: replace(entry, drained=0.0 if off else entry.drained or time.time()))
 
     def remove(self, name: str, *, force: bool = False) -> HostEntry:
         """Forget a host that nothing of ours is on; what images it has stay there.
@@ -160,10 +151,8 @@ class Hosts:
         if found is not None:
             _must_be_empty(name, found)
         entry = host.entry
-        self._parts.store.save_hosts(*(it.entry for it in self._parts.hosts.values() if it.name != name))
-        self._parts.store.forget_host(name)
         seen.forget(host)
-        self._parts.set_entries(it.entry for it in self._parts.hosts.values() if it.name != name)
+        replace_host(self._parts, name, None)
         return entry
 
 

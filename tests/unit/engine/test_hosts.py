@@ -144,6 +144,24 @@ def test_a_drained_host_takes_nothing_until_it_is_let(cloud: Cloud) -> None:
     assert cloud.hosts.show("alpha").facts.takes
 
 
+def test_two_at_once_do_not_take_back_what_the_other_said(cloud: Cloud, tmp_path: Path) -> None:
+    cloud.hosts.add("root@alpha")
+    cloud.hosts.add("root@beta")
+    with fake_cloud(tmp_path) as other:
+        other.parts.made.clear()
+        other.parts.find_entries = lambda _: other.parts.store.list_hosts()
+        assert list(other.parts.hosts) == ["local", "alpha", "beta"]
+        cloud.parts.store.save_hosts(replace(cloud.parts.get_host("alpha").entry, fenced=5.0))
+        cloud.hosts.remove("beta")
+        other.hosts.set("local", labels={"rack": "a"})
+        other.hosts.set("alpha", memory_ratio=2.0)
+        with pytest.raises(NotFound, match=r'^there is no host "beta"$'):
+            other.hosts.drain("beta")
+        found = {entry.name: entry for entry in other.parts.store.list_hosts()}
+    assert list(found) == ["alpha", "local"]
+    assert (found["alpha"].fenced, found["alpha"].memory_ratio) == (5.0, 2.0)
+
+
 def test_a_host_goes_when_nothing_is_on_it(cloud: Cloud, tmp_path: Path) -> None:
     cloud.up(write_stack(tmp_path, HELLO))
     with pytest.raises(Refused, match='"local" is the only host'):
