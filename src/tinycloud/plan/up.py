@@ -22,8 +22,11 @@ from tinycloud.plan.totals import sum_up
 from tinycloud.plan.wall import plan_wall
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tinycloud.model.world import World
     from tinycloud.plan.desired import Desired
+    from tinycloud.plan.healing import Fate
     from tinycloud.source import Loaded
 
 
@@ -42,15 +45,7 @@ def plan_up(loaded: Loaded, world: World, options: Options = Options()) -> Plan:
     draft = Draft(stack, world, options, desired, StepList(home, many=len(world.hosts) > 1))
     _plan_pools(draft)
     plan_networks(draft)
-    for wanted in desired.machines.values():
-        plan_machine(draft, wanted)
-    if any(change.act is Act.ADD and change.kind == "machine" for change in draft.changes):
-        check_seen(world, stack)
-    for fate in fates:
-        if fate.way is Way.STAYS:
-            draft.say(Act.KEEP, "machine", fate.machine.mark.machine, f"left alone: {fate.reason}", Price.LIVE)
-    for group, ids in draft.ready.items():
-        draft.steps.gate(f"group:{group}", ids)
+    _plan_machines(draft, fates)
     plan_images(draft)
     if options.only is None:
         plan_leavings(draft)
@@ -73,6 +68,19 @@ def plan_up(loaded: Loaded, world: World, options: Options = Options()) -> Plan:
         hosts=_list_hosts(desired) or (home,),
         parent=fingerprint(found, stack),
     )
+
+
+def _plan_machines(draft: Draft, fates: Iterable[Fate]) -> None:
+    """Machines, and a gate for each group that opens when all of its own are ready. Those on silent hosts are named, and left alone."""
+    for wanted in draft.desired.machines.values():
+        plan_machine(draft, wanted)
+    if any(change.act is Act.ADD and change.kind == "machine" for change in draft.changes):
+        check_seen(draft.world, draft.stack)
+    for fate in fates:
+        if fate.way is Way.STAYS:
+            draft.say(Act.KEEP, "machine", fate.machine.mark.machine, f"left alone: {fate.reason}", Price.LIVE)
+    for group, ids in draft.ready.items():
+        draft.steps.gate(f"group:{group}", ids)
 
 
 def _check_replace(options: Options, desired: Desired) -> None:
