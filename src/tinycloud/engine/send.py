@@ -15,9 +15,15 @@ if TYPE_CHECKING:
 
 
 def has_image(host: Host, sha: str) -> bool:
-    """True for an image that is there and whole: its card is written last."""
+    """True for an image that is there and whole: its card is written last, and half a card is none."""
     volumes = host.volumes
-    return volumes.find(names.image_name(sha)) is not None and volumes.find(names.image_card_name(sha)) is not None
+    if volumes.find(names.image_name(sha)) is None or volumes.find(names.image_card_name(sha)) is None:
+        return False
+    try:
+        read_image_card(host, sha)
+    except ValueError:
+        return False
+    return True
 
 
 def send_image(source: Host, target: Host, sha: str, progress: Callable[[int, int], None] | None = None) -> int:

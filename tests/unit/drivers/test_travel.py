@@ -77,6 +77,16 @@ def test_one_that_is_there_is_left_alone(way: Way) -> None:
     assert not part(way).exists()
 
 
+@pytest.mark.parametrize("half", [b"", bytes(4096), b'{"names": ["x'])
+def test_half_a_card_of_somebody_who_was_killed_is_written_anew(way: Way, half: bytes) -> None:
+    travel(way)
+    card = target(way).with_name(f"{target(way).name}.json")
+    card.write_bytes(half)
+    assert travel(way) == 0
+    assert card.read_text() == way.card
+    assert read_same(way)
+
+
 def test_an_interrupted_one_goes_on_where_it_was(way: Way) -> None:
     def stop(done: int, total: int) -> None:
         if done > len(BODY):

@@ -66,6 +66,18 @@ def refusal(work: object) -> Refused:
     return caught.value
 
 
+@pytest.mark.parametrize("half", [b"", bytes(64)])
+def test_an_image_with_half_a_card_on_a_host_is_sent_there_again(cloud: Cloud, half: bytes) -> None:
+    target = cloud.parts.hosts["h2"]
+    cloud.images.send("nano", "h2")
+    target.volumes.remove(image_card_name(SHA))
+    target.volumes.create(render_volume(image_card_name(SHA), len(half), format="raw"), image_card_name(SHA))
+    target.volumes.upload_bytes(image_card_name(SHA), half)
+    assert where(cloud) == ["local"]
+    cloud.images.send("nano", "h2")
+    assert where(cloud) == ["local", "h2"]
+
+
 def test_an_image_is_sent_with_all_that_is_known_of_it_and_once(cloud: Cloud) -> None:
     sent = cloud.images.send("nano", "h2")
     assert where(cloud) == ["local", "h2"]

@@ -166,11 +166,21 @@ def write_card(target: str, card: str) -> None:
     sync_folder(target)
 
 
+def has_card(target: str) -> bool:
+    """False for half a card as well: who wrote it was killed."""
+    try:
+        with open(f"{target}.json", "rb") as file:
+            json.load(file)
+    except (FileNotFoundError, ValueError):
+        return False
+    return True
+
+
 def is_whole(target: str, sha: str, card: str) -> bool:
     """True for an image that is there. Without its card it may be half of one, which then goes."""
     if not os.path.exists(target):
         return False
-    if card and os.path.exists(f"{target}.json"):
+    if card and has_card(target):
         return True
     with open(target, "rb", buffering=0) as file:
         hasher = Hasher()
@@ -220,7 +230,7 @@ def main(args: dict[str, Any]) -> None:
         elif (came := bring(fd, part, target, args)) < 0:
             say({"again": True})
             return
-        if args["card"] and not os.path.exists(f"{target}.json"):
+        if args["card"] and not has_card(target):
             write_card(target, args["card"].ljust(args["room"]))
         say({"done": {"came": came}})
     except Refusal as refusal:
