@@ -28,6 +28,15 @@ def test_a_port_that_nobody_listens_at_is_well(host: Host) -> None:
     assert host.moves.find_block("127.0.0.1") == ""
 
 
+def test_a_host_without_certificates_says_so_and_lets_machines_go_in_the_clear(host: Host) -> None:
+    found = host.moves.read_credentials(host.read_facts().qemu_user)
+    assert found.folder == "/etc/pki/qemu"
+    assert not found.forced
+    assert found.asks
+    assert {role for role, _ in found.troubles} == {"server", "client"}
+    assert not found.authority
+
+
 def test_a_machine_that_nothing_ties_says_nothing_and_shows_its_xml(host: Host) -> None:
     host.domains.define(a_domain())
     host.domains.start("a-1")

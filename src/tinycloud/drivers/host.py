@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tinycloud.model.firewall import Overlay, Part
     from tinycloud.model.host import HostEntry
     from tinycloud.model.machine import Lease
-    from tinycloud.model.move import Abilities, Moved, Progress
+    from tinycloud.model.move import Abilities, Credentials, Moved, Progress
     from tinycloud.model.sheet import Sheet
     from tinycloud.model.world import Reservation
 
@@ -254,6 +254,10 @@ class Moves(Protocol):
 
     def find_block(self, address: str) -> str:
         """Why a stream of QEMU's does not get from here to another host's address, in words; empty when it does."""
+        ...
+
+    def read_credentials(self, user: tuple[int, int]) -> Credentials:
+        """What QEMU, run as that user and group, has for moves that are encrypted."""
         ...
 
     def end_job(self, name: str) -> None:

@@ -51,6 +51,7 @@ PACKAGES = {
     "guestmount": "guestmount",
     "guestunmount": "guestmount",
     "virt-sysprep": "guestfs-tools",
+    "openssl": "openssl",
     "xz": "xz-utils",
     "bzip2": "bzip2",
     "zstd": "zstd",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tinycloud.engine.events import Listener, ignore
 from tinycloud.engine.inventory import read_machines, read_world
 from tinycloud.engine.lock import IMAGES, IMAGES_LOCK, hold_lock
+from tinycloud.engine.move_tls import Wire, examine_wire
 from tinycloud.engine.refs import get_machine
 from tinycloud.engine.run import Run
 from tinycloud.engine.steps.moving import describe_side, let_go, look_at
@@ -100,11 +101,13 @@ class Mover:
             raise refuse(machine, target, obstacles)
         here, there = self._parts.get_host(machine.host), self._parts.get_host(target)
         way = choose_way(machine)
-        with ThreadPoolExecutor(3) as pool:
+        address = world.host_by_name[target].entry.address
+        with ThreadPoolExecutor(4) as pool:
             near, far = pool.submit(_read_abilities, here), pool.submit(_read_abilities, there)
-            address = world.host_by_name[target].entry.address
+            wired = pool.submit(examine_wire, self._parts.shell, here, there, address, wanted=wish.tls) if way is Way.LIVE else None
             blocked = pool.submit(here.moves.find_block, address) if way is Way.LIVE and address else None
             traits = read_traits(here.moves.get_xml(machine.mark.domain))
+            wire = wired.result() if wired else Wire()
             ask = Ask(
                 world,
                 machine,
@@ -116,10 +119,11 @@ class Mover:
                 cpu_fits=_compare_cpu(there, machine, traits) if way is Way.LIVE else None,
                 ties=tuple(here.moves.list_ties(machine.mark.domain)),
                 blocked=blocked.result() if blocked else "",
+                tls=wire.troubles,
             )
         if obstacles := list_obstacles(ask):
             raise refuse(machine, target, obstacles)
-        return Ride(machine, target, way, wish.as_options(), _read_backings(here, machine))
+        return Ride(machine, target, way, replace(wish, tls=wire.encrypted).as_options(), _read_backings(here, machine))
 
     # the move
 

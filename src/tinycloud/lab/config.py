@@ -67,7 +67,7 @@ def make_key(shell: Shell, path: Path) -> str:
 
 def write_host(shell: Shell, folder: Path, name: str, address: str, lab_key: Path) -> str:
     """Write all files of one host; returns its public ssh host key."""
-    for part in ("libvirt/images", "cache", "log/qemu", "etc", "state"):
+    for part in ("libvirt/images", "cache", "log/qemu", "etc", "pki", "state"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     (folder / "state").chmod(0o700)
     _put(folder / "name", name)

@@ -20,6 +20,7 @@ PRIVATE = {
     "cache": "/var/cache/libvirt",
     "log": "/var/log/libvirt",
     "etc": "/etc/libvirt",
+    "pki": "/etc/pki",  # where libvirt and QEMU look for certificates
     "state": "/var/lib/tinycloud",
 }
 

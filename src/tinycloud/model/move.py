@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Way(StrEnum):
@@ -26,6 +30,28 @@ class Abilities:
     """The machine types that its QEMU knows: ``pc-q35-7.2``."""
     clock: float = 0.0
     """Seconds that its clock is ahead of ours."""
+
+
+AUTHORITY: Final = "ca-cert.pem"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a host's QEMU has for moves that are encrypted, as its libvirt is set up."""
+
+    folder: str = ""
+    forced: bool = False
+    """True where libvirt lets no machine go or come in clear text (``migrate_tls_force``)."""
+    asks: bool = True
+    """True where only those are let in who show a certificate."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The public ones, by QEMU's name for them: ``ca-cert.pem``, ``server-cert.pem``, ``client-cert.pem``; empty text: none."""
+    troubles: tuple[tuple[str, str], ...] = ()
+    """(``server`` or ``client``, what keeps it from being that end)."""
+
+    @property
+    def authority(self) -> str:
+        return self.files.get(AUTHORITY, "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,8 @@ class Ask:
     ties: tuple[str, ...] = ()
     blocked: str = ""
     """Why QEMU's stream does not come through; empty when it does."""
+    tls: tuple[str, ...] = ()
+    """What keeps it from being encrypted, where it has to be; a sentence each."""
 
     @property
     def source(self) -> Host:
@@ -86,7 +88,8 @@ def _tell(what: str, why: str) -> str:
 
 def refuse(machine: Machine, target: str, obstacles: list[str]) -> Refused:
     """The refusal that says all of it."""
-    return Refused(f"{machine.ref} cannot move to {target}", code="cannot-move", facts=obstacles, hint=f"tinycloud host show {target}")
+    hint = "certificates: see Encrypted in docs/howto/migrate.md" if obstacles[0].startswith("tls ") else f"tinycloud host show {target}"
+    return Refused(f"{machine.ref} cannot move to {target}", code="cannot-move", facts=obstacles, hint=hint)
 
 
 def _check_ends(world: World, machine: Machine, target: Host) -> Iterator[tuple[str, str]]:
@@ -255,6 +258,8 @@ def _check_way(ask: Ask) -> Iterator[tuple[str, str]]:
         yield "address", f"nobody knows the address of {ask.target.name} (tinycloud host set {ask.target.name} --address ADDRESS)"
     elif ask.blocked:
         yield "ports", f"{ask.source.name} does not reach {ask.target.entry.address}, ports 49152-49215 of tcp: {ask.blocked}"
+    for why in ask.tls:
+        yield "tls", why
 
 
 CHECKS: Final[tuple[Callable[[Ask], Iterator[tuple[str, str]]], ...]] = (

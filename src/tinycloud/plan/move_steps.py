@@ -175,6 +175,7 @@ def _describe(ride: Ride, moving: list[Moving]) -> Change:
     size = Bytes(sum(it.allocation for it in moving if it.fate in (Fate.STREAM, Fate.COPY)))
     disks = f"{size} of disks" if size else "no disks: both hosts have them"
     carried = [f"{spec.memory} of memory", disks] if ride.way is Way.LIVE else [disks]
+    carried += ["encrypted"] if ride.options.get("tls") else []
     how = "as it runs" if ride.way is Way.LIVE else "it is off"
     return Change(Act.CHANGE, "machine", ride.mark.machine, f"{ride.source} → {ride.target}, {', '.join(carried)}", Price.LIVE, how)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.certificates import Authority
 from tests.crash.faults import failing, injected, is_killed, killed
 from tests.crash.moves import JOURNEYS, MoveStage
+from tinycloud.drivers.fake.host import FakeHost
 from tinycloud.errors import Declined, Failed, LibvirtFailed, NoHost, NotFound, Refused, Unfinished
 from tinycloud.model.host import HostEntry
-from tinycloud.model.move import Way
+from tinycloud.model.move import Credentials, Way
 
 if TYPE_CHECKING:
     from tinycloud.engine.events import Event
@@ -59,6 +62,39 @@ def test_everything_in_the_way_is_said_and_nothing_was_changed(stage: MoveStage)
             cloud.migrate("shop/web-1", "b")
     assert failure.value.kind == "cannot-move"
     assert stage.photograph() == before
+
+
+@pytest.mark.parametrize(("tls", "forced"), [(True, ""), (False, "a"), (False, "b")])
+def test_a_move_that_has_to_be_encrypted_needs_certificates_on_both_sides(
+    stage: MoveStage, monkeypatch: pytest.MonkeyPatch, tls: bool, forced: str
+) -> None:
+    before = stage.photograph()
+    with stage.cloud() as cloud:
+        if forced:
+            host = cloud.parts.hosts[forced]
+            monkeypatch.setattr(host, "credentials", replace(FakeHost.credentials, forced=True), raising=False)
+        with pytest.raises(Refused) as failure:
+            cloud.migrate("shop/web-1", "b", tls=tls)
+    assert failure.value.kind == "cannot-move"
+    assert [fact.split(":")[0].split() for fact in failure.value.facts] == [["tls", "b"], ["tls", "a"]]
+    assert "Encrypted" in failure.value.hint
+    assert stage.photograph() == before
+
+
+def test_a_move_is_encrypted_when_both_believe_each_other(stage: MoveStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = Authority.make(tmp_path / "pki")
+    files = {"ca-cert.pem": authority.text}
+    with stage.cloud() as cloud:
+        address = cloud.parts.hosts["b"].entry.address
+        server, client = (authority.sign(name, address)[0].read_text() for name in ("b", "a"))
+        for name, more in (("a", {"client-cert.pem": client}), ("b", {"server-cert.pem": server})):
+            has = Credentials("/pki", forced=name == "b", files={**files, **more})
+            monkeypatch.setattr(cloud.parts.hosts[name], "credentials", has, raising=False)
+        plans = []
+        cloud.migrate("shop/web-1", "b", agree=lambda plan: plans.append(plan) or True)
+        (move,) = [step for step in plans[0].steps if step.kind == "machine.move"]
+        assert move.args["tls"] is True
+        assert plans[0].changes[-1].text.endswith(", encrypted")
 
 
 def test_a_person_who_says_no_changes_nothing(stage: MoveStage) -> None:

@@ -21,6 +21,7 @@ from tinycloud.drivers.onhost.fence import main as note_numbers
 from tinycloud.drivers.records import HostIdentity, HostRecord
 from tinycloud.drivers.shell import DEFAULT_LIMIT, Done, make_missing_tool
 from tinycloud.model.host import LOCAL, HostEntry
+from tinycloud.model.move import Credentials
 from tinycloud.model.names import DEFAULT_POOL, find_pool_name, make_pool_name
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class FakeHost:
     """A host kept in ``folder``."""
 
     silence: Silence | None = None
+    credentials = Credentials("/etc/pki/qemu", troubles=tuple((role, "no ca-cert.pem in /etc/pki/qemu") for role in ("server", "client")))
     processor = '<cpu mode="custom" match="exact"><model fallback="forbid">EPYC</model><feature policy="disable" name="vme"/></cpu>'
 
     def __init__(

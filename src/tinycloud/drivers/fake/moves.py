@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tinycloud.drivers.fake.host import FakeHost
     from tinycloud.drivers.records import MoveOrder
+    from tinycloud.model.move import Credentials
 
 _TYPES: Final = frozenset({"q35", "pc", "virt"})
 _VERSION: Final = 7002000
@@ -44,6 +45,9 @@ class FakeMoves:
 
     def find_block(self, address: str) -> str:
         return ""
+
+    def read_credentials(self, user: tuple[int, int]) -> Credentials:
+        return self._host.credentials
 
     def bring_file(self, path: str, source: FakeMoves) -> None:
         """No firmware of a fake host keeps anything."""

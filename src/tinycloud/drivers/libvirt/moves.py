@@ -15,7 +15,7 @@ from lxml import etree
 
 from tinycloud.drivers.libvirt.errors import guarded, load_libvirt, translate
 from tinycloud.errors import LibvirtFailed, Unreachable
-from tinycloud.model.move import Abilities, Moved, Progress
+from tinycloud.model.move import Abilities, Credentials, Moved, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,6 +91,14 @@ class Moves:
 
         args = {"address": address, "ports": _PORTS, "limit": _REACH_SECONDS}
         return str(run_script(self._shell, "reach", args)["why"])
+
+    def read_credentials(self, user: tuple[int, int]) -> Credentials:
+        """What QEMU, run as that user and group, has for moves that are encrypted."""
+        from tinycloud.drivers.onhost import run_script
+
+        args = {"conf": "/etc/libvirt/qemu.conf", "pki": "/etc/pki", "user": user}
+        found = run_script(self._shell, "credentials", args, root=True, limit=60)
+        return Credentials(**{**found, "troubles": tuple((role, words) for role, words in found["troubles"])})
 
     def bring_file(self, path: str, source: Moves) -> None:
         """A small file from the same path of another host: what the firmware keeps of a machine."""
