@@ -324,12 +324,12 @@ class Cloud:
         return count_capacity(world, kind)
 
     def balance(
-        self, *, most: int = 0, price: float = 1.0, keep: Iterable[str] = (), sample: float = 5.0, saved: World | None = None
+        self, *, most: int = 0, price: float = 1.0, keep: Iterable[str] = (), sample: float | None = None, saved: World | None = None
     ) -> Balance:
         """Moves that make the hosts more evenly full, and mend broken rules; nothing is moved.
 
-        ``most`` machines (0: as many as pay off); ``price``: how dear a move is, 0 for free; ``keep``: machines that stay; load is measured
-        for ``sample`` seconds, unless the world is a ``saved`` one.
+        ``most`` machines (0: as many as pay off); ``price``: how dear a move is, 0 for free; ``keep``: machines that stay. Load is what a
+        watch keeps, and is measured for 5 s where it keeps nothing; with ``sample`` for so many seconds; not at all with a ``saved`` world.
         """
         from tinycloud.engine.rebalance import read_for_balance
         from tinycloud.plan.balance import plan_balance
@@ -340,17 +340,19 @@ class Cloud:
 
     def pack(self, *, spare: str = "", saved: World | None = None) -> Balance:
         """Moves that empty as many hosts as can be; ``spare`` as of :meth:`up`, for the hosts that are left."""
+        from tinycloud.engine.rebalance import read_with_loads
         from tinycloud.plan.balance import plan_pack
         from tinycloud.plan.place import keeps_spare
 
-        world = saved or read_world(self.parts.hosts.values())
+        world = saved or read_with_loads(self.parts)
         return plan_pack(world, spare=keeps_spare(world, spare or self.parts.spare))
 
     def evacuate(self, host: str, *, saved: World | None = None) -> Balance:
         """Moves that leave nothing on a host; nothing is moved. Raises NotFound."""
+        from tinycloud.engine.rebalance import read_with_loads
         from tinycloud.plan.balance import plan_drain
 
-        return plan_drain(saved or read_world(self.parts.hosts.values()), host)
+        return plan_drain(saved or read_with_loads(self.parts), host)
 
     def carry_out(
         self, found: Balance, *, wait: float = 0.0, tell: Callable[[Move], None] = lambda _move: None, listener: Listener = ignore
@@ -363,9 +365,12 @@ class Cloud:
     # the whole
 
     def world(self) -> World:
-        """Everything that exists, read now."""
+        """Everything that exists, read now, with what a watch keeps of what machines use."""
+        from tinycloud.engine.meter import find_loads
+
         hosts = self.parts.hosts.values()
-        return replace(read_world(hosts), outside=read_outside(hosts))
+        found = read_world(hosts)
+        return replace(found, outside=read_outside(hosts), loads=find_loads(self.parts, found.machines))
 
     def recover(self) -> Recovered:
         """Rebuild the database from the hosts."""

@@ -25,6 +25,12 @@ def test_facts_of_a_host_are_plausible(host: Host) -> None:
     assert "qemu" in facts.hypervisors
 
 
+def test_what_is_used_of_a_host_is_told(host: Host) -> None:
+    first = host.read_usage()
+    assert 0 <= first.memory <= host.read_facts().memory
+    assert host.read_usage().cpu >= first.cpu >= 0
+
+
 def test_a_closed_host_opens_again(host: Host) -> None:
     host.domains.define(a_domain())
     host.close()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,17 @@ class Bench:
         """Start tinycloud inside the host and return at once."""
         argv = self.host.make_argv([sys.executable, "-m", "tinycloud", *words], folder=str(ROOT))
         return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **popen)
+
+    @contextmanager
+    def watching(self, *words: str) -> Iterator[None]:
+        """A watch that runs until the block ends."""
+        child = self.start("watch", *words)
+        try:
+            yield
+        finally:
+            self.call(["pkill", "-INT", "-f", "tinycloud watch"])
+            child.communicate(timeout=60)
+        assert child.returncode == 0
 
     def run(self, *words: str, status: int = 0, limit: float = _LIMIT) -> Result:
         """Run tinycloud inside the host; its exit status must be ``status``."""

@@ -73,6 +73,10 @@ def test_a_host_is_emptied_and_hosts_are_evened_out_while_packets_go_on(bench: B
     moved = len(drained.out.splitlines()[-1].split('"machine"')) - 1
     assert moved >= 2, "db and cache, at least"
     bench.run("host", "drain", "h2", "--off")
+    with bench.watching("--every", "0.3"):
+        bench.wait_for(lambda: all(row["load"] for row in bench.run("host", "list", "--json").json))
+        kept = bench.run("balance", "--price", "0", "--json", status=3).json["measured"]
+    assert [(it["by"], it["machines"]) for it in kept] == [("watch", 5)], "what pings is known without waiting for it"
     proposed = bench.run("balance", "--price", "0", "--sample", "1", "--json", status=3).json
     assert proposed["score"][1] < proposed["score"][0]
     bench.run("balance", "--price", "0", "--sample", "1", "--apply", "--yes", "--plain")

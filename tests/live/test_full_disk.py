@@ -6,7 +6,6 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -60,18 +59,6 @@ def pool(bench: Bench, tmp_path: Path) -> Iterator[SmallPool]:
     made.close()
 
 
-@contextmanager
-def watching(bench: Bench) -> Iterator[None]:
-    """A watch that runs until the block ends."""
-    child = bench.start("watch", "--interval", "0.5")
-    try:
-        yield
-    finally:
-        bench.call(["pkill", "-INT", "-f", "tinycloud watch"])
-        child.communicate(timeout=60)
-    assert child.returncode == 0
-
-
 def test_a_full_pool_refuses_pauses_and_lets_go_on_without_losing_a_write(
     bench: Bench, pool: SmallPool, nano_file: Path, tmp_path: Path
 ) -> None:
@@ -99,7 +86,7 @@ def test_a_full_pool_refuses_pauses_and_lets_go_on_without_losing_a_write(
 
     assert "full/box-1 goes on" in bench.run("image", "remove", "spare").err, "what frees space lets it go on"
     bench.wait_for(lambda: bench.ls()["full/box-1"]["reason"] == "no space", limit=240)
-    with watching(bench):
+    with bench.watching("--interval", "0.5"):
         bench.wait_for(lambda: "no-space no space for full/box-1/disk (vda)" in bench.run("why", "full").out, limit=240)
         pool.leave(40)
         written = writer.communicate(timeout=240)[0].split()

@@ -12,7 +12,8 @@ from tinycloud.cli.live import make_display
 from tinycloud.cli.output import paint, print_json, print_line, print_table
 from tinycloud.cli.session import json_option, open_cloud, plain_option, wait_option, yes_option
 from tinycloud.errors import EXIT_CHANGES, Declined, WrongInput
-from tinycloud.model.units import Bytes
+from tinycloud.model.load import WATCH
+from tinycloud.model.units import Bytes, Duration
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,13 +21,21 @@ if TYPE_CHECKING:
     from tinycloud.cloud import Cloud
     from tinycloud.model.balance import Balance, Fullness
 
+_SAMPLE: Final = "Measure load now, for so long; 0: not at all [what watch keeps, else 5]."
+
 
 @click.command()
 @click.option("--pack", is_flag=True, help="Empty as many hosts as can be, so that they may be switched off.")
 @click.option("--most", type=click.IntRange(0), default=0, metavar="N", help="Move no more machines than that [as many as pay off].")
 @click.option("--keep", multiple=True, metavar="MACHINE", help="Leave it where it is.")
 @click.option("--price", type=click.FloatRange(0), default=1.0, show_default=True, help="How dear a move is; 0: every little helps.")
-@click.option("--sample", type=click.FloatRange(0), default=5.0, show_default=True, metavar="SECONDS", help="How long load is measured.")
+@click.option(
+    "--sample",
+    type=click.FloatRange(0),
+    default=None,
+    metavar="SECONDS",
+    help=_SAMPLE,
+)
 @click.option("--spare", type=click.Choice(["auto", "0", "1"]), default=None, help="With --pack: hosts that may still die.")
 @click.option("--apply", is_flag=True, help="Carry the moves out.")
 @world_option
@@ -39,7 +48,7 @@ def balance(
     most: int,
     keep: tuple[str, ...],
     price: float,
-    sample: float,
+    sample: float | None,
     spare: str | None,
     apply: bool,
     world: Path | None,
@@ -116,6 +125,7 @@ def print_balance(found: Balance) -> None:
         print()
     print_table(("HOST", "MACHINES", "MEMORY", "CPU"), [_host_row(it) for it in found.hosts])
     print(_sum(found))
+    print(_tell_measured(found))
     _print_stuck(found)
 
 
@@ -143,6 +153,17 @@ def _sum(found: Balance) -> str:
     return f"{_count(len(found.moves), 'move')}, {Bytes(found.cost)} travel. Score {score} (0 empty, 100 full){broken}; {safe}."
 
 
+def _tell_measured(found: Balance) -> str:
+    """From where the load of machines is known, and for how long it was measured."""
+    times = [Duration(round(it.seconds) if it.seconds >= 10 else it.seconds) for it in found.measured]
+    parts = [f"over the last {time} by watch" if it.by == WATCH else f"for {time}" for it, time in zip(found.measured, times, strict=True)]
+    if not parts:
+        return "Load was not measured: each processor of a machine counts a tenth."
+    if len(parts) > 1:
+        parts = [f"{_count(it.machines, 'machine')} {part}" for it, part in zip(found.measured, parts, strict=True)]
+    return f"Load was measured {', '.join(parts)}."
+
+
 def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
@@ -167,6 +188,7 @@ def balance_as_json(found: Balance) -> dict[str, Any]:
         "safe": list(found.safe),
         "hosts": [{"host": it.host, "memory": list(it.memory), "cpu": list(it.cpu), "machines": list(it.machines)} for it in found.hosts],
         "stuck": {machine: list(reasons) for machine, reasons in found.stuck.items()},
+        "measured": [{"by": it.by or None, "seconds": it.seconds, "machines": it.machines} for it in found.measured],
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,19 +13,21 @@ from tinycloud.cli.balance import evacuate_host
 from tinycloud.cli.output import paint, print_json, print_table
 from tinycloud.cli.session import complete_host, json_option, open_cloud, plain_option, wait_option, yes_option
 from tinycloud.errors import WrongInput
-from tinycloud.model.units import Duration
+from tinycloud.model.units import Bytes, Duration
+from tinycloud.plan.load import count_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tinycloud.engine.finding import Finding
-    from tinycloud.engine.hosts import HostRow
+    from tinycloud.engine.host_rows import HostRow, Shown
     from tinycloud.model.host import HostEntry
+    from tinycloud.model.load import Average
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
 _host = click.argument("name", metavar="HOST", shell_complete=complete_host)
-_HEAD = ("NAME", "STATE", "ADDRESS", "MACHINES", "CPU", "MEMORY", "FREE", "DISK FREE", "LABELS")
+_HEAD = ("NAME", "STATE", "ADDRESS", "MACHINES", "CPU", "BUSY", "MEMORY", "FREE", "DISK FREE", "LABELS")
 _COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 
 
@@ -38,6 +41,7 @@ def host_as_json(row: HostRow) -> dict[str, Any]:
     return {
         "name": row.name,
         "state": row.state,
+        "thought": row.thought if facts.unreachable else None,
         "unreachable": facts.unreachable or None,
         "target": entry.target,
         "address": entry.address,
@@ -56,7 +60,21 @@ def host_as_json(row: HostRow) -> dict[str, Any]:
             "free": int(facts.memory_free),
             "ratio": entry.memory_ratio,
         },
+        "load": _load_as_json(row.load),
         "pools": [{"name": it.name, "capacity": int(it.capacity), "free": int(it.free)} for it in facts.pools],
+    }
+
+
+def _load_as_json(load: Average | None) -> dict[str, Any] | None:
+    """As a watch measured it."""
+    if load is None:
+        return None
+    return {
+        "cpu": round(load.cpu, 3),
+        "memory": round(load.memory),
+        "disk": round(load.disk),
+        "net": round(load.net),
+        "seconds": round(count_seconds(load)),
     }
 
 
@@ -69,18 +87,24 @@ def list_(as_json: bool) -> None:
     if as_json:
         print_json([host_as_json(row) for row in rows])
         return
-    print_table(_HEAD, [_row(row) for row in rows])
+    head = tuple(word for word in _HEAD if word != "BUSY" or any(row.load for row in rows))
+    print_table(head, [_row(row, busy="BUSY" in head) for row in rows])
+    for row in rows:
+        if "answers again" in row.notes:
+            told = f"{row.name} is fenced and answers: tinycloud host unfence {row.name}"
+            print(f"{paint('note', 'yellow', sys.stderr)}: {told}", file=sys.stderr)
 
 
-def _row(row: HostRow) -> tuple[str, ...]:
+def _row(row: HostRow, *, busy: bool) -> tuple[str, ...]:
     facts, silent = row.facts, bool(row.facts.unreachable)
     labels = " ".join(f"{key}={value}" for key, value in row.entry.labels)
     return (
         row.name,
-        row.state,
+        ", ".join([row.state, *row.notes]),
         row.entry.address or "-",
         f"{row.machines} unreachable" if silent and row.machines else "-" if silent else f"{row.running}/{row.machines}",
         f"{row.cpus_promised}/{facts.cpus}" if facts.cpus else "-",
+        *([f"{row.load.cpu:.1f}" if row.load else "-"] if busy else []),
         f"{row.memory_promised}/{facts.memory}" if facts.memory else "-",
         "-" if silent else str(facts.memory_free),
         "-" if silent or facts.pool is None else f"{facts.pool.free} of {facts.pool.capacity}",
@@ -94,35 +118,70 @@ def _row(row: HostRow) -> tuple[str, ...]:
 def show(name: str, as_json: bool) -> None:
     """Show one host in full."""
     with open_cloud() as cloud:
-        row, who = cloud.hosts.show(name), None
+        row, who, shown = cloud.hosts.show(name), None, None
         if not row.facts.unreachable:
-            who = cloud.hosts.identity(name)
+            who, shown = cloud.hosts.identity(name), cloud.hosts.processor(name)
     if as_json:
-        more = {"uuid": who.uuid, "libvirt": who.libvirt, "qemu": who.hypervisor, "processor": who.cpu_name} if who else {}
+        more: dict[str, Any] = {"uuid": who.uuid, "libvirt": who.libvirt, "qemu": who.hypervisor, "processor": who.cpu_name} if who else {}
+        more |= {"shown": {"model": shown.model or None, "limits": shown.limits, "without": shown.without or None}} if shown else {}
         print_json({**host_as_json(row), **more})
         return
     entry, facts = row.entry, row.facts
-    since = f" for {Duration(time.time() - entry.drained)}" if entry.drained else ""
     lines = {
         "name": row.name,
-        "state": f"{row.state}{since}" + (f": {facts.unreachable}" if facts.unreachable else ""),
+        "state": _tell_state(row),
         "ssh": entry.target or "(this machine)",
         "libvirt": entry.uri or "",
         "address": entry.address or "-",
         "labels": " ".join(f"{key}={value}" for key, value in entry.labels) or "-",
         "machines": f"{row.running} of {row.machines} run",
         "cpus": f"{facts.cpus} ({facts.arch}), {row.cpus_promised} promised; up to {entry.cpu_ratio:g} for each",
-        "memory": f"{facts.memory}, {row.memory_promised} promised, {facts.memory_free} free; may be promised {entry.memory_ratio:g} times",
+        "memory": f"{facts.memory}, {row.memory_promised} promised, {facts.memory_free} free; {_tell_times(entry.memory_ratio)}",
+        "load": _tell_load(row.load),
         "runs": ", ".join(facts.hypervisors) or "-",
         "fence": shlex.join(entry.fence) or "-",
     }
     if who:
-        lines |= {"versions": f"libvirt {who.libvirt}, QEMU {who.hypervisor or '?'}", "processor": who.cpu_name or "-", "uuid": who.uuid}
+        lines |= {"versions": f"libvirt {who.libvirt}, QEMU {who.hypervisor or '?'}", "processor": who.cpu_name or "-"}
+        lines |= {"shown": _tell_shown(name, shown) if shown else "", "uuid": who.uuid}
     for key, value in lines.items():
         if value:
             print(f"{key:<9} {value}")
     for pool in facts.pools:
         print(f"pool      {pool.name}  {pool.free} free of {pool.capacity}")
+
+
+def _tell_state(row: HostRow) -> str:
+    """The state, since when, and why."""
+    entry, words = row.entry, [row.state, *row.notes]
+    since = {"fenced": entry.fenced, "drained": entry.drained}
+    told = [f"{word} for {Duration(round(time.time() - since[word]))}" if since.get(word) else word for word in words]
+    why = row.facts.unreachable.removeprefix(f"{row.state}: ")
+    return ", ".join(told) + (f": {why}" if why else "")
+
+
+def _tell_times(ratio: float) -> str:
+    return "may be promised once" if ratio == 1 else f"may be promised {ratio:g} times"
+
+
+def _tell_load(load: Average | None) -> str:
+    """Empty where no watch runs."""
+    if load is None:
+        return ""
+    rates = f"disks {Bytes(load.disk)}/s, network {Bytes(load.net)}/s of its machines"
+    used = f"{load.cpu:.1f} processors and {Bytes(load.memory)} of memory in use, {rates}"
+    return f"{used}; over the last {Duration(round(count_seconds(load)))}"
+
+
+def _tell_shown(name: str, shown: Shown) -> str:
+    """What machines see that may move, and whether this host is to blame for it."""
+    if shown.emulated:
+        return f"machines see {shown.model or 'no processor that could move'}, emulated: without KVM every host can show it"
+    if not shown.model:
+        return "machines cannot move while they run: the processors of the hosts have nothing in common"
+    if shown.limits:
+        return f"machines see {shown.model}, which is limited by {name}: the other hosts could show {shown.without}"
+    return f"machines see {shown.model}, as all hosts can show it; without {name} it would be the same"
 
 
 def labels_option(help: str) -> Callable[[F], F]:

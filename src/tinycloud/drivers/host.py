@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         DomainRecord,
         HostIdentity,
         HostRecord,
+        HostUsage,
         MoveOrder,
         NetworkRecord,
         NicCounters,
@@ -302,6 +303,10 @@ class Host(Protocol):
         ...
 
     def read_facts(self) -> HostRecord: ...
+    def read_usage(self) -> HostUsage:
+        """What is used of it, by whomever."""
+        ...
+
     def read_identity(self) -> HostIdentity: ...
     def read_processor(self, hypervisor: str = "kvm") -> str:
         """The processor of machines that may move, as libvirt describes it (``<cpu mode="custom">``); empty where there is none such."""

@@ -125,6 +125,14 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class HostUsage:
+    """Seconds of its processors that a host has used since it was started, and bytes of its memory that are in use."""
+
+    cpu: float
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
 class MoveOrder:
     """How a running machine is to move: its XML as the target gets it, now and for its next start, and the way there."""
 

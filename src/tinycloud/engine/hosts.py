@@ -15,7 +15,6 @@ from tinycloud.engine.inventory import read_world
 from tinycloud.errors import InUse, NotFound, Refused, TinycloudError, WrongInput, make_did_you_mean
 from tinycloud.model.host import LOCAL, HostEntry
 from tinycloud.model.names import NAME_RULE, check_name, find_volume_name
-from tinycloud.model.units import Bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -27,31 +26,6 @@ if TYPE_CHECKING:
 
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 _CHANGEABLE: Final = frozenset({"address", "labels", "memory_ratio", "cpu_ratio", "fence", "uri", "target"})
-
-
-@dataclass(frozen=True, slots=True)
-class HostRow:
-    """A host as it is now, with what of it is promised to machines that run."""
-
-    entry: HostEntry
-    facts: world.Host
-    machines: int = 0
-    running: int = 0
-    cpus_promised: int = 0
-    memory_promised: Bytes = Bytes(0)  # noqa: RUF009 - frozen
-
-    @property
-    def name(self) -> str:
-        return self.entry.name
-
-    @property
-    def state(self) -> str:
-        """ready, drained, fenced, unreachable."""
-        if self.entry.fenced:
-            return "fenced"
-        if self.facts.unreachable:
-            return "unreachable"
-        return "drained" if self.entry.drained else "ready"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +43,6 @@ class Hosts:
         self._parts = parts
 
     # looking
-
-    def list_rows(self) -> list[HostRow]:
-        world = read_world(self._parts.hosts.values())
-        return [_make_row(world, facts) for facts in world.hosts]
-
-    def get_row(self, name: str) -> HostRow:
-        self._parts.get_host(name)
-        world = read_world(self._parts.hosts.values())
-        return _make_row(world, world.host_by_name[name])
 
     def read_identity(self, name: str) -> HostIdentity | None:
         """Who a host is; None when it does not answer."""
@@ -233,16 +198,3 @@ def _merge_labels(labels: dict[str, str], changes: Mapping[str, str | None]) -> 
         if value is None and key not in labels:
             raise NotFound(f'there is no label "{key}"', hint=make_did_you_mean(key, labels))
     return tuple(sorted((key, value) for key, value in {**labels, **changes}.items() if value is not None))
-
-
-def _make_row(found: world.World, facts: world.Host) -> HostRow:
-    here = [machine for machine in found.machines if machine.host == facts.name]
-    running = [machine for machine in here if not machine.is_off]
-    return HostRow(
-        facts.entry,
-        facts,
-        machines=len(here),
-        running=len([machine for machine in running if machine.state != "unreachable"]),
-        cpus_promised=sum(machine.mark.spec.cpus.count for machine in running),
-        memory_promised=Bytes(sum(machine.mark.spec.memory for machine in running)),
-    )

@@ -32,8 +32,8 @@ def read_loads(
     out = []
     for machine in machines:
         key = (machine.host, machine.mark.domain)
-        if key in first and key in second:
-            out.append(_compare(machine.ref, first[key], second[key], passed))
+        if key in first and key in second and (load := compare(machine.ref, first[key], second[key], passed)):
+            out.append(load)
     return tuple(out)
 
 
@@ -42,8 +42,10 @@ def _read(hosts: Sequence[Host]) -> dict[tuple[str, str], Usage]:
     return {(host.name, name): usage for host, found in answers if not isinstance(found, TinycloudError) for name, usage in found.items()}
 
 
-def _compare(ref: str, before: Usage, after: Usage, seconds: float) -> MachineLoad:
-    """Counters begin anew when a machine starts: then there is nothing to tell."""
+def compare(ref: str, before: Usage, after: Usage, seconds: float) -> MachineLoad | None:
+    """What was used between two readings; None when counters began anew between them, for then the machine did, and nobody can tell."""
     pairs = ((before.cpu, after.cpu), (before.waited, after.waited), (before.disk, after.disk), (before.net, after.net))
-    cpu, waited, disk, net = (max(0.0, (now - was) / seconds) for was, now in pairs)
+    if any(now < was for was, now in pairs):
+        return None
+    cpu, waited, disk, net = ((now - was) / seconds for was, now in pairs)
     return MachineLoad(ref, round(cpu, 3), round(waited, 3), round(disk), round(net), round(seconds, 1))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tinycloud.engine.inventory import read_world
 from tinycloud.engine.load import read_loads
+from tinycloud.engine.meter import find_loads
 from tinycloud.engine.migrate import Mover, MoveWish
 from tinycloud.errors import Failed, TinycloudError
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from tinycloud.model.world import World
 
 
+SAMPLE: Final = 5.0
+"""Seconds that machines are measured for when nobody says how long."""
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """What was moved, and in how many seconds each."""
@@ -27,10 +32,24 @@ class Done:
     seconds: tuple[float, ...]
 
 
-def read_for_balance(parts: Parts, seconds: float) -> World:
-    """Everything that exists, with what machines use over ``seconds``; 0 measures nothing."""
+def read_for_balance(parts: Parts, seconds: float | None = None) -> World:
+    """Everything that exists, with what machines use: measured now over ``seconds``, 0 for not at all.
+
+    Without a number, what a watch keeps; machines of which it keeps nothing are measured for :data:`SAMPLE` seconds, if there are any.
+    """
     world = read_world(parts.hosts.values())
-    return replace(world, loads=read_loads(parts.hosts.values(), world.machines, seconds)) if seconds > 0 else world
+    kept = find_loads(parts, world.machines) if seconds is None else ()
+    known = {load.ref for load in kept}
+    lacking = [it for it in world.machines if it.ref not in known and not it.is_off and it.state != "unreachable"]
+    seconds = SAMPLE if seconds is None else seconds
+    now = read_loads([parts.hosts[name] for name in sorted({it.host for it in lacking})], lacking, seconds) if lacking and seconds else ()
+    return replace(world, loads=(*kept, *now))
+
+
+def read_with_loads(parts: Parts) -> World:
+    """Everything that exists, with what a watch keeps of what machines use; nobody waits for more."""
+    world = read_world(parts.hosts.values())
+    return replace(world, loads=find_loads(parts, world.machines))
 
 
 def carry_out(parts: Parts, found: Balance, tell: Callable[[Move], None], listener: Listener, wait: float = 0.0) -> Done:

@@ -1,5 +1,7 @@
 """Watching: machines that stop for want of space are told at once and go on when there is room; pools that fill are told; hosts that die.
 
+What machines use is noted, for balance.
+
 A reader changes nothing, so ``ls`` and ``why`` only say what they see. Whoever wants it done by itself lets a watch run.
 """
 
@@ -11,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.engine.answers import ask_each
+from tinycloud.engine.meter import Meter
 from tinycloud.engine.space import note_levels
 from tinycloud.engine.vigil import Vigil
 from tinycloud.engine.wake import find_starved, list_full_disks, note, wake_machines
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from tinycloud.model.world import Machine
 
 
+_LOOKS_A_READING = 3
+"""How many looks at hosts there are for each reading of what machines use."""
 _BREATH = 10.0
 """Seconds before a machine that went on, and stopped again, goes on once more: its disk may be full in a way that we do not see."""
 
@@ -74,6 +79,7 @@ class Watch:
 
     def __post_init__(self) -> None:
         self._vigil = Vigil(self.parts, self._say, self.looks, self.every)
+        self._meter = Meter(self.parts, self.every * _LOOKS_A_READING)
 
     def run(self) -> None:
         """Watch until :meth:`stop` or Ctrl-C. A host that does not answer is told of once, and asked again."""
@@ -116,6 +122,7 @@ class Watch:
         self._looked = True
         for filling in note_levels(self.parts):
             self._say("pool", f"{filling.host}/{filling.pool}", filling.text)
+        self._meter.look()
         self._vigil.look()
 
     def _look_at(self, host: Host) -> list[Machine]:

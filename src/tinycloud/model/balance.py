@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tinycloud.model.load import Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ class Balance:
     hosts: tuple[Fullness, ...] = ()
     stuck: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Machine that should go away and cannot → why no host takes it."""
+    measured: tuple[Measured, ...] = ()
+    """Of how many machines the load is known, and from where."""
 
     @property
     def cost(self) -> int:

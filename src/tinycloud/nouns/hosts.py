@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from tinycloud.drivers.records import HostIdentity
     from tinycloud.engine.events import Event
     from tinycloud.engine.heal import Healed
-    from tinycloud.engine.hosts import Added, HostRow
+    from tinycloud.engine.host_rows import HostRow, Shown
+    from tinycloud.engine.hosts import Added
     from tinycloud.engine.parts import Parts
     from tinycloud.engine.stale import Cleaned
     from tinycloud.plan.beats import Pulse
@@ -41,13 +42,21 @@ class Hosts:
 
     def list(self) -> list[HostRow]:
         """Every host as it is now, this machine first; one that does not answer as it was last seen."""
-        rows: list[HostRow] = self._engine.list_rows()
-        return rows
+        from tinycloud.engine.host_rows import list_rows
+
+        return list_rows(self._parts)
 
     def show(self, name: str) -> HostRow:
         """One host; raises NotFound."""
-        row: HostRow = self._engine.get_row(name)
-        return row
+        from tinycloud.engine.host_rows import get_row
+
+        return get_row(self._parts, name)
+
+    def processor(self, name: str) -> Shown | None:
+        """The processor that machines see which may move, and whether this host limits it; None for a host alone, or a silent one."""
+        from tinycloud.engine.host_rows import find_shown
+
+        return find_shown(self._parts, name)
 
     def identity(self, name: str) -> HostIdentity | None:
         """A host's UUID, versions and processor; None when it does not answer."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from tinycloud.errors import NotFound, make_did_you_mean
 from tinycloud.model.balance import Balance, Fullness, Move
 from tinycloud.model.placing import HOST
+from tinycloud.plan.load import sum_up
 from tinycloud.plan.placing.choose import list_reasons
 from tinycloud.plan.placing.ground import tell_closed
 from tinycloud.plan.placing.needs import MEMORY
@@ -323,7 +324,7 @@ def _tell(work: Work, hops: Sequence[Hop], stuck: dict[str, tuple[str, ...]], wo
         for host, was, now in zip(work.rooms.ground.hosts, levels, full, strict=True)
     )
     scores = ((before - BROKEN * wrong) / work.scale.most * 100, (after - BROKEN * left) / work.scale.most * 100)
-    return Balance(tuple(moves), scores, (wrong, left), (lost_before == 0, lost == 0), hosts, stuck)
+    return Balance(tuple(moves), scores, (wrong, left), (lost_before == 0, lost == 0), hosts, stuck, sum_up(work.world.loads))
 
 
 def _tell_hop(work: Work, hop: Hop, turn: int, word: str) -> list[Move]:

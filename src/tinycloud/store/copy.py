@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tinycloud.store.server import Server
 
 TABLES: Final = (hosts, stacks, executions, steps, events)
-"""In an order in which nothing refers to what is not there yet. Leases and settings are the server's own."""
+"""In an order in which nothing refers to what is not there yet. Leases and settings are the server's own; load is measured anew."""
 
 _CHUNK: Final = 1000
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tinycloud.store.server import Address
 
-HEAD: Final = "0003"
+HEAD: Final = "0004"
 """The newest migration. Kept here so that an up-to-date database opens without alembic (0.2 s of import)."""
 
 _BUSY_SECONDS: Final = 30

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tinycloud.errors import Missing, Refused
 from tinycloud.model.host import HostEntry
+from tinycloud.model.load import Average
 from tinycloud.store.server import Server, load_psycopg, make_no_right, make_unreachable
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 HOST_COLUMNS: Final = tuple(HostEntry.__dataclass_fields__)
 """Of the table hosts, in the order of :func:`make_host_row`."""
+
+LOAD_COLUMNS: Final = tuple(Average.__dataclass_fields__)
+"""Of the table loads."""
 
 
 def is_made(address: Address) -> bool:
@@ -80,6 +84,12 @@ def has_unfinished(address: Address, stack: str) -> bool:
 def peek_hosts(address: Address) -> list[HostEntry]:
     """The hosts of the cloud by name; none where nobody added one."""
     return [make_host_entry(row) for row in ask(address, f"SELECT {', '.join(HOST_COLUMNS)} FROM hosts ORDER BY name")]
+
+
+def peek_averages(address: Address) -> list[Average]:
+    """What machines and hosts used lately, as a watch noted it."""
+    rows: list[Any] = ask(address, f"SELECT {', '.join(LOAD_COLUMNS)} FROM loads ORDER BY name")
+    return [Average(*row) for row in rows]
 
 
 def make_host_row(entry: HostEntry) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, insert, select, update
@@ -13,16 +13,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from tinycloud.errors import Lost
 from tinycloud.store.database import open_database, translated
-from tinycloud.store.peek import HOST_COLUMNS, make_host_entry, make_host_row
-from tinycloud.store.tables import events, executions, hosts, leases, stacks, steps
+from tinycloud.store.peek import HOST_COLUMNS, LOAD_COLUMNS, make_host_entry, make_host_row
+from tinycloud.store.tables import events, executions, hosts, leases, loads, stacks, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Row
 
     from tinycloud.model.host import HostEntry
+    from tinycloud.model.load import Average
     from tinycloud.store.leases import Leases
     from tinycloud.store.server import Address
 
@@ -256,6 +257,18 @@ class Store:
     def forget_host(self, name: str) -> None:
         with self._writing() as connection:
             connection.execute(hosts.delete().where(hosts.c.name == name))
+
+    # load
+
+    def save_averages(self, averages: Iterable[Average], *, forget: float) -> None:
+        """Note what was used lately; what was measured last before ``forget`` goes. Of two who write, the one that is later counts."""
+        rows = [asdict(it) for it in sorted(averages, key=lambda it: it.name)]  # in one order, so that two who write wait for each other
+        query = self._upsert(loads)
+        query = query.on_conflict_do_update(index_elements=["name"], set_={name: query.excluded[name] for name in LOAD_COLUMNS})
+        with self._writing() as connection:
+            if rows:
+                connection.execute(query, rows)
+            connection.execute(loads.delete().where(loads.c.seen < forget))
 
 
 def _stack(row: Row[Any]) -> StackRecord:

@@ -99,6 +99,20 @@ leases = Table(
     Column("expires", Float, nullable=False, doc="by the server's clock"),
 )
 
+loads = Table(
+    "loads",
+    metadata,
+    Column("name", Text, primary_key=True, doc="a machine, STACK/MACHINE, or a host"),
+    Column("cpu", Float, nullable=False, doc="averages that forget slowly: processors in use"),
+    Column("steal", Float, nullable=False),
+    Column("memory", Float, nullable=False),
+    Column("disk", Float, nullable=False),
+    Column("net", Float, nullable=False),
+    Column("weight", Float, nullable=False, doc="how much of the time that is remembered was seen"),
+    Column("since", Float, nullable=False),
+    Column("seen", Float, nullable=False),
+)
+
 settings = Table(
     "settings",
     metadata,

@@ -40,6 +40,7 @@ def test_moves_are_listed_with_their_reasons_and_what_they_are_good_for(on_a_fak
         "h1 4 → 2 50% → 25% 5% → 3%",
         "h2 0 → 2 0% → 25% 0% → 2%",
         "2 moves, 2 GiB travel. Score 4.2 → 2.1 (0 empty, 100 full); any host may die.",
+        "Load was not measured: each processor of a machine counts a tenth.",
     ]
 
 

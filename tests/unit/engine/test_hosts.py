@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import re
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.builders import HELLO, fake_cloud, write_stack
+from tests.builders import HELLO, a_host, a_world, fake_cloud, fake_parts, write_stack
 from tinycloud.cloud import Cloud
 from tinycloud.drivers.fake import FakeHost
 from tinycloud.drivers.fake.host import FakeShell
+from tinycloud.drivers.host import Patience
 from tinycloud.drivers.records import HostIdentity
 from tinycloud.drivers.shell import Done
+from tinycloud.engine.host_rows import make_row
 from tinycloud.engine.hosts import make_name
+from tinycloud.engine.seen import save_pulse
 from tinycloud.errors import InUse, NotFound, Refused, Unreachable, WrongInput
 from tinycloud.model.host import HostEntry
+from tinycloud.plan.beats import Pulse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -206,3 +212,63 @@ def test_a_host_that_is_gone_goes_by_force_alone(cloud: Cloud) -> None:
         cloud.hosts.remove("alpha")
     cloud.hosts.remove("alpha", force=True)
     assert names(cloud) == ["local"]
+
+
+def a_pulse(verdict: str, ago: float = 5.0) -> Pulse:
+    return Pulse(verdict, 5, time.time() - 60, time.time() - ago, "it missed 5 looks")
+
+
+@pytest.mark.parametrize(
+    ("changes", "unreachable", "pulse", "state", "notes"),
+    [
+        ({}, "", a_pulse("well"), "ready", ()),
+        ({"drained": 5.0}, "", a_pulse("well"), "drained", ()),
+        ({}, "no route", a_pulse("silent"), "unreachable", ("silent",)),
+        ({}, "no route", a_pulse("cut off"), "unreachable", ("cut off",)),
+        ({}, "no route", a_pulse("suspected dead"), "suspected dead", ()),
+        ({}, "no route", a_pulse("suspected dead", 700), "unreachable", ()),
+        ({"drained": 5.0}, "no route", a_pulse("suspected dead"), "suspected dead", ("drained",)),
+        ({"drained": 5.0, "fenced": 6.0}, "no route", a_pulse("suspected dead"), "fenced", ("drained",)),
+        ({"fenced": 6.0}, "", a_pulse("well"), "fenced", ("answers again",)),
+    ],
+)
+def test_the_state_of_a_host_is_the_one_that_counts_most(
+    cloud: Cloud, changes: dict[str, Any], unreachable: str, pulse: Pulse, state: str, notes: tuple[str, ...]
+) -> None:
+    facts = a_host("alpha", unreachable=unreachable)
+    host = FakeHost(cloud.parts.state / "alpha", "alpha", patience=Patience(memory=cloud.parts.state / "seen"))
+    cloud.parts.made = {"alpha": host}
+    save_pulse(host, pulse)
+    facts = replace(facts, entry=HostEntry("alpha", **changes))
+    row = make_row(cloud.parts, a_world(facts), facts, {})
+    assert (row.state, row.notes) == (state, notes)
+
+
+def cpu(*features: str) -> str:
+    words = "".join(f'<feature policy="disable" name="{name}"/>' for name in features)
+    return f'<cpu mode="custom" match="exact"><model fallback="forbid">EPYC</model>{words}</cpu>'
+
+
+def test_a_host_that_limits_what_machines_see_is_told(tmp_path: Path) -> None:
+    class Common(FakeHost):
+        def find_common(self, processors: Sequence[str], hypervisor: str = "kvm") -> str:
+            lacking = {name for it in processors for name in re.findall('name="([^"]+)"', it)}
+            return cpu(*sorted(lacking))
+
+    hosts: dict[str, Any] = {}
+    for name, it in (("h1", cpu()), ("h2", cpu("avx2")), ("h3", cpu())):
+        hosts[name] = Common(tmp_path / name, name)
+        hosts[name].processor = it
+    with Cloud(parts=fake_parts(tmp_path, hosts=hosts)) as cloud:
+        found = cloud.hosts.processor("h2")
+        assert found is not None
+        assert (found.model, found.without, found.limits) == ("EPYC -avx2", "EPYC", True)
+        found = cloud.hosts.processor("h1")
+        assert found is not None
+        assert (found.model, found.limits) == ("EPYC -avx2", False)
+        with pytest.raises(NotFound):
+            cloud.hosts.processor("h9")
+
+
+def test_a_host_alone_shows_machines_all_it_has(cloud: Cloud) -> None:
+    assert cloud.hosts.processor("local") is None

@@ -6,12 +6,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from tinycloud.store.peek import has_unfinished, peek_secrets
+from tinycloud.model.load import Average
+from tinycloud.store.peek import has_unfinished, peek_averages, peek_secrets
 from tinycloud.store.server import Address, Server
 from tinycloud.store.store import EventRecord, ExecutionRecord, StackRecord, StepRecord, Store
 
@@ -173,3 +175,26 @@ def test_a_store_is_readable_while_another_process_writes(store: Store, address:
         assert peek_secrets(address, "shop") == {}
     assert len(store.list_events("shop")) == 1
     other.close()
+
+
+def test_averages_are_replaced_by_name_and_old_ones_go(store: Store, address: Address) -> None:
+    first, second = (Average(name, 1.5, 0.25, 2.0**35, 1e9, 2e9, 0.5, 100.0, 200.0) for name in ("shop/web-1", "h1"))
+    store.save_averages([first, second], forget=0.0)
+    assert peek_averages(address) == [second, first]
+    newer = replace(first, cpu=3.0, seen=300.0)
+    store.save_averages([newer], forget=250.0)
+    assert peek_averages(address) == [newer]
+    store.save_averages([], forget=301.0)
+    assert peek_averages(address) == []
+
+
+def test_two_who_note_averages_at_once_wait_for_each_other(store: Store, address: Address) -> None:
+    names = [f"shop/web-{n}" for n in range(1, 200)]
+
+    def note(turn: int) -> None:
+        order = names if turn % 2 else names[::-1]
+        store.save_averages([Average(name, float(turn), 0, 0, 0, 0, 1, 0, 1) for name in order], forget=0.0)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(note, range(12)))
+    assert len({it.cpu for it in peek_averages(address)}) == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from lxml import etree
@@ -18,7 +19,7 @@ from tinycloud.drivers.fake.volumes import FakeVolumes
 from tinycloud.drivers.guest.inside import GuestResult
 from tinycloud.drivers.host import Patience, Silence
 from tinycloud.drivers.onhost.fence import main as note_numbers
-from tinycloud.drivers.records import HostIdentity, HostRecord
+from tinycloud.drivers.records import HostIdentity, HostRecord, HostUsage
 from tinycloud.drivers.shell import DEFAULT_LIMIT, Done, make_missing_tool
 from tinycloud.model.host import LOCAL, HostEntry
 from tinycloud.model.move import Credentials
@@ -109,6 +110,15 @@ class FakeHost:
 
     def read_facts(self) -> HostRecord:
         return HostRecord("x86_64", 16, self._memory, self._memory, ("kvm", "qemu"), uefi=True, features=frozenset({"vmx", "ept"}))
+
+    def read_usage(self) -> HostUsage:
+        """What :meth:`use` noted."""
+        noted = Documents(self._folder / "usage").find("host") or {"cpu": 0.0, "memory": 0}
+        return HostUsage(noted["cpu"], noted["memory"])
+
+    def use(self, usage: HostUsage) -> None:
+        """Let so much of it be used."""
+        Documents(self._folder / "usage").put("host", asdict(usage))
 
     def read_identity(self) -> HostIdentity:
         return HostIdentity(str(uuid.uuid5(uuid.NAMESPACE_URL, str(self._folder))), "9.0.0", "7.2.0", cpu_name="Fake CPU")

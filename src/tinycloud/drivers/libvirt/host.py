@@ -13,7 +13,7 @@ from tinycloud.drivers.firewall import Firewall
 from tinycloud.drivers.host import Patience, Silence
 from tinycloud.drivers.libvirt.domains import Domains
 from tinycloud.drivers.libvirt.errors import guarded, load_libvirt, translate
-from tinycloud.drivers.libvirt.facts import read_facts, read_identity, read_memory
+from tinycloud.drivers.libvirt.facts import read_cpu_seconds, read_facts, read_identity, read_memory
 from tinycloud.drivers.libvirt.far import open_far
 from tinycloud.drivers.libvirt.moves import Moves
 from tinycloud.drivers.libvirt.networks import Networks
@@ -21,6 +21,7 @@ from tinycloud.drivers.libvirt.processor import find_common, list_models, read_p
 from tinycloud.drivers.libvirt.secrets import Secrets
 from tinycloud.drivers.libvirt.volumes import Volumes, list_pools
 from tinycloud.drivers.onhost import run_script
+from tinycloud.drivers.records import HostIdentity, HostRecord, HostUsage
 from tinycloud.errors import Missing
 from tinycloud.model.host import HostEntry
 from tinycloud.model.names import DEFAULT_POOL, make_pool_name
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from tinycloud.drivers.records import HostIdentity, HostRecord
     from tinycloud.drivers.shell import Shell
     from tinycloud.drivers.ssh_link import SshLink
     from tinycloud.errors import TinycloudError
@@ -146,6 +146,10 @@ class LibvirtHost:
 
     def read_identity(self) -> HostIdentity:
         return read_identity(self._conn)
+
+    def read_usage(self) -> HostUsage:
+        total, free = read_memory(self._conn)
+        return HostUsage(read_cpu_seconds(self._conn), total - free)
 
     def admit(self, numbers: Mapping[str, int]) -> tuple[str, ...]:
         """Note numbers of leases, and say which are over."""
