@@ -120,6 +120,7 @@ CODES = {
     "wrong-length": "the server contradicts itself about the length of the file",
     "wrong-range": "the server sends another part of the file than was asked for",
     "wrong-sum": "the file is not the one whose sum was given",
+    "wrong-certificate": "libvirt over TLS: one side does not believe the certificate of the other, or lacks its own",
     "wrong-database": "TINYCLOUD_DATABASE says no address of a PostgreSQL database",
 }
 """What the codes mean that are no class's own."""

@@ -21,8 +21,6 @@ _WORDS: Final = {
     "20": "is not signed by the authority",
     "21": "is not signed by the authority",
     "26": "is not made for this use (extendedKeyUsage)",
-    "62": "is for another name (subjectAltName)",
-    "64": "is for another address (subjectAltName)",
 }
 """``X509_V_ERR_…`` of openssl."""
 _OTHER_NAME: Final = ("62", "64")
@@ -45,8 +43,14 @@ def find_doubt(shell: Shell, certificate: str, authority: str, purpose: str, nam
     said = (done.stderr + done.stdout).decode(errors="replace")
     if (found := _ERROR.search(said)) is None:
         return f"cannot be read: {(said.strip().splitlines() or ['openssl says nothing'])[-1]}"
-    number, reason = found.groups()
-    return f"is not for {name} (subjectAltName)" if name and number in _OTHER_NAME else _WORDS.get(number, f"is not good: {reason}")
+    return say_doubt(found[1], found[2], name)
+
+
+def say_doubt(number: str, reason: str, name: str = "") -> str:
+    """An error of openssl's, by its number, about a certificate that has to be for ``name``."""
+    if number in _OTHER_NAME:
+        return f"is not for {name} (subjectAltName)"
+    return _WORDS.get(number, f"is not good: {reason}")
 
 
 def _say_name(name: str) -> list[str]:

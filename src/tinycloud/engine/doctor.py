@@ -73,8 +73,9 @@ def _examine_one(parts: Parts, host: Host, *, fix: bool) -> list[Finding]:
     found = look.examine()
     if fix and any(it.fix and it.state != "ok" for it in found):
         found = mend(look, found)
-    rest = (check_pools, check_rules, check_joined, check_others) if look.facts is not None else ()
-    return [*found, *_examine_here(alone, rest, fix=fix)]
+    if look.facts is None:
+        return found
+    return [*found, *_examine_here(alone, (check_pools, check_rules, check_joined, check_others), fix=fix)]
 
 
 def _examine_here(parts: Parts, checks: Iterable[Check] = (), *, fix: bool) -> list[Finding]:

@@ -134,8 +134,9 @@ def check_libvirt(look: Look) -> Iterator[Finding]:
     try:
         look.facts, look.identity = look.host.read_facts(), look.host.read_identity()
     except TinycloudError as err:
-        text = "; ".join([err.message, *err.facts[:2]])
-        fix = ("systemctl", "enable", "--now", "libvirtd") if look.has_systemd and "no right" not in text else ()
+        tls = "+tls://" in look.host.uri  # with which it does not even start without certificates: nothing to be tried by itself
+        text = "; ".join([err.message, *err.facts[:2], *([err.hint] if tls else [])])
+        fix = ("systemctl", "enable", "--now", "libvirtd") if look.has_systemd and "no right" not in text and not tls else ()
         yield Finding("libvirt", "problem", text, fix)
         return
     words = f"{look.identity.libvirt}, QEMU {look.identity.hypervisor or '?'}"

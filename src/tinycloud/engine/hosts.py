@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tinycloud.model import world
 
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
+_URI: Final = re.compile(r"[a-z]+\+(?:ssh|libssh2?|tls|tcp)://[^/\s?#]+/\w*(?:\?\S*)?")
 _CHANGEABLE: Final = frozenset({"address", "labels", "memory_ratio", "cpu_ratio", "fence", "uri", "target"})
 
 
@@ -172,6 +173,7 @@ def check_entry(entry: HostEntry) -> HostEntry:
         raise WrongInput(what, code="wrong-name", hint=f"--name OTHER; this machine: tinycloud host add {LOCAL}")
     if entry.name != LOCAL and not re.fullmatch(r"[^\s@-][^\s@]*(@[^\s@-][^\s@]*)?", entry.target):
         raise WrongInput(f'"{entry.target}" is no place that ssh could go to', code="wrong-value", hint="tinycloud host add root@server2")
+    _check_uri(entry)
     for what, ratio in (("memory", entry.memory_ratio), ("cpu", entry.cpu_ratio)):
         if not 0.1 <= ratio <= 1000:
             raise WrongInput(f"the {what} ratio of {entry.name} is {ratio:g}; expected 0.1 to 1000", code="wrong-value")
@@ -180,6 +182,16 @@ def check_entry(entry: HostEntry) -> HostEntry:
             expected = "small letters, digits, dots, dashes and underscores on both sides; the key host is taken"
             raise WrongInput(f'the label "{key}={value}" of {entry.name} is none', facts=[f"expected: {expected}"], code="wrong-value")
     return entry
+
+
+def _check_uri(entry: HostEntry) -> None:
+    """libvirt on another machine, where it is not the one that ssh leads to by itself."""
+    if entry.uri and not entry.target:
+        what = f'libvirt of "{entry.name}", this machine, is told by TINYCLOUD_URI, not by --uri'
+        raise WrongInput(what, code="wrong-value", hint=f"TINYCLOUD_URI={entry.uri}")
+    if entry.uri and not _URI.fullmatch(entry.uri):
+        found = f'the address of libvirt on {entry.name} is "{entry.uri}"; expected one that leads to another machine'
+        raise WrongInput(found, code="wrong-value", hint=f"--uri qemu+tls://{entry.target.rpartition('@')[2]}/system")
 
 
 def parse_labels(words: Iterable[str]) -> dict[str, str | None]:

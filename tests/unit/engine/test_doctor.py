@@ -17,7 +17,7 @@ from tinycloud.drivers.shell import LocalShell
 from tinycloud.engine import doctor
 from tinycloud.engine.doctor import CHECKS, Finding, examine
 from tinycloud.engine.parts import Parts
-from tinycloud.errors import LibvirtFailed, Missing
+from tinycloud.errors import LibvirtFailed, Missing, Unreachable
 from tinycloud.model.names import POOL
 from tinycloud.templates.objects import render_pool
 
@@ -192,3 +192,12 @@ def test_a_pool_that_libvirt_has_lost_is_a_problem(parts: Parts) -> None:
     parts.first_host.pool("fast").remove_pool()
     finding = find(parts, "pool fast")
     assert (finding.state, finding.text) == ("problem", "libvirt does not know it any more: add it again")
+
+
+def test_another_host_whose_libvirt_is_silent_is_not_asked_what_this_machine_is_asked(tmp_path: Path, parts: Parts) -> None:
+    far = ToldHost(tmp_path / "far", "far")
+    far.entry = replace(far.entry, target="root@far")
+    far.answer = fail_with(Unreachable("libvirt of far does not answer"))
+    both = replace(parts, made={"local": FakeHost(tmp_path / "host"), "far": far})
+    found = [it for it in examine(both, host="far") if it.state == "problem"]
+    assert [(it.topic, it.text) for it in found] == [("libvirt", "libvirt of far does not answer")]

@@ -272,3 +272,19 @@ def test_a_host_that_limits_what_machines_see_is_told(tmp_path: Path) -> None:
 
 def test_a_host_alone_shows_machines_all_it_has(cloud: Cloud) -> None:
     assert cloud.hosts.processor("local") is None
+
+
+@pytest.mark.parametrize(
+    "uri", ["qemu+tls://alpha/system", "qemu+tls://[fd00::2]:16515/system?pkipath=/etc/pki/cloud", "qemu+ssh://eve@alpha/system"]
+)
+def test_libvirt_of_a_host_may_have_an_address_of_its_own(cloud: Cloud, uri: str) -> None:
+    assert cloud.hosts.add("root@alpha", uri=uri).entry.uri == uri
+
+
+@pytest.mark.parametrize("uri", ["junk", "qemu:///system", "qemu+tls:///system", "qemu+tls://alpha", "http://alpha/system"])
+def test_an_address_of_libvirt_that_leads_nowhere_is_refused(cloud: Cloud, uri: str) -> None:
+    with pytest.raises(WrongInput, match="the address of libvirt on alpha is") as failure:
+        cloud.hosts.add("root@alpha", uri=uri)
+    assert failure.value.hint == "--uri qemu+tls://alpha/system"
+    with pytest.raises(WrongInput, match="TINYCLOUD_URI"):
+        cloud.hosts.set("local", uri="qemu+tls://alpha/system")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +22,9 @@ OPERATION_INVALID: Final = 55
 _NO_RIGHT: Final = {29, 45, 79, 88, 94}  # OPERATION_DENIED, AUTH_FAILED, AUTH_CANCELLED, ACCESS_DENIED, AUTH_UNAVAILABLE
 
 
+_LOUDNESS: Final = "LIBVIRT_DEBUG"
+"""4 is errors alone."""
+
 _LOST: Final = ("client socket is closed", "keepalive timeout", "End of file while reading data")
 """What libvirt says of a connection that was cut."""
 
@@ -27,13 +32,26 @@ _LOST: Final = ("client socket is closed", "keepalive timeout", "End of file whi
 def load_libvirt() -> Any:
     """The binding, quiet: errors are raised, not printed. Raises Missing when it is not installed."""
     try:
-        import libvirt  # 25 ms of import
+        libvirt = _import()
     except ImportError as err:
         raise Missing(
             "the Python binding of libvirt is not installed",
             hint='pip install "tinycloud[libvirt]" (needs gcc, pkg-config, libvirt-dev), or apt-get install python3-libvirt',
         ) from err
     libvirt.registerErrorHandler(lambda _ctx, _err: None, None)
+    return libvirt
+
+
+def _import() -> Any:
+    """Its library writes warnings on stderr, beside the errors that it raises, unless it is told before it begins."""
+    if "libvirt" in sys.modules or _LOUDNESS in os.environ:
+        import libvirt
+    else:
+        os.environ[_LOUDNESS] = "4"
+        try:
+            import libvirt  # 25 ms of import
+        finally:
+            del os.environ[_LOUDNESS]
     return libvirt
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from tinycloud.drivers.libvirt.errors import load_libvirt, translate
 from tinycloud.drivers.libvirt.events import start_loop
+from tinycloud.drivers.libvirt.tls import explain, is_tls, must_answer
 from tinycloud.errors import LibvirtFailed, Missing, TinycloudError, Unreachable
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ def make_uri(target: str) -> str:
 def open_far(link: SshLink, uri: str) -> tuple[Any, str]:
     """A connection, and the address that opened it. Raises Unreachable, Missing, LibvirtFailed."""
     start_loop()  # before the connection: what asks whether it is alive runs there
+    if is_tls(uri):
+        return _open_tls(link, uri), uri
     if "+ssh" not in uri.partition("://")[0]:
         return _open(link.name, uri), uri
     link.ensure()
@@ -50,6 +53,18 @@ def _open(name: str, uri: str) -> Any:
         conn.setKeepAlive(*_ALIVE)
     except libvirt.libvirtError as err:
         raise _say_where(translate(err, f"cannot connect to {uri}"), name) from err
+    return conn
+
+
+def _open_tls(link: SshLink, uri: str) -> Any:
+    """libvirt's words on certificates say little: they are looked into."""
+    must_answer(link.name, uri, link.target)
+    libvirt = load_libvirt()
+    try:
+        conn = libvirt.open(uri)
+        conn.setKeepAlive(*_ALIVE)
+    except libvirt.libvirtError as err:
+        raise explain(link.name, uri, err.get_error_message() or str(err)) from err
     return conn
 
 

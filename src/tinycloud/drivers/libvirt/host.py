@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import threading
+import time
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -22,7 +24,7 @@ from tinycloud.drivers.libvirt.secrets import Secrets
 from tinycloud.drivers.libvirt.volumes import Volumes, list_pools
 from tinycloud.drivers.onhost import run_script
 from tinycloud.drivers.records import HostIdentity, HostRecord, HostUsage
-from tinycloud.errors import Missing
+from tinycloud.errors import Missing, TinycloudError
 from tinycloud.model.host import HostEntry
 from tinycloud.model.names import DEFAULT_POOL, make_pool_name
 
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 
     from tinycloud.drivers.shell import Shell
     from tinycloud.drivers.ssh_link import SshLink
-    from tinycloud.errors import TinycloudError
 
 
 class LibvirtHost:
@@ -64,13 +65,22 @@ class LibvirtHost:
         self._link = link
         self._lock = threading.Lock()
         self._open: Any = None
+        self._failed: tuple[float, TinycloudError] | None = None
+        """When a connection failed last, and how."""
         self._virsh: tuple[str, ...] = ("virsh", "-c", uri)
 
     @property
     def _conn(self) -> Any:
+        asked = time.monotonic()
         with self._lock:
             if self._open is None or not self._open.isAlive():
-                self._open = self._connect()
+                if self._failed is not None and self._failed[0] > asked:
+                    raise copy(self._failed[1])  # others ask at the same time: one failure, which may take seconds, is enough for all
+                try:
+                    self._open = self._connect()
+                except TinycloudError as err:
+                    self._failed = (time.monotonic(), err)
+                    raise
             return self._open
 
     def _connect(self) -> Any:
