@@ -26,7 +26,6 @@ _LIMIT: Final = 1.8
 _LET_IN: Final = b"\1"
 """What libvirtd says when it believes us."""
 _OWN: Final = ("Our own certificate", "client certificate", "x509 key and certificate", "clientcert.pem", "clientkey.pem")
-_CODE: Final = "wrong-certificate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ def explain(name: str, uri: str, said: str, env: Mapping[str, str] = os.environ)
     host, port = find_place(uri)
     why, facts = _find_why(name, (host, port), papers, said)
     hint = f"certificates: docs/howto/many-hosts.md; by ssh instead: tinycloud host set {name} --uri ''"
-    return Unreachable(why, code=_CODE, facts=facts, hint=hint)
+    return Unreachable(why, code="wrong-certificate", facts=facts, hint=hint)
 
 
 def _find_why(name: str, place: tuple[str, int], papers: Papers, said: str) -> tuple[str, list[str]]:
