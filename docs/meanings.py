@@ -90,6 +90,7 @@ CODES = {
     "fence-failed": "the fence command of a host did not say that it switched it off; nothing is started elsewhere",
     "host-answers": "a host that is said to be off answers",
     "no-fence": "nothing is known that switches a host off for sure",
+    "not-everywhere": "of several machines some did not do what all were to do; each with its reason",
     "not-clean": "copies of machines that run elsewhere are still on a host that was fenced",
     "not-healed": "machines of a dead host did not start elsewhere; each with its reason",
     "stale-copy": "a machine was started on another host since; its copy on this one never runs again",

@@ -146,27 +146,33 @@ class Machine:
 
     def start(self) -> None:
         """Power on; one that runs stays as it is."""
-        self._power.start(self._host, self.refresh().facts)
+        self._power.start(self._host, self._look())
 
     def stop(self, *, force: bool = False, limit: float | None = None) -> None:
         """Clean shutdown, waiting for it; the power is cut after ``limit`` seconds (default: the group's stop_timeout)."""
-        self._power.stop(self._host, self.refresh().facts, force=force, limit=limit)
+        self._power.stop(self._host, self._look(), force=force, limit=limit)
 
     def reboot(self) -> None:
         """Ask the guest to restart; returns at once."""
-        self._power.reboot(self._host, self.refresh().facts)
+        self._power.reboot(self._host, self._look())
 
     def reset(self) -> None:
         """The reset button: no clean shutdown."""
-        self._power.reset(self._host, self.refresh().facts)
+        self._power.reset(self._host, self._look())
 
     def pause(self) -> None:
         """Freeze it; its memory stays."""
-        self._power.pause(self._host, self.refresh().facts)
+        self._power.pause(self._host, self._look())
 
     def unpause(self) -> None:
         """Let a paused machine go on."""
-        self._power.resume(self._host, self.refresh().facts)
+        self._power.resume(self._host, self._look())
+
+    def _look(self) -> world.Machine:
+        """How it is now. Raises Unreachable at once where its host did not answer a moment ago."""
+        if (lost := self._is_lost) is not None:
+            raise lost
+        return self.refresh().facts
 
     @property
     def _power(self) -> Any:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from tinycloud.cli.many import do_on_all
 from tinycloud.cli.output import print_json
 from tinycloud.cli.session import complete_machine, json_option, machine_argument, machines_argument, open_cloud
 from tinycloud.errors import NotFound, WrongInput
@@ -64,23 +65,24 @@ def ssh(machine: str, words: tuple[str, ...], user: str) -> None:
 @_user
 @json_option
 def exec_(machines: str, words: tuple[str, ...], user: str, as_json: bool) -> int:
-    """Run a command on one or many machines. The exit status is the worst of theirs."""
-    from concurrent.futures import ThreadPoolExecutor
+    """Run a command on one or many machines. The exit status is the worst of theirs.
 
+    Of many, those that cannot be entered are named in the end, and the status is 1.
+    """
     if not words:
         raise WrongInput("no command given", hint=f"tinycloud exec {machines} -- uptime")
     with open_cloud() as cloud:
         found = cloud.machines(machines)
-        with ThreadPoolExecutor(16) as pool:
-            pairs = list(zip(found, pool.map(lambda machine: machine.exec(words, user=user), found), strict=True))
+        outcomes = do_on_all(found, lambda machine: machine.exec(words, user=user))
+    for machine, done in outcomes.done if not as_json else ():
+        _print_done("" if len(found) == 1 else f"{machine.name}: ", done)
+    if len(found) == 1 or not as_json:
+        outcomes.must_be_all("did not run it")
     if as_json:
-        print_json(
-            [{"machine": m.ref, "status": d.status, "stdout": d.text, "stderr": d.stderr.decode(errors="replace")} for m, d in pairs]
-        )
-    else:
-        for machine, done in pairs:
-            _print_done("" if len(pairs) == 1 else f"{machine.name}: ", done)
-    return max((done.status for _, done in pairs), default=0)
+        ran = {m.ref: {"status": d.status, "stdout": d.text, "stderr": d.stderr.decode(errors="replace")} for m, d in outcomes.done}
+        told = ran | {m.ref: err.as_json() for m, err in outcomes.failed}
+        print_json([{"machine": m.ref, **told[m.ref]} for m in found])
+    return max([*(done.status for _, done in outcomes.done), *(err.exit for _, err in outcomes.failed)])
 
 
 def _print_done(label: str, done: Done) -> None:
@@ -182,15 +184,15 @@ def _print_answer(answer: Answer, more: dict[str, Any] = {}, *, as_json: bool) -
 
 def _power(ref: str, verb: str, past: str, **options: Any) -> None:
     """The same button on many machines at once."""
-    from concurrent.futures import ThreadPoolExecutor
 
     def press(machine: Machine) -> None:
         getattr(machine, verb)(**options)
 
-    with open_cloud() as cloud, ThreadPoolExecutor(8) as pool:
-        found = cloud.machines(ref)
-        for machine, _ in zip(found, pool.map(press, found), strict=True):
-            print(f"{machine.ref} {past}")
+    with open_cloud() as cloud:
+        outcomes = do_on_all(cloud.machines(ref), press, most=8)
+    for machine, _ in outcomes.done:
+        print(f"{machine.ref} {past}")
+    outcomes.must_be_all(f"did not {verb}")
 
 
 @click.command()

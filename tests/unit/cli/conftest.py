@@ -10,6 +10,7 @@ import pytest
 
 from tests.builders import SHA, fake_parts, put_image
 from tinycloud.cli.main import _run
+from tinycloud.cli.session import SESSION
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ def tinycloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 
     def run(*words: object) -> Ended:
         capsys.readouterr()
+        SESSION.clouds.clear()  # a program of its own has none from before
         status = _run([str(word) for word in words])
         return Ended(status, *capsys.readouterr())
 
