@@ -61,7 +61,7 @@ def examine(parts: Parts, *, fix: bool = False, host: str = "") -> list[Finding]
         for it, found in answers
         for finding in ([Finding("host", "problem", say(found))] if isinstance(found, TinycloudError) else found)
     ]
-    return [*each, *(finding for finding in check_copies(parts) if host in ("", finding.host))]
+    return [*each, *check_copies(parts, fix=fix, host=host)]
 
 
 def _examine_one(parts: Parts, host: Host, *, fix: bool) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""Copies of machines on a host that was fenced and is back: the machines run elsewhere by now, and these never again."""
+"""Copies of machines on a host that is back, or that a move left behind: the machines are elsewhere by now, and these never run again."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tinycloud.engine.inventory import read_world
+from tinycloud.engine.inventory import read_machine, read_world
 from tinycloud.engine.lock import hold_lock
 from tinycloud.engine.passphrase import forget_passphrase
 from tinycloud.engine.who import make_who
 from tinycloud.errors import Busy, Missing
 from tinycloud.plan.healing import list_stale
 from tinycloud.plan.steps import list_removable
+from tinycloud.store.peek import has_unfinished
 from tinycloud.templates.domain import serial_log
 
 if TYPE_CHECKING:
@@ -32,9 +33,10 @@ class Cleaned:
 
 
 def clean_stale(parts: Parts, hosts: Collection[str]) -> Cleaned:
-    """Take away the copies of machines on these hosts, which are fenced and answer, that were started elsewhere meanwhile.
+    """Take away the copies of machines on these hosts that were started, or moved, elsewhere meanwhile.
 
-    Never a file of a pool that other hosts see, nor a volume that is to be kept.
+    Never a file of a pool that other hosts see, nor a volume that is to be kept; nor, on a host that is not fenced, what a move left there
+    that did not end: that is for who resumes it.
     """
     world = read_world(parts.hosts.values())
     gone, left = [], []
@@ -43,6 +45,8 @@ def clean_stale(parts: Parts, hosts: Collection[str]) -> Cleaned:
             continue
         try:
             with hold_lock(parts.locks, machine.mark.stack, f"clean-up by {make_who()}"):
+                if not world.host_by_name[machine.host].entry.fenced and not _is_still(parts, machine):
+                    continue
                 _clean(parts, world, machine)
         except Busy as err:
             left.append(f"{machine.ref}: {'; '.join([err.message, *err.facts])}")
@@ -50,6 +54,14 @@ def clean_stale(parts: Parts, hosts: Collection[str]) -> Cleaned:
             gone.append(machine.ref)
             _note(parts, machine)
     return Cleaned(tuple(gone), tuple(left))
+
+
+def _is_still(parts: Parts, machine: Machine) -> bool:
+    """True for a copy that is as it was before the lock was held, and that nobody who resumes a move will ask for."""
+    record = parts.hosts[machine.host].domains.find(machine.mark.domain)
+    now = read_machine(machine.host, record) if record else None
+    is_same = now is not None and now.is_off and now.mark.generation == machine.mark.generation
+    return is_same and not has_unfinished(parts.database, machine.mark.stack)
 
 
 def _clean(parts: Parts, world: World, machine: Machine) -> None:
@@ -72,5 +84,5 @@ def _clean(parts: Parts, world: World, machine: Machine) -> None:
 def _note(parts: Parts, machine: Machine) -> None:
     from tinycloud.store.store import EventRecord  # SQLAlchemy: 0.2 s
 
-    text = f"the old copy on {machine.host}, which was fenced and is back, is taken away"
+    text = f"the old copy on {machine.host} is taken away"
     parts.store.add_event(EventRecord(time.time(), machine.mark.stack, machine.mark.machine, "stale", text))

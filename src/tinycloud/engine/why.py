@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import TYPE_CHECKING
 
 from tinycloud.engine.answer import Answer
+from tinycloud.engine.doctor_moves import list_copies
 from tinycloud.engine.probe import collect_facts, find_address
 from tinycloud.engine.refs import make_wake_hint
 from tinycloud.engine.starved import explain_starved, list_pool_lines
@@ -14,6 +16,7 @@ from tinycloud.store.peek import is_made
 
 if TYPE_CHECKING:
     from tinycloud.drivers.host import Host
+    from tinycloud.engine.doctor_moves import Copy
     from tinycloud.engine.parts import Parts
     from tinycloud.model.world import Machine
 
@@ -22,9 +25,10 @@ def explain(parts: Parts, host: Host, machine: Machine) -> Answer:
     """Everything known about one machine, read now."""
     if is_starved(machine):
         return explain_starved(parts, host, machine, _history(parts, machine))
-    facts = [*collect_facts(host, machine.mark), *list_pool_lines(host, machine), *_history(parts, machine)]
+    copies = _find_copies(parts, machine)
+    facts = [*collect_facts(host, machine.mark), *list_pool_lines(host, machine), *_tell(copies), *_history(parts, machine)]
     result = _guest(parts, host, machine)
-    return Answer(_headline(machine, result), (*result, *facts), tuple(_hints(machine, result)))
+    return Answer(_headline(machine, result), (*result, *facts), (*_hints(machine, result), *_mend(copies)))
 
 
 def explain_lost(parts: Parts, host: Host, machine: Machine) -> Answer:
@@ -32,7 +36,22 @@ def explain_lost(parts: Parts, host: Host, machine: Machine) -> Answer:
     reason = host.silence.reason if host.silence else ""
     headline = f"{machine.ref} is unreachable: its host {host.name} does not answer"
     seen = f"seen     it {machine.reason} when {host.name} last answered; it may run still"
-    return Answer(headline, (f"host     {reason}", seen, *_history(parts, machine)), (f"tinycloud doctor --host {host.name}",))
+    copies = _find_copies(parts, machine)
+    facts = (f"host     {reason}", seen, *_tell(copies), *_history(parts, machine))
+    return Answer(headline, facts, (f"tinycloud doctor --host {host.name}", *_mend(copies)))
+
+
+def _find_copies(parts: Parts, machine: Machine) -> list[Copy]:
+    """Its copies on other hosts."""
+    return [it for it in list_copies(parts) if it.machine.ref == machine.ref]
+
+
+def _tell(copies: list[Copy]) -> list[str]:
+    return [f"copy     {it.text}" for it in copies]
+
+
+def _mend(copies: list[Copy]) -> list[str]:
+    return list(dict.fromkeys(shlex.join(it.fix) for it in copies if it.fix))
 
 
 def _headline(machine: Machine, guest: list[str]) -> str:

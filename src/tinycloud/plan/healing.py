@@ -128,13 +128,16 @@ def list_disks(mark: Mark) -> Iterator[tuple[str, str, str]]:
 
 
 def list_stale(world: World) -> list[Machine]:
-    """Copies on hosts that are fenced and answer, of machines that were started elsewhere since: those never run again."""
+    """Copies on hosts that answer, of machines that were changed elsewhere since: those never run again.
+
+    On a fenced host whatever they do, on another one when they are off.
+    """
     return [machine for machine in world.leftovers if _is_stale(world, machine)]
 
 
 def _is_stale(world: World, copy: Machine) -> bool:
     host, true = world.host_by_name[copy.host], world.machine_by_ref.get(copy.ref)
-    if true is None or not host.entry.fenced or host.unreachable:
+    if true is None or host.unreachable or not (host.entry.fenced or copy.is_off):
         return False
     other = world.host_by_name[true.host]
     return not other.unreachable and not other.entry.fenced and true.mark.generation > copy.mark.generation

@@ -78,7 +78,14 @@ def peek_secrets(address: Address, stack: str) -> dict[str, str]:
 
 def has_unfinished(address: Address, stack: str) -> bool:
     """True when an execution of the stack was begun and neither ended nor undone."""
-    return bool(ask(address, "SELECT id FROM executions WHERE stack = ? AND state IN ('running', 'failed')", stack))
+    return bool(find_unfinished_kind(address, stack))
+
+
+def find_unfinished_kind(address: Address, stack: str) -> str:
+    """What that execution is: up, down, migrate, heal; empty where there is none."""
+    query = "SELECT kind FROM executions WHERE stack = ? AND state IN ('running', 'failed') ORDER BY started DESC"
+    rows = ask(address, query, stack)
+    return str(rows[0][0]) if rows else ""
 
 
 def peek_hosts(address: Address) -> list[HostEntry]:

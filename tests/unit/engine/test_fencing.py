@@ -17,6 +17,7 @@ from tinycloud.drivers.fake.host import FakeShell
 from tinycloud.drivers.onhost import common
 from tinycloud.drivers.shell import Done
 from tinycloud.engine import lease
+from tinycloud.engine.doctor_moves import check_copies
 from tinycloud.errors import Declined, Refused, ToolFailed, Unreachable
 from tinycloud.plan.beats import SILENT, SUSPECTED, WELL
 
@@ -157,6 +158,10 @@ def test_a_fenced_host_that_is_back_has_its_old_copies_taken_away_before_it_take
     [healed] = bench.cloud.hosts.heal()
     bench.join(dead)
     assert sorted(bench.running()["shop-web-2"]) == sorted([dead, healed.to]), "somebody said that it was off, and it was not"
+    assert bench.cloud.hosts.show(dead).notes == ("answers again",)
+    (finding,) = check_copies(bench.parts)
+    assert finding.text == f"shop/web-2 is on {healed.to}; the copy on {dead} (running) is from before that host was fenced"
+    assert finding.command == f"tinycloud host unfence {dead}"
     cleaned = bench.cloud.hosts.unfence(dead)
     assert cleaned.gone == ("shop/web-2",)
     assert bench.running()["shop-web-2"] == [healed.to]
@@ -165,6 +170,20 @@ def test_a_fenced_host_that_is_back_has_its_old_copies_taken_away_before_it_take
     assert not [name for name in back.volumes.list_names() if "web-2" in name]
     assert not back.entry.fenced
     assert bench.cloud.hosts.unfence(dead).gone == ()
+
+
+def test_the_doctor_takes_old_copies_away_and_lets_nobody_in(bench: Bench) -> None:
+    bench.up()
+    dead = bench.where()["shop/web-2"]
+    bench.cut(dead)
+    bench.cloud.hosts.fence(dead, confirmed=True)
+    [healed] = bench.cloud.hosts.heal()
+    bench.join(dead)
+    (finding,) = check_copies(bench.parts, fix=True)
+    assert (finding.state, finding.host) == ("ok", dead)
+    assert bench.running()["shop-web-2"] == [healed.to]
+    assert bench.cloud.hosts.show(dead).state == "fenced"
+    assert list(check_copies(bench.parts, fix=True)) == []
 
 
 def test_a_host_that_does_not_answer_stays_fenced(bench: Bench) -> None:

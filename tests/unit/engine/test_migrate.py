@@ -12,6 +12,8 @@ from tests.certificates import Authority
 from tests.crash.faults import failing, injected, is_killed, killed
 from tests.crash.moves import JOURNEYS, MoveStage
 from tinycloud.drivers.fake.host import FakeHost
+from tinycloud.engine.doctor_moves import check_copies
+from tinycloud.engine.lock import hold_lock
 from tinycloud.errors import Declined, Failed, LibvirtFailed, NoHost, NotFound, Refused, Unfinished
 from tinycloud.model.host import HostEntry
 from tinycloud.model.move import Credentials, Way
@@ -173,12 +175,44 @@ def test_the_old_host_does_not_start_it_by_itself_while_it_moves(stage: MoveStag
 
 
 def test_the_doctor_tells_of_a_copy_that_is_left_over(stage: MoveStage) -> None:
-    from tinycloud.engine.doctor_moves import check_copies
-
     assert is_killed(stage.act, do=killed("web-1:vacate", "before"))
     with stage.cloud() as cloud:
         (finding,) = check_copies(cloud.parts)
         assert finding.text == "shop/web-1 is on b; the copy on a (stopped) is left over from a move"
         assert finding.command == "tinycloud resume shop"
-        cloud.resume("shop")
+        answer = cloud.why("shop/web-1")
+        assert f"copy     {finding.text}" in answer.facts
+        assert answer.hints[-1] == "tinycloud resume shop"
+        assert list(check_copies(cloud.parts, fix=True, host="b")) == [], "it is about the host that has the copy"
+        (finding,) = check_copies(cloud.parts, fix=True)
+        assert (finding.state, finding.text[-9:]) == ("ok", " (mended)")
         assert list(check_copies(cloud.parts)) == []
+        assert not cloud.has_unfinished("shop")
+
+
+def test_a_copy_of_which_nothing_is_written_down_is_cleared_when_it_is_off_and_older(stage: MoveStage) -> None:
+    assert is_killed(stage.act, do=killed("web-1:vacate", "before"))
+    with stage.cloud() as cloud:
+        cloud.parts.store.set_execution(cloud.executions("shop")[0].id, state="done")  # as if the database had been lost
+        (finding,) = check_copies(cloud.parts)
+        assert finding.command == "tinycloud doctor --fix --host a"
+        cloud.parts.hosts["a"].domains.start("shop-web-1")
+        (finding,) = check_copies(cloud.parts, fix=True)
+        assert (finding.state, finding.command) == ("problem", ""), "two that run are for a person to look at"
+        counted = cloud.machine("shop/web-1").host
+        cloud.parts.hosts["a"].domains.destroy("shop-web-1")
+        (finding,) = check_copies(cloud.parts, fix=True)
+        assert finding.state == "ok"
+        assert (counted, cloud.machine("shop/web-1").host) == ("b", "b")
+        assert cloud.parts.hosts["a"].domains.find("shop-web-1") is None
+        left = [name for name in cloud.parts.hosts["a"].volumes.list_names() if "web-1" in name]
+        assert left == ["shop.web-1.vol-data.qcow2"], "what is to be kept is nobody's to throw away here"
+        assert next(event.kind for event in cloud.events("shop", "web-1")) == "stale"
+
+
+def test_a_copy_is_left_to_who_is_at_work_on_the_stack(stage: MoveStage) -> None:
+    assert is_killed(stage.act, do=killed("web-1:vacate", "before"))
+    with stage.cloud() as cloud, hold_lock(cloud.parts.locks, "shop", "somebody else"):
+        (finding,) = check_copies(cloud.parts, fix=True)
+        assert finding.state == "problem"
+        assert "tried to mend it: shop is being worked on; somebody else" in finding.text
