@@ -78,7 +78,9 @@ def make_honest(me: End, other: End) -> dict[str, str]:
 
 
 def make_forged(me: End, other: End, third: End) -> dict[str, str]:
-    """Frames by which ``me`` says to ``other`` that it is ``third``, a router or a server."""
+    """Frames by which ``me`` says to ``other`` that it is ``third``, a router or a server; and one that hides from the inet tables by a
+    VLAN tag, of number 0, which whoever gets it takes off.
+    """
     v4, v6, every = 0x0800, 0x86DD, "33:33:00:00:00:01"
     frames = {
         "as-mac": (other.mac, third.mac, v4, ip(me.address, other.address, udp(4000, 4000))),
@@ -95,6 +97,7 @@ def make_forged(me: End, other: End, third: End) -> dict[str, str]:
         "router": (every, me.mac, v6, ip6(me.local, "ff02::1", icmp6(134))),
         "redirect": (other.mac, me.mac, v6, ip6(me.local, other.local, icmp6(137, third.local))),
         "dhcp-server6": (every, me.mac, v6, ip6(me.local, "ff02::1", udp(547, 546), 17)),
+        "tagged": (other.mac, me.mac, 0x8100, struct.pack("!HH", 0, v4) + ip(me.address, other.address, udp(4000, 4000))),
         "another-protocol": (other.mac, me.mac, 0x88CC, bytes(40)),
     }
     return {name: padded(ether(*words, name)) for name, words in frames.items()}

@@ -42,8 +42,8 @@ def _list_elements(tap: str, nic: NicSpec) -> list[tuple[str, str]]:
     found = [("taps", f'"{tap}"'), ("macs", f'"{tap}" . {nic.mac}')]
     if not nic.address and not nic.address6:
         return [*found, ("unknown", f'"{tap}"')]
-    found += [("from4", f'"{tap}" . {nic.address}')] if nic.address else []
-    return found + [("from6", f'"{tap}" . {address}') for address in list_addresses6(nic)]
+    found += [("own4", f'"{tap}" . {nic.mac} . {nic.address}')] if nic.address else []
+    return found + [("own6", f'"{tap}" . {nic.mac} . {address}') for address in list_addresses6(nic)]
 
 
 def list_addresses6(nic: NicSpec) -> list[str]:

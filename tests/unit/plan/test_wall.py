@@ -121,8 +121,8 @@ def test_a_nic_may_send_with_its_own_mac_and_addresses_only() -> None:
     assert {name: set(items) for (_, name), items in part.elements.items()} == {
         "taps": {f'"{tap}"'},
         "macs": {f'"{tap}" . {NIC.mac}'},
-        "from4": {f'"{tap}" . 10.60.0.11'},
-        "from6": {f'"{tap}" . {local}', f'"{tap}" . fd00::11'},
+        "own4": {f'"{tap}" . {NIC.mac} . 10.60.0.11'},
+        "own6": {f'"{tap}" . {NIC.mac} . {local}', f'"{tap}" . {NIC.mac} . fd00::11'},
         "adverts": {f'"{tap}" : jump shop.{tap}'},
     }
     rules = part.chains[BRIDGE, f"shop.{tap}"]
