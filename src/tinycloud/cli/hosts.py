@@ -193,7 +193,7 @@ def labels_option(help: str) -> Callable[[F], F]:
 @click.option("--name", default="", help="Its name in this cloud [that of the server].")
 @labels_option("What groups may ask for with on: and spread:.")
 @click.option("--address", default="", help="What the other hosts reach it by [where ssh leads].")
-@click.option("--uri", default="", help="Libvirt's address of it [qemu+ssh://…/system].")
+@click.option("--uri", default="", help="Libvirt's address of it, as qemu+tls://server2/system [qemu+ssh://…/system].")
 @click.option("--memory-ratio", type=float, default=1.0, show_default=True, help="How many times its memory may be promised.")
 @click.option("--cpu-ratio", type=float, default=16.0, show_default=True, help="How many virtual processors for each of its own.")
 @click.option("--fix", is_flag=True, help="Install what is missing there, and prepare its pool.")

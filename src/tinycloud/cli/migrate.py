@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 @click.argument("host", default="")
 @click.option("--max-downtime", metavar="TIME", default="", help="How long it may stand still at the end, as 300ms [QEMU's 300ms].")
 @click.option("--bandwidth", metavar="SIZE", default="", help="Bytes a second at most, as 100 MiB.")
-@click.option("--tls", is_flag=True, help="Encrypt what QEMU sends; needs certificates on both hosts.")
+@click.option(
+    "--tls", is_flag=True, help="Encrypt what QEMU sends; needs certificates on both hosts [as their qemu.conf says: migrate_tls_force]."
+)
 @click.option("--strict", is_flag=True, help="Let it go only when its old host has ended it: some 300 ms more, never twice.")
 @yes_option
 @wait_option
