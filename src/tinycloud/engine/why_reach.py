@@ -8,6 +8,7 @@ from tinycloud.engine.answer import Reached
 from tinycloud.engine.inventory import read_networks, read_world
 from tinycloud.engine.refs import find_machines, get_machine, make_wake_hint
 from tinycloud.errors import NotFound, Refused, WrongInput
+from tinycloud.plan.ends import find_network
 from tinycloud.plan.firewall import make_present_part
 from tinycloud.plan.reach import Question, decide, parse_port
 from tinycloud.plan.verdict import SSH, is_ruled
@@ -59,7 +60,12 @@ def tell(world: World, verdict: Verdict) -> Reached:
     question = verdict.question
     at = f"{question.protocol}/{verdict.port}, led from {question.target} {question.what}" if verdict.is_led else question.what
     headline = f"{verdict.source.name} {word} {verdict.target.name} at {at}"
-    facts = [*(_line(reason) for reason in verdict.reasons), *_name_facts(verdict), *_state_facts(verdict), *_force_facts(world, verdict)]
+    facts = [
+        *(_line(reason) for reason in verdict.reasons),
+        *_name_facts(world, verdict),
+        *_state_facts(verdict),
+        *_force_facts(world, verdict),
+    ]
     return Reached(headline, tuple(facts), tuple(_hints(verdict)), verdict.allowed, verdict.reasons)
 
 
@@ -68,13 +74,14 @@ def _line(reason: Reason) -> str:
     return f"{reason.kind:<9}{'' if reason.passes else 'NO  '}{where}{reason.text}"
 
 
-def _name_facts(verdict: Verdict) -> Iterator[str]:
+def _name_facts(world: World, verdict: Verdict) -> Iterator[str]:
     """By which names the source finds the target."""
     path, target = verdict.path, verdict.target.machine
     if verdict.source.machine is None or target is None:
         return
-    mark = target.mark
-    if path.network and path.network.subnet and path.network.stack == mark.stack:
+    mark, asks = target.mark, verdict.source.machine
+    servers = [network for nic in asks.mark.spec.nics if (network := find_network(world, asks, nic)) and network.subnet]
+    if servers and asks.mark.stack == mark.stack:
         yield f"name     {mark.machine}, {mark.machine}.{mark.stack}: {path.target}"
     else:
         yield f"name     {mark.machine} is not known there: they share no network of {mark.stack}; use the address {path.target or '?'}"

@@ -48,6 +48,19 @@ class Overlay:
     """Of the network: what does not fit the wire with 50 bytes more is sent in pieces."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Neighbour:
+    """A machine in a network that the host routes into: nobody is asked over the wire for what we know."""
+
+    device: str
+    """The network's VXLAN device."""
+    bridge: str
+    mac: str
+    peer: str
+    """The other host that it is on; empty where it is on this one, or on its way: then whoever hears from it knows."""
+    addresses: tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Part:
     """All of a stack's own. Names of own chains and sets begin with the stack's name and a dot, so that no two stacks share one.
@@ -70,6 +83,8 @@ class Part:
     """Floating addresses that the host has to have: (address/prefix, interface)."""
     overlays: frozenset[Overlay] = frozenset()
     """Devices that the host has to have."""
+    neighbours: frozenset[Neighbour] = frozenset()
+    """Machines that it has to know, beside these."""
 
     @property
     def is_empty(self) -> bool:
@@ -86,6 +101,7 @@ class Part:
             "local": sorted(self.local),
             "addresses": sorted(map(list, self.addresses)),
             "overlays": [[it.device, it.bridge, it.vni, it.local, list(it.peers), it.mtu] for it in sorted(self.overlays)],
+            "neighbours": [[it.device, it.bridge, it.mac, it.peer, list(it.addresses)] for it in sorted(self.neighbours)],
         }
         return {word: value for word, value in plain.items() if value}
 
@@ -101,5 +117,8 @@ class Part:
             addresses=frozenset((address, interface) for address, interface in raw.get("addresses", ())),
             overlays=frozenset(
                 Overlay(name, bridge, vni, local, tuple(peers), mtu) for name, bridge, vni, local, peers, mtu in raw.get("overlays", ())
+            ),
+            neighbours=frozenset(
+                Neighbour(device, bridge, mac, peer, tuple(addresses)) for device, bridge, mac, peer, addresses in raw.get("neighbours", ())
             ),
         )

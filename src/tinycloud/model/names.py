@@ -94,6 +94,11 @@ def make_gateway_mac(stack: str, network: str) -> str:
     return make_mac(stack, "", network)
 
 
+def make_router_mac(stack: str, network: str, host: str) -> str:
+    """The MAC with which one host sends into a network what it routed there, for machines on other hosts."""
+    return make_mac(stack, f"@{host}", network)
+
+
 OVERLAY: Final = "tx-"
 """What the names of our VXLAN devices begin with."""
 

@@ -98,7 +98,8 @@ class Designer:
         where = self._place()
         drafts = [draft for name in sorted(self.stack.groups) for draft in self._draft_group(name, where)]
         check_domains(((draft.host.name, draft.mark) for draft in drafts), self.world)
-        self._spans = span(self.stack.stack, self.stack.networks, ((draft.host.name, draft.mark) for draft in drafts), self.world)
+        accesses = {name: it.access for name, it in self.stack.networks.items()}
+        self._spans = span(self.stack.stack, accesses, [(draft.host.name, draft.mark) for draft in drafts], self.world)
         if len(self.world.hosts) > 1:
             self._check_networks(self._spans)
             check_subnets(self.stack.stack, self._subnets, self._subnets6, self._spans, self.world)

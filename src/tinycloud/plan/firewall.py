@@ -9,7 +9,8 @@ from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from tinycloud.model.firewall import Key, Lan, Overlay, Part
+from tinycloud.model.firewall import Key, Lan, Neighbour, Overlay, Part
+from tinycloud.plan.crossing import make_crossings
 from tinycloud.plan.forwards import make_ways_in
 from tinycloud.plan.guard import make_guard
 from tinycloud.plan.joined import Here, list_addresses, make_joints
@@ -18,7 +19,7 @@ from tinycloud.plan.policies import make_rules
 from tinycloud.plan.spans import list_hosts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from tinycloud.model.machine import Mark
     from tinycloud.model.world import World
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
 PIECES: tuple[Piece, ...] = (make_guard, make_lans, make_rules)
 
 
-def make_part(stack: str, marks: Sequence[Mark], lans: Sequence[Lan], here: Here = Here(), away: Collection[str] = ()) -> Part:
+def make_part(stack: str, marks: Sequence[Mark], lans: Sequence[Lan], here: Here = Here()) -> Part:
     """The part of a stack on a host: ``marks`` of all its machines, ``lans`` of which that host has.
 
-    It knows machines that are on other hosts (``away``, by name) as well, and so lets them in wherever they move; but what leads in
+    It knows machines that are on other hosts (``here.placed``) as well, and so lets them in wherever they move; but what leads in
     from outside is where the machine is.
     """
-    near = [mark for mark in marks if mark.machine not in away]
+    away = {mark.ref for mark, host in here.placed if host != here.host}
+    near = [mark for mark in marks if mark.ref not in away]
     return finish_part(make_common(stack, marks, lans), stack, near, lans, here)
 
 
@@ -45,7 +47,7 @@ def make_common(stack: str, marks: Sequence[Mark], lans: Sequence[Lan]) -> Part:
 
 def finish_part(common: Part, stack: str, near: Sequence[Mark], lans: Sequence[Lan], here: Here) -> Part:
     """The part of one host: ``near`` are the machines there."""
-    return combine([common, make_ways_in(stack, near, lans), make_joints(stack, lans, here)])
+    return combine([common, make_ways_in(stack, near, lans), make_joints(stack, lans, here), make_crossings(stack, lans, here)])
 
 
 def make_present_part(stack: str, host: str, world: World) -> Part:
@@ -55,8 +57,8 @@ def make_present_part(stack: str, host: str, world: World) -> Part:
     spans = {name: tuple(n.host for n in group) for name, group in groupby(world.stack_networks(stack), attrgetter("name"))}
     machines = world.stack_machines(stack)
     lans = [make_lan(network) for network in world.stack_networks(stack) if network.host == host]
-    away = {machine.mark.machine for machine in machines if machine.host != host}
-    return make_part(stack, [it.mark for it in machines], lans, Here(host, list_addresses(world), spans), away)
+    placed = [(machine.mark, machine.host) for machine in machines]
+    return make_part(stack, [it.mark for it in machines], lans, Here(host, list_addresses(world), spans, placed))
 
 
 def combine(parts: Iterable[Part]) -> Part:
@@ -68,11 +70,12 @@ def combine(parts: Iterable[Part]) -> Part:
     local: frozenset[str] = frozenset()
     addresses: frozenset[tuple[str, str]] = frozenset()
     overlays: frozenset[Overlay] = frozenset()
+    neighbours: frozenset[Neighbour] = frozenset()
     for part in parts:
         sets |= part.sets
         chains |= part.chains
         for key, more in part.elements.items():
             elements[key] = elements.get(key, frozenset()) | more
         filtered, local, addresses = filtered | part.filtered, local | part.local, addresses | part.addresses
-        overlays |= part.overlays
-    return Part(sets, chains, elements, filtered, local, addresses, overlays)
+        overlays, neighbours = overlays | part.overlays, neighbours | part.neighbours
+    return Part(sets, chains, elements, filtered, local, addresses, overlays, neighbours)

@@ -17,6 +17,7 @@ from tinycloud.model.names import make_link_local, make_overlay, make_vni
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from tinycloud.model.machine import Mark
     from tinycloud.model.stack import Stack
     from tinycloud.model.world import Network, World
     from tinycloud.plan.spans import Spans
@@ -30,11 +31,15 @@ _OVERHEAD: Final = {4: 50, 6: 70}
 
 @dataclass(frozen=True)
 class Here:
-    """The host that a part is for. ``addresses``: of every host, by name; ``spans``: the hosts of each network."""
+    """The host that a part is for. ``addresses``: of every host, by name; ``spans``: the hosts of each network.
+
+    ``placed``: all machines of the stack with their hosts, empty for one that has two.
+    """
 
     host: str = ""
     addresses: Mapping[str, str] = field(default_factory=dict)
     spans: Spans = field(default_factory=dict)
+    placed: Sequence[tuple[Mark, str]] = ()
 
 
 def list_addresses(world: World) -> dict[str, str]:
@@ -114,7 +119,7 @@ def _check_number(stack: Stack, name: str, world: World) -> None:
 def make_joints(stack: str, lans: Sequence[Lan], here: Here) -> Part:
     """A device for each network that other hosts have too, and what keeps the gateway's own off it."""
     newest = {lan.name: lan for lan in lans}  # of one that is made anew the old one has no machines
-    overlays = {name: overlay for name, lan in newest.items() if (overlay := _find_overlay(lan, here))}
+    overlays = {name: overlay for name, lan in newest.items() if (overlay := find_overlay(lan, here))}
     chains: dict[Key, tuple[str, ...]] = {}
     elements: dict[Key, set[str]] = {}
     for lan in newest.values():
@@ -128,7 +133,7 @@ def make_joints(stack: str, lans: Sequence[Lan], here: Here) -> Part:
     return Part(chains=chains, elements={key: frozenset(them) for key, them in elements.items()}, overlays=frozenset(overlays.values()))
 
 
-def _find_overlay(lan: Lan, here: Here) -> Overlay | None:
+def find_overlay(lan: Lan, here: Here) -> Overlay | None:
     """None for a network that is on this host alone."""
     hosts = here.spans.get(lan.name, ())
     local = here.addresses.get(here.host, "")
@@ -142,9 +147,15 @@ def _list_kept(lan: Lan) -> Iterator[str]:
     """What is the gateway's, in both directions; the rest of base.nft's chain ``far`` is the same for all networks."""
     if lan.mac:
         yield from (f"ether {side} {lan.mac} drop" for side in ("saddr", "daddr"))
-    if lan.subnet:
-        yield from (f"arp {side} ip {ip_network(lan.subnet)[1]} drop" for side in ("saddr", "daddr"))
-    six = [*([make_link_local(lan.mac)] if lan.mac else []), *([str(ip_network(lan.subnet6)[1])] if lan.subnet6 else [])]
-    for address in six:
+    four, six = list_gateways(lan)
+    for address in four:
+        yield from (f"arp {side} ip {address} drop" for side in ("saddr", "daddr"))
+    for address in [*([make_link_local(lan.mac)] if lan.mac else []), *six]:
         number = f"{int(ip_address(address)):#034x}"
         yield from (f"icmpv6 type nd-neighbor-{word} @th,64,128 {number} drop" for word in ("solicit", "advert"))
+
+
+def list_gateways(lan: Lan) -> tuple[list[str], list[str]]:
+    """The host's own addresses in a network: of IPv4, of IPv6."""
+    first = [str(ip_network(subnet)[1]) if subnet else "" for subnet in (lan.subnet, lan.subnet6)]
+    return [it for it in first[:1] if it], [it for it in first[1:] if it]

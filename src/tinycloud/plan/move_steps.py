@@ -11,9 +11,11 @@ from tinycloud.model.plan import Act, Change, Plan, Price
 from tinycloud.model.units import Bytes
 from tinycloud.plan.images import send_lacking
 from tinycloud.plan.move_disks import Fate, list_moving
-from tinycloud.plan.move_walls import plan_last_walls, plan_walls
+from tinycloud.plan.move_walls import move_side, plan_last_walls, plan_walls
+from tinycloud.plan.spans import is_there
 from tinycloud.plan.steps import StepList, name_wall
 from tinycloud.plan.up import fingerprint
+from tinycloud.plan.wall import read_side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,13 +86,17 @@ def plan_leaving(world: World, ride: Ride, moving: list[Moving]) -> Plan:
 
 
 def _prepare_networks(steps: StepList, world: World, ride: Ride) -> list[str]:
-    present = {network.name for network in world.stack_networks(ride.mark.stack) if network.host == ride.target}
-    own = dict.fromkeys(nic.network for nic in ride.mark.spec.nics if not nic.external)
-    return [_copy_network(steps, ride, name) for name in own if name not in present]
+    """Those that it is in, and those that these lead to."""
+    before = read_side(world, ride.mark.stack)
+    after = move_side(before, world, ride.machine, ride.target)
+    own = {nic.network for nic in ride.mark.spec.nics if not nic.external}
+    new = [name for name, hosts in after.spans.items() if ride.target in {*hosts} - {*before.spans[name]}]
+    return [_copy_network(steps, world, ride, name) for name in sorted(new, key=lambda name: (name not in own, name))]
 
 
-def _copy_network(steps: StepList, ride: Ride, name: str) -> str:
-    args = {"name": names.make_network_name(ride.mark.stack, name), "from": ride.source}
+def _copy_network(steps: StepList, world: World, ride: Ride, name: str) -> str:
+    present = [it.host for it in world.stack_networks(ride.mark.stack) if it.name == name and is_there(world, it.host)]
+    args = {"name": names.make_network_name(ride.mark.stack, name), "from": ride.source if ride.source in present else min(present)}
     return steps.add(steps.name_network(name, ride.target), "network.copy", name, args, host=ride.target)
 
 
@@ -149,10 +155,9 @@ def _leave(steps: StepList, world: World, ride: Ride, move: str, moving: list[Mo
         elif it.fate is Fate.SHARED:
             args = {"volume": it.volume, **_in_pool(it.pool)}
             steps.add(f"{it.volume}@{ride.source}:leave", "disk.leave", ride.mark.machine, args, vacate, host=ride.source)
-    others = [it.mark for it in world.stack_machines(ride.mark.stack) if it.ref != ride.machine.ref and it.host == ride.source]
-    used = {nic.network for mark in others for nic in mark.spec.nics}
+    stays = move_side(read_side(world, ride.mark.stack), world, ride.machine, ride.target).spans
     for network in world.stack_networks(ride.mark.stack):
-        if network.host == ride.source and network.name in {nic.network for nic in ride.mark.spec.nics} - used:
+        if network.host == ride.source and ride.source not in stays[network.name]:
             steps.remove_network(ride.mark.stack, network.name, ride.source, vacate, f"{name_wall(ride.source)}:exact")
 
 

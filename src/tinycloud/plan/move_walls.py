@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tinycloud.errors import Refused
 from tinycloud.plan.joined import is_joined, list_addresses
-from tinycloud.plan.spans import is_there
+from tinycloud.plan.spans import is_there, span
 from tinycloud.plan.wall import is_in_force, read_side, widen
 
 if TYPE_CHECKING:
@@ -61,15 +61,21 @@ def _narrow(steps: StepList, machine: Machine, host: str, exact: Part) -> dict[s
 
 
 def move_side(before: Side, world: World, machine: Machine, target: str) -> Side:
-    """What there is when the machine is on its new host: its networks are there, and no more where nobody else is in them."""
+    """What there is when the machine is on its new host: its networks are there, and no more where nobody needs them.
+
+    Those that its networks lead to are as well. Other hosts have what they have.
+    """
     places = {**before.places, machine.ref: frozenset({target})}
-    spans = dict(before.spans)
-    for name in {nic.network for nic in machine.mark.spec.nics if not nic.external} & spans.keys():
-        others = (it for it in world.stack_machines(machine.mark.stack) if it.ref != machine.ref)
-        used = {it.host for it in others if any(nic.network == name for nic in it.mark.spec.nics)}
-        silent = {host for host in spans[name] if not is_there(world, host)}
-        spans[name] = tuple(sorted(used | silent | {target}))
+    others = [(it.host, it.mark) for it in world.stack_machines(machine.mark.stack) if it.ref != machine.ref]
+    wanted = span(machine.mark.stack, {name: lan.access for name, lan in before.lans.items()}, [*others, (target, machine.mark)], world)
+    spans = {name: _follow(hosts, wanted[name], machine.host, target) for name, hosts in before.spans.items()}
     return replace(before, marks={**before.marks, machine.ref: machine.mark}, places=places, spans=spans)
+
+
+def _follow(present: tuple[str, ...], wanted: tuple[str, ...], source: str, target: str) -> tuple[str, ...]:
+    """The hosts of a network when the two that have to do with a move have what is wanted there."""
+    stays = {host for host in present if host not in (source, target) or host in wanted}
+    return tuple(sorted(stays | ({target} & set(wanted))))
 
 
 def _check_addresses(side: Side, addresses: dict[str, str]) -> None:

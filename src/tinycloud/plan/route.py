@@ -122,14 +122,29 @@ def _between(world: World, source: End, target: End) -> Path:
         return _near(a.nic.network, source.address or a.address(to), to, source.host, b.network, target.host)
     if not ours or not theirs:
         return Path((Reason("route", f"{(source if not ours else target).name} is in no network", passes=False, host=source.host),))
-    if source.host != target.host:
-        return Path((Reason("route", f"they share no network, and are on two hosts: {source.host}, {target.host}", passes=False),))
     a = _find_way_out(ours)
     by_guest = bool(source.address or a.address(target.address))
     b = _choose(theirs, by_guest=by_guest)
     to = target.address or b.address()
-    way = (_leave(a, f"to network {b.nic.network} of {target.name}"), _enter(b, by_guest=by_guest), *_answer(world, target, a, to))
-    return Path(way, source.address or a.address(to), to)
+    over = f", from {source.host} to {target.host}" if source.host != target.host else ""
+    way = [*_tell_apart(world, a, b), _leave(a, f"to network {b.nic.network} of {target.name}{over}")]
+    way += [_enter(b, by_guest=by_guest), *_answer(world, target, a, to)]
+    return Path(tuple(way), source.address or a.address(to), to)
+
+
+def _tell_apart(world: World, a: _Side, b: _Side) -> Iterator[Reason]:
+    """What is missing between two hosts, where one would do: each has to have both networks."""
+    here, there = a.machine.host, b.machine.host
+    if here == there:
+        return
+    if a.machine.mark.stack != b.machine.mark.stack or not {a.access, b.access} <= {*OURS}:
+        text = f"they share no network, and are on two hosts, {here} and {there}: over hosts only networks of one stack lead to each other"
+        yield Reason("route", text, passes=False, host=here)
+    elif _leave(a, "").passes and _enter(b, by_guest=True).passes:
+        for host, side in ((here, b), (there, a)):
+            if not world.find_network(f"{side.machine.mark.stack}/{side.nic.network}", host):
+                text = f"network {side.nic.network} is not there yet: tinycloud up puts it where networks lead to it"
+                yield Reason("route", text, passes=False, host=host)
 
 
 def _answer(world: World, target: End, asking: _Side, address: str) -> Iterator[Reason]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tinycloud.plan.crossing import list_crossing
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Mapping, Sequence
 
     from tinycloud.model.machine import Mark
     from tinycloud.model.world import World
@@ -14,18 +16,20 @@ Spans = dict[str, tuple[str, ...]]
 """Network → its hosts, sorted."""
 
 
-def span(stack: str, networks: Iterable[str], placed: Iterable[tuple[str, Mark]], world: World) -> Spans:
+def span(stack: str, accesses: Mapping[str, str], placed: Sequence[tuple[str, Mark]], world: World) -> Spans:
     """A network is on the hosts of the machines that are in it (``placed``: with their hosts); without machines, on one.
 
-    It stays on a host that does not answer, for nobody can take it away there.
+    Networks that lead to each other are on all hosts of their machines. A network stays on a host that does not answer, for nobody can
+    take it away there.
     """
-    hosts: dict[str, set[str]] = {network: set() for network in networks}
+    hosts: dict[str, set[str]] = {network: set() for network in accesses}
+    crossing = list_crossing(accesses, (mark for _, mark in placed))
     used = set()
     for host, mark in placed:
         used.add(host)
-        for nic in mark.spec.nics:
-            if nic.network in hosts:
-                hosts[nic.network].add(host)
+        own = {nic.network for nic in mark.spec.nics}
+        for network in (own | crossing if own & crossing else own) & hosts.keys():
+            hosts[network].add(host)
     for name in hosts:
         hosts[name] |= _find_silent(f"{stack}/{name}", world)
     return {name: tuple(sorted(them)) or (_find_seat(stack, name, used, world),) for name, them in hosts.items()}

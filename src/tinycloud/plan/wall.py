@@ -57,7 +57,8 @@ class Side:
         if key not in self._common:
             self._common[key] = make_common(stack, list(self.marks.values()), lans)
         near = [mark for ref, mark in self.marks.items() if host in self.places[ref]]
-        return finish_part(self._common[key], stack, near, lans, Here(host, addresses, self.spans))
+        placed = [(mark, min(self.places[ref]) if len(self.places[ref]) == 1 else "") for ref, mark in self.marks.items()]
+        return finish_part(self._common[key], stack, near, lans, Here(host, addresses, self.spans, placed))
 
 
 def plan_wall(draft: Draft) -> None:

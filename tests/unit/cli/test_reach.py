@@ -49,7 +49,7 @@ def test_what_stops_it_is_said_with_the_rule_that_would_allow_it(shop: Command) 
         "  entrance on local: network front has access nat: shop/db-1 has policies, and they decide",
         "  out      on local: shop/tool-1 has no policies: it may reach whatever its networks lead to",
         "  in       NO  on local: shop/db-1 has policies (db), and none of their 1 inbound rules fits",
-        "  name     db-1 is not known there: they share no network of shop; use the address 10.60.0.11",
+        "  name     db-1, db-1.shop: 10.60.0.11",
         "  state    shop/db-1 is stopped",
     ]
 

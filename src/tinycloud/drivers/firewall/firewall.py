@@ -17,7 +17,7 @@ from tinycloud.templates.firewall import make_part_mark, read_base
 if TYPE_CHECKING:
     from tinycloud.drivers.shell import Shell
 
-MODULES: Final = ("whole_file", "nft_text", "vxlan", "links", "hooks")
+MODULES: Final = ("whole_file", "nft_text", "vxlan", "neighbours", "links", "hooks")
 """What the script on the host is made of, beside itself."""
 _MARK: Final = re.compile(r'"([0-9a-f]{12})"')
 _LIMIT: Final = 120.0

@@ -5,7 +5,7 @@ import os
 import shlex
 from typing import Any
 
-from tinycloud.drivers.onhost import links, vxlan
+from tinycloud.drivers.onhost import links, neighbours, vxlan
 from tinycloud.drivers.onhost.nft_text import TABLES
 from tinycloud.drivers.onhost.whole_file import write
 
@@ -34,6 +34,7 @@ def make_restore(parts: list[Plain]) -> str:
     lines += [f"[ -e {path} ] && echo 1 >{path}" for path in map(shlex.quote, switches)]
     lines += [shlex.join(links.put_address(address, link)) for address, link in sorted(links.collect(parts, "addresses"))]
     lines += [line for overlay in vxlan.read_wanted(parts) for line in vxlan.make_lines(overlay)]
+    lines += neighbours.make_lines(neighbours.read_wanted(parts))
     return "\n".join([*lines, "true", ""])
 
 

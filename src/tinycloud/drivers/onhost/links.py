@@ -6,7 +6,7 @@ import os
 import subprocess
 from typing import Any
 
-from tinycloud.drivers.onhost import vxlan
+from tinycloud.drivers.onhost import neighbours, vxlan
 
 METRIC = "7432"  # tells the addresses that we put on an interface from all others; it orders nothing, for they have no network of their own
 
@@ -46,7 +46,8 @@ def settle_links(gone: Plain, parts: list[Plain]) -> Plain:
     for bridge in local:
         switch([local_switch(bridge)], on=True)
     done = settle_addresses(collect([gone], "addresses") - addresses, addresses)
-    return done | {"unjoined": vxlan.settle(vxlan.read_wanted([gone]), vxlan.read_wanted(parts))}
+    unjoined = vxlan.settle(vxlan.read_wanted([gone]), vxlan.read_wanted(parts))
+    return done | {"unjoined": [*unjoined, *neighbours.settle(neighbours.read_wanted([gone]), neighbours.read_wanted(parts))]}
 
 
 def find_lost(parts: list[Plain]) -> bool:
