@@ -22,7 +22,7 @@ def test_where_a_machine_is_is_said_of_those_elsewhere_alone() -> None:
 
 
 def test_every_address_is_known() -> None:
-    assert [line.split()[2] for line in make_neighbours(read(FAR, NEAR))] == ["10.60.0.12", "10.60.0.11", "fd00::11"]
+    assert [line.split()[2] for line in make_neighbours(read(FAR, NEAR))] == ["10.60.0.11", "fd00::11", "10.60.0.12"]
 
 
 def test_a_bridge_that_is_made_anew_hears_of_them_from_the_hook() -> None:
