@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lxml import etree
@@ -74,8 +76,9 @@ class Move(Action):
             carry(run, step)
             return
         moved = self._move(run, step)
-        if before["state"] == "running":
-            let_go(run.get_host(step.args["target"]), step.args["domain"])
+        arrived = time.monotonic()
+        if before["state"] == "running" and let_go(run.get_host(step.args["target"]), step.args["domain"]):
+            moved = replace(moved, downtime=moved.downtime + time.monotonic() - arrived)
         run.moved[step.args["machine"]] = moved
         stood = f", stood still for {1000 * moved.downtime:.0f} ms" if moved.downtime else ""
         run.tell("progress", step, f"moved{stood}")
@@ -122,8 +125,6 @@ def say_progress(progress: Progress) -> str:
 
 def raise_generation(xml: str, ref: str) -> Mark:
     """The mark of a machine's XML with one change more; of two copies the one that moved last is told by it."""
-    from dataclasses import replace
-
     mark = read_mark(etree.fromstring(xml))
     if mark is None or mark.ref != ref:
         raise Failed(f"machine {ref} has lost its mark", hint="tinycloud doctor")
@@ -142,10 +143,12 @@ def carry(run: Run, step: Step) -> None:
     run.tell("progress", step, "moved")
 
 
-def let_go(host: Host, domain: str) -> None:
-    """One that came paused goes on; one that runs already does."""
-    if host.domains.get_state(domain) == "paused":
-        host.domains.resume(domain)
+def let_go(host: Host, domain: str) -> bool:
+    """One that came paused goes on; False for one that runs already."""
+    if host.domains.get_state(domain) != "paused":
+        return False
+    host.domains.resume(domain)
+    return True
 
 
 def remove_copy(host: Host, ref: str, domain: str) -> None:
