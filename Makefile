@@ -1,7 +1,7 @@
 # make setup    install what is missing: system packages, virtual environment
 # make demo     three machines in a lab host, in a minute
 # make test     everything, the live tests included
-# make slow     live tests that take too long for every day
+# make slow     live tests that take too long for every day, and properties on other examples
 .PHONY: setup demo fmt check test-unit test slow docs bench clean
 
 BIN := .venv/bin
@@ -30,6 +30,7 @@ test: setup check test-unit
 	@scripts/as-root $(BIN)/pytest -m live -n 2 --dist loadfile --durations 20
 
 slow: setup
+	@TINYCLOUD_SLOW=1 $(BIN)/pytest -q -n 2 -m "not live" tests/unit
 	@scripts/as-root env TINYCLOUD_SLOW=1 $(BIN)/pytest -m live tests/live/test_bandwidth.py tests/live/test_lvm.py tests/live/test_migrate.py
 
 docs: setup

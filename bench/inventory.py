@@ -17,6 +17,7 @@ from typing import Any
 from tinycloud.cloud import Cloud
 from tinycloud.drivers.fake import FakeGuests, FakeHost, edit_fake
 from tinycloud.drivers.fake.host import FakeShell
+from tinycloud.drivers.ground import Ground
 from tinycloud.drivers.guest.keys import Keys
 from tinycloud.drivers.host import Patience
 from tinycloud.engine.inventory import read_machines, read_world
@@ -56,8 +57,14 @@ class FarHost(FakeHost):
 
     def __init__(self, folder: Path, name: str, memory: Path) -> None:
         super().__init__(folder, name, entry=HostEntry(name, f"root@{name}"), patience=Patience(60, memory))
+        self._look = Ground(self.shell, self.firewall, self.networks.read_sheets)
         for part in _SLOW:
             setattr(self, part, Slow(getattr(self, part)))
+
+    def read_ground(self, folder: str) -> Ground:
+        """One session, whose answers are known then."""
+        time.sleep(LATENCY)
+        return self._look
 
     def read_facts(self) -> Any:
         time.sleep(LATENCY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import tempfile
@@ -9,6 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.postgres import Postgres, find_binaries, remove_postgres, start_postgres
 from tests.quick import find_quick_folder
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PLACE = pytest.StashKey[str]()
+
+settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("random" if os.environ.get("TINYCLOUD_SLOW") else "same")
+"""A busy machine fails no property. ``make test`` tries the same examples each time, ``make slow`` others."""
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -58,6 +60,19 @@ def cut(bench: Bench, name: str) -> Iterator[None]:
         subprocess.run(["ip", "-n", switch, "link", "set", name, "up"], check=True)
 
 
+def pick(world: dict[str, Any], name: str) -> dict[str, Any]:
+    """What a host has, without its name and what changes by itself."""
+    (facts,) = [it for it in world["hosts"] if it["name"] == name]
+    found = {key: [it for it in world.get(key, []) if it["host"] == name] for key in ("machines", "networks", "images", "foreign")}
+    found["facts"] = [{key: facts.get(key) for key in ("cpus", "memory", "hypervisors", "firewall", "overlays")}]
+    found["pools"] = [{key: facts["pool"][key] for key in ("name", "path", "capacity")}]
+    text = json.dumps(found, sort_keys=True)
+    told: dict[str, Any] = json.loads(
+        text.replace(f'"host": "{name}"', '"host": "it"').replace(f" of {name}", "").replace(f" on {name}", "")
+    )
+    return told
+
+
 def test_hosts_are_listed_with_what_was_found(here: Bench) -> None:
     rows = {row["name"]: row for row in here.run("host", "list", "--json").json}
     assert {name: (row["state"], row["address"]) for name, row in rows.items()} == {
@@ -67,6 +82,11 @@ def test_hosts_are_listed_with_what_was_found(here: Bench) -> None:
     }
     assert rows["h2"]["labels"] == {"rack": "b"}
     assert 0 < rows["h2"]["memory"]["free"] < rows["h2"]["memory"]["total"]
+
+
+def test_a_look_at_another_host_is_one_session(here: Bench) -> None:
+    said = here.run("-v", "host", "list").err.splitlines()
+    assert sum(line.startswith("+ ssh root@h2 ") for line in said) == 1, said
 
 
 def test_a_server_is_a_host_once_whatever_it_is_called(here: Bench) -> None:
@@ -92,6 +112,14 @@ def test_a_machine_on_another_host_is_reached_through_it(here: Bench, far: Path,
     assert (tmp_path / "back").read_bytes() == (tmp_path / "body").read_bytes()
     (tmp_path / "config").write_text(here.run("ssh-config", "far/web-1").out)
     assert here.call(["ssh", "-F", str(tmp_path / "config"), "web-1.far", "hostname"]).out == "web-1\n"
+
+
+def test_a_host_is_read_from_afar_as_it_reads_itself(here: Bench, far: Path) -> None:
+    whole = here.run("world", "--json").json
+    alone = Bench(replace(here.host, number=2)).run("world", "--json").json
+    assert [it["name"] for it in alone["hosts"]] == ["local"]
+    assert whole["machines"]
+    assert pick(whole, "h2") == pick(alone, "local")
 
 
 def test_its_serial_line_and_its_screen_come_through_the_host(here: Bench, far: Path) -> None:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
+    from tinycloud.drivers.ground import Ground
     from tinycloud.drivers.records import (
         BlockRecord,
         DomainRecord,
@@ -296,6 +297,10 @@ class Host(Protocol):
     def firewall(self) -> Firewall: ...
     def pool(self, name: str) -> Volumes:
         """A pool by the name that people give it: ``default`` for the main one."""
+        ...
+
+    def read_ground(self, folder: str) -> Ground:
+        """What its own tools tell, and how much room there is in ``folder``; of another host in one session. Raises Unreachable."""
         ...
 
     def list_pools(self) -> list[str]:

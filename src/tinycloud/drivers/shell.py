@@ -78,7 +78,7 @@ class Done:
         return self.stdout.decode(errors="replace")
 
 
-class Shell(Protocol):
+class Runner(Protocol):
     """Runs a tool on one host."""
 
     def run(
@@ -97,6 +97,10 @@ class Shell(Protocol):
         there raises Missing with the package to install, in any case.
         """
         ...
+
+
+class Shell(Runner, Protocol):
+    """What else is done where tools run."""
 
     def open(self, argv: Sequence[str], *, root: bool = False) -> Talk:
         """Start ``argv`` to talk with it. Raises Missing as :meth:`run` does."""

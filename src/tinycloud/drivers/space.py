@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tinycloud.errors import Missing
 
 if TYPE_CHECKING:
-    from tinycloud.drivers.shell import Shell
+    from tinycloud.drivers.shell import Runner
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +22,18 @@ class Space:
     free: int
 
 
-def measure_folder(shell: Shell, path: str) -> Space | None:
+def make_question(path: str) -> list[str]:
+    """What is asked of the host."""
+    return ["stat", "-f", "-c", "%S %b %f %a", path]
+
+
+def measure_folder(shell: Runner, path: str) -> Space | None:
     """The space of the file system that ``path`` lies on; None where that cannot be asked.
 
     libvirt does not serve: it remembers what was free when it last looked, and counts what ext4 keeps for root.
     """
     try:
-        done = shell.run(["stat", "-f", "-c", "%S %b %f %a", path], check=False, limit=20)
+        done = shell.run(make_question(path), check=False, limit=20)
     except Missing:
         return None
     words = done.text.split()

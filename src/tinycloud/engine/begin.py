@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
+
+from tinycloud.drivers.background import ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,15 +16,4 @@ T = TypeVar("T")
 
 def begin(host: Host, question: Callable[[], T]) -> Callable[[], T]:
     """What gives the answer, once it is there, or raises the error. This machine is asked only then: it has no way to save."""
-    if not host.entry.target:
-        return question
-    answer: Future[T] = Future()
-
-    def ask() -> None:
-        try:
-            answer.set_result(question())
-        except BaseException as err:  # noqa: BLE001 - it is raised again by the thread that wants the answer
-            answer.set_exception(err)
-
-    threading.Thread(target=ask, name=f"asks {host.name}", daemon=True).start()
-    return answer.result
+    return ask(question, f"asks {host.name}") if host.entry.target else question

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tinycloud.errors import LibvirtFailed
@@ -14,7 +15,7 @@ from tinycloud.model.pool import Card
 from tinycloud.templates.objects import render_volume
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tinycloud.drivers.host import Host
     from tinycloud.engine.lock import Locks
@@ -28,10 +29,12 @@ def list_cards(volumes: Iterable[str]) -> list[str]:
     return sorted(pool for name in volumes if (pool := find_pool_card(name)))
 
 
-def read_card(host: Host, pool: str) -> Card | None:
-    """The card of a pool; None for one that is half written, or goes while we look."""
+def read_card(host: Host, pool: str, told: Mapping[str, str] = MappingProxyType({})) -> Card | None:
+    """The card of a pool; None for one that is half written, or goes while we look. ``told``: what is in volumes, where that is known."""
     name = pool_card_name(pool)
     try:
+        if name in told:
+            return from_plain(Card, json.loads(told[name]))
         return from_plain(Card, json.loads(host.volumes.download_bytes(name).rstrip(b"\0")))
     except ValueError:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, replace
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from lxml import etree
@@ -17,6 +18,7 @@ from tinycloud.engine.read_pools import read_pools
 from tinycloud.engine.room import find_pool
 from tinycloud.errors import LibvirtFailed, TinycloudError
 from tinycloud.model import names, world
+from tinycloud.model.pool import MAIN_PATH
 from tinycloud.model.sheet import Sheet
 from tinycloud.model.units import Bytes
 from tinycloud.templates.own import has_sheet, read_network
@@ -25,6 +27,7 @@ from tinycloud.templates.xml import read_live, read_mark, read_processor
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from tinycloud.drivers.ground import Ground
     from tinycloud.drivers.host import Host
     from tinycloud.drivers.records import DomainRecord, HostRecord, NetworkRecord, VolumeRecord
 
@@ -72,7 +75,7 @@ def read_networks(hosts: Iterable[Host]) -> world.World:
     """Networks and machines, without disks and pools."""
 
     def read(host: Host) -> world.World:
-        ours, _ = _split_networks(host, host.networks.list_all())
+        ours, _ = _split_networks(host, host.networks.list_all(), host.networks.read_sheets)
         return replace(_read_domains(host), networks=tuple(ours))
 
     return world.merge_worlds(part for _, part in _on_all(hosts, read))
@@ -104,27 +107,28 @@ def _read_one_of_many(host: Host) -> world.World:
 
 
 def _read_host(host: Host) -> world.World:
+    look = begin(host, lambda: host.read_ground(MAIN_PATH))
     asked = (
         begin(host, lambda: _read_domains(host)),
-        begin(host, lambda: _split_networks(host, host.networks.list_all())),
-        begin(host, lambda: _read_stock(host)),
-        begin(host, lambda: list_links(host)),
-        begin(host, lambda: list_routes(host)),
+        begin(host, host.networks.list_all),
+        begin(host, lambda: _read_stock(host, look)),
         begin(host, host.secrets.list_volumes),
         begin(host, host.read_facts),
     )
-    domains, (networks, foreign_networks), stock, links = asked[0](), asked[1](), asked[2](), asked[3]()
-    marks = begin(host, lambda: _read_marks(host, domains, networks))
-    overlays = begin(host, lambda: read_overlays(host, links))
+    domains, records, stock, ground = asked[0](), asked[1](), asked[2](), look()
+    networks, foreign_networks = _split_networks(host, records, ground.read_sheets)
+    links = list_links(ground)
     ours = {network.bridge for network in networks if not network.access.startswith("bridge:")}
     foreign = world.Foreign(
         host.name,
         domains.foreign[0].domains,
         networks=tuple(sorted(n.name for n in foreign_networks)),
-        **make_links(host, links, asked[4](), ours),
+        **make_links(host, links, list_routes(ground), ours),
     )
-    orphans = _list_orphans(host, asked[5](), {volume.name for volume in stock.volumes})
-    facts = replace(_make_facts(host, asked[6](), stock), firewall=marks(), wire=find_wire(host, links), overlays=overlays())
+    orphans = _list_orphans(host, asked[3](), {volume.name for volume in stock.volumes})
+    marks = ground.firewall.find_marks() if domains.machines or networks else frozenset()  # nobody asks where nothing is ours
+    overlays = read_overlays(ground, links)
+    facts = replace(_make_facts(host, asked[4](), stock), firewall=marks, wire=find_wire(host, links), overlays=overlays)
     return world.World(
         hosts=(facts,),
         machines=domains.machines,
@@ -147,18 +151,14 @@ class _Stock:
     images: tuple[world.Image, ...]
 
 
-def _read_stock(host: Host) -> _Stock:
-    measured = begin(host, lambda: find_pool(host))
+def _read_stock(host: Host, look: Callable[[], Ground]) -> _Stock:
+    measured = begin(host, lambda: find_pool(host, look=lambda: look().runner))
     records = {record.name: record for record in host.volumes.list_all()}
-    images = begin(host, lambda: _read_images(host, records))
-    pool, others = read_pools(host, records, measured)
+    cards = look().cards
+    images = begin(host, lambda: _read_images(host, records, cards))
+    pool, others = read_pools(host, records, measured, cards)
     volumes = [*_list_volumes(host, records), *(volume for _, found in others for volume in found)]
     return _Stock(pool, tuple(other for other, _ in others), tuple(volumes), tuple(images()))
-
-
-def _read_marks(host: Host, domains: world.World, networks: list[world.Network]) -> frozenset[str]:
-    """What is in force in the firewall; nobody asks a host where nothing is ours."""
-    return host.firewall.find_marks() if domains.machines or networks else frozenset()
 
 
 def _list_orphans(host: Host, secrets: Mapping[str, str], present: set[str]) -> Iterator[world.Orphan]:
@@ -195,13 +195,15 @@ def read_machine(host: str, record: DomainRecord) -> world.Machine | None:
     return world.Machine(host, mark, record.state, record.reason, read_live(root))
 
 
-def _split_networks(host: Host, records: list[NetworkRecord]) -> tuple[list[world.Network], list[NetworkRecord]]:
+def _split_networks(
+    host: Host, records: list[NetworkRecord], read_sheets: Callable[[], dict[str, Sheet]]
+) -> tuple[list[world.Network], list[NetworkRecord]]:
     ours, foreign = [], []
     sheets: dict[str, Sheet] | None = None
     for record in records:
         owner = find_owner(record)
         if owner:
-            sheets = host.networks.read_sheets() if sheets is None else sheets
+            sheets = read_sheets() if sheets is None else sheets
             ours.append(_read_network(host.name, *owner, record, sheets))
         else:
             foreign.append(record)
@@ -243,9 +245,9 @@ def _list_volumes(host: Host, records: dict[str, VolumeRecord]) -> list[world.Vo
     ]
 
 
-def _read_images(host: Host, records: dict[str, VolumeRecord]) -> list[world.Image]:
+def _read_images(host: Host, records: dict[str, VolumeRecord], cards: Mapping[str, str] = MappingProxyType({})) -> list[world.Image]:
     with_card = [(sha, record) for name, record in records.items() if (sha := _image_with_card(name, records))]
-    asked = [begin(host, partial(_find_image, host, sha, record)) for sha, record in with_card]
+    asked = [begin(host, partial(_find_image, host, sha, record, cards.get(names.image_card_name(sha)))) for sha, record in with_card]
     images = [image for answer in asked if (image := answer())]
     return sorted(images, key=lambda image: image.names)
 
@@ -259,10 +261,10 @@ def read_images(host: Host) -> list[world.Image]:
     return _read_images(host, {record.name: record for record in host.volumes.list_all()})
 
 
-def _find_image(host: Host, sha: str, record: VolumeRecord) -> world.Image | None:
+def _find_image(host: Host, sha: str, record: VolumeRecord, told: str | None) -> world.Image | None:
     """The image of a card; None for one that is half written, or goes while we look."""
     try:
-        return _read_image(host, sha, record)
+        return _read_image(host, sha, record, told or host.volumes.download_bytes(names.image_card_name(sha)))
     except (ValueError, KeyError, TypeError):
         return None
     except LibvirtFailed:
@@ -271,8 +273,8 @@ def _find_image(host: Host, sha: str, record: VolumeRecord) -> world.Image | Non
         raise
 
 
-def _read_image(host: Host, sha: str, record: VolumeRecord) -> world.Image:
-    card = json.loads(host.volumes.download_bytes(names.image_card_name(sha)))
+def _read_image(host: Host, sha: str, record: VolumeRecord, text: str | bytes) -> world.Image:
+    card = json.loads(text)
     return world.Image(
         host=host.name,
         sha=sha,

@@ -50,7 +50,7 @@ class NewFile:
 def must_fit(host: Host, need: int, what: str, pool: str = names.DEFAULT_POOL) -> None:
     """Raises Refused when the pool has not ``need`` bytes free."""
     found = host.pool(pool).find_pool()
-    record = measure_pool(host, found) if found else None
+    record = measure_pool(host.shell, found) if found else None
     if record is not None and need > record.free:
         raise Refused(
             f"{what} needs {Bytes(need)}, pool {pool} has {Bytes(record.free)} free", code="no-space", hint="tinycloud image gc --dry-run"

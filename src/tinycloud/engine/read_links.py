@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from tinycloud.engine.begin import begin
 from tinycloud.errors import ToolFailed
 from tinycloud.model import names
 
 if TYPE_CHECKING:
+    from tinycloud.drivers.ground import Ground
     from tinycloud.drivers.host import Host
     from tinycloud.model.firewall import Overlay
 
 
-def list_links(host: Host) -> list[dict[str, Any]]:
+def list_links(ground: Ground) -> list[dict[str, Any]]:
     """Its interfaces; none where nobody could look."""
     try:
-        return [link for link in _ask(host, "-d", "addr") if "ifname" in link]
+        return ground.list_links()
     except (ToolFailed, ValueError):
         return []
 
@@ -30,17 +29,16 @@ def find_wire(host: Host, links: list[dict[str, Any]]) -> int:
     return 0
 
 
-def read_overlays(host: Host, links: list[dict[str, Any]]) -> frozenset[Overlay]:
+def read_overlays(ground: Ground, links: list[dict[str, Any]]) -> frozenset[Overlay]:
     """Nobody asks where there is none."""
     some = any(link["ifname"].startswith(names.OVERLAY) for link in links)
-    return host.firewall.find_overlays() if some or not links else frozenset()
+    return ground.firewall.find_overlays() if some or not links else frozenset()
 
 
-def list_routes(host: Host) -> tuple[list[dict[str, Any]], list[dict[str, Any]]] | None:
+def list_routes(ground: Ground) -> tuple[list[dict[str, Any]], list[dict[str, Any]]] | None:
     """IPv4 and IPv6; None where nobody could look."""
-    asked = begin(host, lambda: _ask(host, "-4", "route")), begin(host, lambda: _ask(host, "-6", "route"))
     try:
-        return asked[0](), asked[1]()
+        return ground.list_routes()
     except (ToolFailed, ValueError):
         return None
 
@@ -60,11 +58,6 @@ def make_links(
         "switches": tuple(sorted((name, kind) for name, kind in kinds.items() if kind in ("bridge", "openvswitch"))),
         "cards": tuple(sorted(name for name, kind in kinds.items() if kind not in ("bridge", "openvswitch", "tun"))),
     }
-
-
-def _ask(host: Host, *words: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(host.shell.run(["ip", "-j", *words]).stdout or b"[]")
-    return found
 
 
 def _list_subnets(host: str, links: list[dict[str, Any]], family: str, routes: list[dict[str, Any]]) -> tuple[tuple[str, str], ...]:

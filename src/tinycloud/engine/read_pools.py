@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from tinycloud.engine.begin import begin
 from tinycloud.engine.cards import list_cards, read_card
 from tinycloud.engine.room import find_pool, measure_pool
 from tinycloud.errors import LibvirtFailed
@@ -25,16 +27,20 @@ Found = tuple[world.Pool, list[world.Volume]]
 
 
 def read_pools(
-    host: Host, main: Mapping[str, VolumeRecord], measured: Callable[[], PoolRecord | None] | None = None
+    host: Host,
+    main: Mapping[str, VolumeRecord],
+    measured: Callable[[], PoolRecord | None] | None = None,
+    told: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[world.Pool | None, list[Found]]:
     """The main pool, and the others with their volumes.
 
     ``main`` is what is in the main pool: where it has no cards, nothing more is asked. ``measured`` says how large it is, where
-    somebody has begun to ask already.
+    somebody has begun to ask already; ``told`` is what is in cards, as far as that is known.
     """
     cards = list_cards(main)
-    card = read_card(host, names.DEFAULT_POOL) if names.DEFAULT_POOL in cards else None
-    others = [found for name in cards if name != names.DEFAULT_POOL and (found := _read_pool(host, name))]
+    card = read_card(host, names.DEFAULT_POOL, told) if names.DEFAULT_POOL in cards else None
+    asked = [begin(host, partial(_read_pool, host, name, told)) for name in cards if name != names.DEFAULT_POOL]
+    others = [found for answer in asked if (found := answer())]
     return _make_main((measured or partial(find_pool, host))(), main.values(), card or Card()), others
 
 
@@ -58,9 +64,9 @@ def _make_main(pool: PoolRecord | None, records: Iterable[VolumeRecord], card: C
     )
 
 
-def _read_pool(host: Host, name: str) -> Found | None:
+def _read_pool(host: Host, name: str, told: Mapping[str, str]) -> Found | None:
     """A pool by its card; None when the card is half written."""
-    card = read_card(host, name)
+    card = read_card(host, name, told)
     if card is None:
         return None
     return _read_fixed(host.name, name, card) if card.source.kind in FIXED else _read_growing(host, name, card)
@@ -91,7 +97,7 @@ def _read_growing(host: Host, name: str, card: Card) -> Found:
     try:
         record = driver.find_pool()
         if record and record.active and card.source.kind in FOLDERS:
-            record = measure_pool(host, record)
+            record = measure_pool(host.shell, record)
         found = driver.list_all() if record and record.active else []
         trouble = (
             "" if record and record.active else "libvirt has stopped it" if record else "libvirt does not know it any more: add it again"

@@ -14,15 +14,21 @@ from tinycloud.model.units import Bytes
 from tinycloud.plan.space import make_reserve
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tinycloud.drivers.host import Host
     from tinycloud.drivers.records import PoolRecord
+    from tinycloud.drivers.shell import Runner
 
 
-def find_pool(host: Host, name: str = DEFAULT_POOL) -> PoolRecord | None:
-    """A pool of a host with what is really free in it; None where there is none, or where its disks exist beforehand."""
+def find_pool(host: Host, name: str = DEFAULT_POOL, look: Callable[[], Runner] | None = None) -> PoolRecord | None:
+    """A pool of a host with what is really free in it; None where there is none, or where its disks exist beforehand.
+
+    ``look`` gives what is asked in the place of the host's shell.
+    """
     kind = _find_kind(host, name)
     pool = host.pool(name).find_pool() if kind and kind not in FIXED else None
-    return measure_pool(host, pool) if pool and kind in FOLDERS else pool
+    return measure_pool(look() if look else host.shell, pool) if pool and kind in FOLDERS else pool
 
 
 def _find_kind(host: Host, name: str) -> str | None:
@@ -32,9 +38,9 @@ def _find_kind(host: Host, name: str) -> str | None:
     return card.source.kind if card else None
 
 
-def measure_pool(host: Host, pool: PoolRecord) -> PoolRecord:
+def measure_pool(runner: Runner, pool: PoolRecord) -> PoolRecord:
     """The pool with the numbers of its file system in place of those that libvirt remembers."""
-    space = measure_folder(host.shell, pool.path)
+    space = measure_folder(runner, pool.path)
     return replace(pool, capacity=space.capacity, free=space.free) if space else pool
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from tests.builders import a_host, a_world
 from tests.unit.model import strategies as some
@@ -15,7 +15,7 @@ from tinycloud.model.world import Host, World
 
 
 @given(some.worlds)
-@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50)
 def test_a_world_comes_back_from_json_as_it_went(world: World) -> None:
     assert from_plain(World, json.loads(json.dumps(to_plain(world)))) == world
 

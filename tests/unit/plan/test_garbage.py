@@ -143,7 +143,7 @@ def list_needed(stock: Stock, gone: set[str]) -> set[str]:
     return needed
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(stocks(), st.booleans())
 def test_nothing_that_is_in_use_ever_goes(stock: Stock, unused: bool) -> None:
     found = find_garbage(stock, unused=unused)
@@ -165,7 +165,7 @@ def is_whole_image(stock: Stock, file: File) -> bool:
     return file.name in list_whole(stock)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(stocks(), st.booleans())
 def test_clearing_up_twice_finds_nothing_more_and_its_order_never_pulls_a_base_away(stock: Stock, unused: bool) -> None:
     found = find_garbage(stock, unused=unused)

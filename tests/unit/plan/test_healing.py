@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import a_host, a_world, load, settle
@@ -230,7 +230,7 @@ STATES = st.sampled_from(["well", "silent", "fenced and silent", "fenced and run
 
 
 @given(st.lists(STATES, min_size=4, max_size=4), st.sampled_from([DISPOSABLE, ON_SHARED, "", ", recover: restart"]), st.booleans())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 def test_no_machine_is_planned_to_start_while_its_old_host_may_run_it(states: list[str], words: str, some: bool) -> None:
     now = _BROUGHT.setdefault(words, bring(words))
     for name, state in zip(("h1", "h2", "h3", "h4"), states, strict=True):

@@ -224,7 +224,7 @@ def make_packet(world: World, source: str, target: str, port: str) -> tuple[str,
 ENDS = ("shop/a-1", "shop/b-1", "shop/c-1", "shop/d-1", "mon/probe-1", "host", "203.0.113.5", "192.0.2.1")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(stacks())
 def test_what_is_said_is_what_nftables_does(text: str) -> None:
     world = make_world(MON, text)

@@ -16,6 +16,7 @@ from tinycloud.drivers.fake.moves import FakeMoves
 from tinycloud.drivers.fake.networks import FakeNetworks
 from tinycloud.drivers.fake.secrets import FakeSecrets
 from tinycloud.drivers.fake.volumes import FakeVolumes
+from tinycloud.drivers.ground import Ground
 from tinycloud.drivers.guest.inside import GuestResult
 from tinycloud.drivers.host import Patience, Silence
 from tinycloud.drivers.onhost.fence import main as note_numbers
@@ -99,6 +100,9 @@ class FakeHost:
         if name == DEFAULT_POOL:
             return self.volumes
         return FakeVolumes(self._pools, Documents(self._folder / f"volumes-{name}"), self.secrets, make_pool_name(name))
+
+    def read_ground(self, folder: str) -> Ground:
+        return Ground(self.shell, self.firewall, self.networks.read_sheets)
 
     def list_pools(self) -> list[str]:
         found = [(name, self._pools.find(name)) for name in self._pools.names()]

@@ -15,10 +15,12 @@ from tinycloud.model.names import OVERLAY
 from tinycloud.templates.firewall import make_part_mark, read_base
 
 if TYPE_CHECKING:
-    from tinycloud.drivers.shell import Shell
+    from tinycloud.drivers.shell import Runner
 
 MODULES: Final = ("whole_file", "nft_text", "vxlan", "neighbours", "links", "hooks")
 """What the script on the host is made of, beside itself."""
+ASK_MARKS: Final = ["nft", "list", "set", *INET.split(), "parts"]
+QUESTIONS: Final = (ASK_MARKS, vxlan.ASK_LINKS, vxlan.ASK_ENTRIES)
 _MARK: Final = re.compile(r'"([0-9a-f]{12})"')
 _LIMIT: Final = 120.0
 
@@ -26,13 +28,13 @@ _LIMIT: Final = 120.0
 class Firewall:
     """What the stacks have in it. Each change is one transaction: all of it is in force, or nothing is changed."""
 
-    def __init__(self, shell: Shell) -> None:
+    def __init__(self, shell: Runner) -> None:
         self._shell = shell
 
     def find_marks(self) -> frozenset[str]:
         """The marks of the parts that are in force; none where the tables are not there, or nobody lets us look."""
         try:
-            done = self._shell.run(["nft", "list", "set", *INET.split(), "parts"], root=True, check=False)
+            done = self._shell.run(ASK_MARKS, root=True, check=False)
         except Missing:
             return frozenset()
         return frozenset(_MARK.findall(done.text)) if done.status == 0 else frozenset()

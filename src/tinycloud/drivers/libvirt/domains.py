@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lxml import etree
 
+from tinycloud.drivers.background import ask_each
 from tinycloud.drivers.devices import find_disk, put_medium
 from tinycloud.drivers.libvirt.errors import NO_DOMAIN, OPERATION_INVALID, guarded
 from tinycloud.drivers.libvirt.usage import ACTIVE, WANTED, read_usage
@@ -53,15 +54,16 @@ def _where(*, live: bool, config: bool) -> int:
 class Domains:
     """Calls by name; each names what it was doing when libvirt refuses."""
 
-    def __init__(self, conn: Any, shell: Shell) -> None:
+    def __init__(self, conn: Any, shell: Shell, lanes: int = 1) -> None:
         self._conn = conn
         self._shell = shell
+        self._lanes = lanes
 
     def list_all(self) -> list[DomainRecord]:
         """Every domain, running or not. One that vanishes meanwhile is left out."""
         with guarded("list the domains"):
             domains = self._conn.listAllDomains(0)
-        return [record for domain in domains if (record := self._record(domain))]
+        return [record for record in ask_each(domains, self._record, self._lanes) if record]
 
     def find(self, name: str) -> DomainRecord | None:
         domain = self._find(name)

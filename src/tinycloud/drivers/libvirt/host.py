@@ -9,10 +9,13 @@ import time
 from copy import copy
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from tinycloud.drivers.firewall import Firewall
+from tinycloud.drivers.firewall import Firewall, firewall
+from tinycloud.drivers.foreseen import foresee
+from tinycloud.drivers.ground import Ground, make_questions, read_cards
 from tinycloud.drivers.host import Patience, Silence
+from tinycloud.drivers.libvirt import sheets
 from tinycloud.drivers.libvirt.domains import Domains
 from tinycloud.drivers.libvirt.errors import guarded, load_libvirt, translate
 from tinycloud.drivers.libvirt.facts import read_cpu_seconds, read_facts, read_identity, read_memory
@@ -21,9 +24,11 @@ from tinycloud.drivers.libvirt.moves import Moves
 from tinycloud.drivers.libvirt.networks import Networks
 from tinycloud.drivers.libvirt.processor import find_common, list_models, read_processor
 from tinycloud.drivers.libvirt.secrets import Secrets
+from tinycloud.drivers.libvirt.sheets import Sheets
 from tinycloud.drivers.libvirt.volumes import Volumes, list_pools
 from tinycloud.drivers.onhost import run_script
 from tinycloud.drivers.records import HostIdentity, HostRecord, HostUsage
+from tinycloud.drivers.space import make_question
 from tinycloud.errors import Missing, TinycloudError
 from tinycloud.model.host import HostEntry
 from tinycloud.model.names import DEFAULT_POOL, make_pool_name
@@ -34,6 +39,9 @@ if TYPE_CHECKING:
 
     from tinycloud.drivers.shell import Shell
     from tinycloud.drivers.ssh_link import SshLink
+
+
+_LANES: Final = 16
 
 
 class LibvirtHost:
@@ -116,12 +124,17 @@ class LibvirtHost:
         return [*self._virsh, *words]
 
     @property
+    def _lanes(self) -> int:
+        """How many questions are on their way at a time; what is near answers before the next thread runs."""
+        return 1 if self._link is None else _LANES
+
+    @property
     def domains(self) -> Domains:
-        return Domains(self._conn, self.shell)
+        return Domains(self._conn, self.shell, self._lanes)
 
     @property
     def networks(self) -> Networks:
-        return Networks(self._conn, self.shell)
+        return Networks(self._conn, self.shell, self._lanes)
 
     @property
     def volumes(self) -> Volumes:
@@ -139,9 +152,16 @@ class LibvirtHost:
     def firewall(self) -> Firewall:
         return Firewall(self.shell)
 
+    def read_ground(self, folder: str) -> Ground:
+        """Of another host in one session."""
+        if self._link is None:
+            return Ground(self.shell, self.firewall, Sheets(self.shell).read_all)
+        runner = foresee(self.shell, (*make_questions(folder), *firewall.QUESTIONS, sheets.QUESTION, make_question(folder)), root=True)
+        return Ground(runner, Firewall(runner), Sheets(runner).read_all, read_cards(runner, folder))
+
     def pool(self, name: str) -> Volumes:
         """A pool by the name that people give it; one that does not exist holds nothing."""
-        return Volumes(self._conn, make_pool_name(name), self.shell)
+        return Volumes(self._conn, make_pool_name(name), self.shell, self._lanes)
 
     def list_pools(self) -> list[str]:
         return list_pools(self._conn)

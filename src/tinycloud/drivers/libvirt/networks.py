@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lxml import etree
 
+from tinycloud.drivers.background import ask_each
 from tinycloud.drivers.libvirt.errors import NO_NETWORK, OPERATION_INVALID, guarded
 from tinycloud.drivers.libvirt.sheets import Sheets
 from tinycloud.drivers.records import NetworkRecord
@@ -25,14 +26,15 @@ _LIVE, _CONFIG = 1, 2
 
 
 class Networks:
-    def __init__(self, conn: Any, shell: Shell) -> None:
+    def __init__(self, conn: Any, shell: Shell, lanes: int = 1) -> None:
         self._conn = conn
+        self._lanes = lanes
         self._sheets = Sheets(shell)
 
     def list_all(self) -> list[NetworkRecord]:
         with guarded("list the networks"):
             found = self._conn.listAllNetworks(0)
-        return [record for network in found if (record := self._record(network))]
+        return [record for record in ask_each(found, self._record, self._lanes) if record]
 
     def find(self, name: str) -> NetworkRecord | None:
         network = self._find(name)

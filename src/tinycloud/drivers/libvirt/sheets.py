@@ -11,20 +11,20 @@ from tinycloud.model.sheet import FOLDER, NAMES, OPTIONS, PENDING, Sheet, make_n
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tinycloud.drivers.shell import Shell
+    from tinycloud.drivers.shell import Runner
 
+QUESTION: Final = ["grep", "-rsH", f"--include=*{NAMES}", f"--include=*{OPTIONS}", "", FOLDER]
 _PIDS: Final = "/run/libvirt/network"
 
 
 class Sheets:
     """Those of one host."""
 
-    def __init__(self, shell: Shell) -> None:
+    def __init__(self, shell: Runner) -> None:
         self._shell = shell
 
     def read_all(self) -> dict[str, Sheet]:
-        argv = ["grep", "-rsH", f"--include=*{NAMES}", f"--include=*{OPTIONS}", "", FOLDER]
-        return parse_sheets(self._shell.run(argv, check=False).text)
+        return parse_sheets(self._shell.run(QUESTION, check=False).text)
 
     def write(self, name: str, sheet: Sheet, restart: Callable[[], None] | None) -> None:
         """Names are read anew at once. Options are read when dnsmasq starts: ``restart`` does that, None where it does not run.

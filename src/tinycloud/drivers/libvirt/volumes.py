@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from lxml import etree
 
-from tinycloud.drivers.libvirt.errors import NO_POOL, NO_VOLUME, guarded
+from tinycloud.drivers.background import ask_each
+from tinycloud.drivers.libvirt.errors import NO_POOL, NO_VOLUME, OPERATION_INVALID, guarded
 from tinycloud.drivers.records import PoolRecord, VolumeRecord
 from tinycloud.errors import Clash, LibvirtFailed
 from tinycloud.model.names import POOL, find_pool_name, image_name
@@ -39,8 +40,9 @@ def list_pools(conn: Any) -> list[str]:
 class Volumes:
     """Volumes of the pool that libvirt calls ``pool``. A pool that does not exist holds nothing."""
 
-    def __init__(self, conn: Any, pool: str, shell: Shell) -> None:
+    def __init__(self, conn: Any, pool: str, shell: Shell, lanes: int = 1) -> None:
         self._conn = conn
+        self._lanes = lanes
         self._name = pool
         self._shell = shell
 
@@ -103,16 +105,21 @@ class Volumes:
         if pool is None or not pool.isActive():
             return []
         with guarded(f"list pool {self._name}"):
-            return [str(name) for name in pool.listVolumes()]
+            return sorted(str(name) for name in pool.listVolumes())
 
     def list_all(self) -> list[VolumeRecord]:
-        """Every file with its sizes as of now. One that vanishes meanwhile is left out."""
+        """Every file with its sizes as of now, by name. One that vanishes meanwhile is left out."""
         pool = self._find_pool()
-        if pool is None or not pool.isActive():
+        if pool is None:
             return []
-        with guarded(f"list pool {self._name}"):
-            found = pool.listAllVolumes(0)
-        return [record for volume in found if (record := self._record(volume))]
+        try:
+            with guarded(f"list pool {self._name}"):
+                found = pool.listAllVolumes(0)
+        except LibvirtFailed as err:
+            if err.number in (NO_POOL, OPERATION_INVALID):  # it went meanwhile, or nobody has started it
+                return []
+            raise
+        return sorted((record for record in ask_each(found, self._record, self._lanes) if record), key=lambda record: record.name)
 
     def _record(self, volume: Any) -> VolumeRecord | None:
         try:

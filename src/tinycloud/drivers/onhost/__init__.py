@@ -17,7 +17,7 @@ from tinycloud.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from tinycloud.drivers.shell import Shell
+    from tinycloud.drivers.shell import Runner
 
 __all__ = ["make_script", "run_script"]
 
@@ -48,7 +48,7 @@ def _read(name: str) -> bytes:
 
 
 def run_script(
-    shell: Shell,
+    shell: Runner,
     name: str,
     args: Mapping[str, Any],
     *,

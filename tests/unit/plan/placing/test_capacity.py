@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from tests.builders import a_labelled_host, a_world, inhabit, load
 from tests.unit.plan.placing.clouds import Rows, a_cloud, groups, hosts, load_groups
@@ -57,7 +57,7 @@ def test_machines_that_are_together_fit_where_the_others_are() -> None:
     assert found.now == (8 - 3)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40)
 @given(hosts(), groups(("web",)))
 def test_an_up_of_so_many_works_and_of_one_more_is_refused(rows: Rows, declared: dict[str, dict[str, object]]) -> None:
     declared["web"] |= {"count": 1, "memory": "1 GiB"}
