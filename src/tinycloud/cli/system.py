@@ -11,6 +11,7 @@ import click
 from tinycloud.cli.output import paint, print_json, print_table
 from tinycloud.cli.session import complete_host, complete_stack, json_option, open_cloud
 from tinycloud.errors import WrongInput
+from tinycloud.model.units import Duration
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,13 +52,22 @@ def history(stack: str, as_json: bool) -> None:
     if as_json:
         print_json([{key: getattr(row, key) for key in row.__slots__} for row in rows])
     elif rows:
-        print_table(("ID", "STACK", "WHAT", "STATE", "STARTED", "BY", "ERROR"), [_row(row) for row in rows])
+        print_table(("ID", "STACK", "WHAT", "STATE", "STARTED", "TOOK", "BY", "ERROR"), [make_row(row) for row in rows])
     else:
         print("nothing was done yet")
 
 
-def _row(row: ExecutionRecord) -> tuple[str, ...]:
-    return row.id, row.stack, row.kind, row.state, time.strftime("%F %T", time.localtime(row.started)), row.who, row.error
+def make_row(row: ExecutionRecord) -> tuple[str, ...]:
+    """A row of ``history``."""
+    started = time.strftime("%F %T", time.localtime(row.started))
+    took = str(Duration(round(row.ended - row.started, 1))) if row.ended else "-"
+    return row.id, row.stack, _tell_what(row), row.state, started, took, row.who, row.error
+
+
+def _tell_what(row: ExecutionRecord) -> str:
+    """A move with what went where."""
+    move = row.options.get("move")
+    return f"{row.kind} {move['machine'].partition('/')[2]} {move['source']} → {move['target']}" if move else row.kind
 
 
 @click.command()

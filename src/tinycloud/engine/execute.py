@@ -27,6 +27,8 @@ _WAITERS = 200
 _GLANCE = 0.25
 """Python may miss, until its thread wakes, a signal that comes just before it goes to sleep: so it wakes, every so many seconds."""
 
+_OF_A_MOVE = ("machine.hold", "machine.move", "machine.arrive", "machine.vacate")
+
 _Result = tuple[Step, BaseException | None]
 
 
@@ -180,7 +182,8 @@ class Executor:
         self._remember(step, step.kind, "")
 
     def _remember(self, step: Step, kind: str, text: str) -> None:
-        if step.kind.startswith("machine."):
+        """What people are told later of a machine. Of a move that is one line, which whoever moves it writes."""
+        if step.kind.startswith("machine.") and kind not in _OF_A_MOVE:
             self.journal.event(step.args["machine"].split("/", 1)[1], kind, text)
 
 

@@ -17,6 +17,7 @@ from tinycloud.engine.who import make_who
 from tinycloud.errors import Declined, Failed, Interrupted, Lost, NoHost, Refused, Stale, TinycloudError, Unfinished
 from tinycloud.model.move import Moved, Verdict, Way
 from tinycloud.model.plan import Plan, Step
+from tinycloud.model.units import Duration
 from tinycloud.plan.move_check import Ask, check_target, choose_way, list_obstacles, refuse
 from tinycloud.plan.move_disks import Fate, list_moving
 from tinycloud.plan.move_steps import Ride, plan_leaving, plan_move
@@ -165,8 +166,9 @@ class Mover:
             journal.end("failed", failure.message)
             if not self._mend(run, journal, ride, failure):
                 raise failure from err
-        self._note(journal, ride)
-        return Result(ride.machine.ref, ride.source, ride.target, ride.way, run.moved.get(ride.machine.ref, Moved()))
+        moved = run.moved.get(ride.machine.ref, Moved())
+        note_move(journal, ride, moved)
+        return Result(ride.machine.ref, ride.source, ride.target, ride.way, moved)
 
     def _execute(self, run: Run, journal: Journal) -> None:
         from tinycloud.engine.execute import Executor
@@ -190,9 +192,6 @@ class Mover:
         failure.facts = (*failure.facts, f"{ride.machine.ref} is on {where}; execution {journal.execution} was put in order")
         return verdict is Verdict.TARGET and not isinstance(failure, Interrupted)
 
-    def _note(self, journal: Journal, ride: Ride) -> None:
-        journal.event(ride.machine.mark.machine, "migrate", f"{ride.source} → {ride.target}")
-
     # after an interruption
 
     def resume(self, record: ExecutionRecord, listener: Listener = ignore) -> Verdict:
@@ -202,6 +201,8 @@ class Mover:
         run.tell("begin", text=record.stack)
         ride = self._find_ride(record)
         verdict = self._settle(run, journal, ride)
+        if verdict is Verdict.TARGET:
+            note_move(journal, ride, Moved())
         where = ride.source if verdict is Verdict.SOURCE else ride.target
         run.tell("progress", Step("", "machine.move", where, ride.mark.machine), f"is on {where}")
         run.tell("end")
@@ -278,6 +279,18 @@ class Mover:
         run = Run(parts.hosts, parts.keys, parts.guests, plan, parts.edit, listener=listener, locks=parts.locks)
         run.execution = journal.execution
         return run
+
+
+def note_move(journal: Journal, ride: Ride, moved: Moved) -> None:
+    """The one line that is left of a move. What was not measured, as of one that others finished, is not told."""
+    told = [str(Duration(round(moved.seconds, 1)))] if moved.seconds else ["it was off"] if ride.way is Way.COLD else []
+    told += [f"stood still {say_stillness(moved.downtime)}"] if moved.downtime else []
+    text = f"from {ride.source} to {ride.target}" + (f" ({', '.join(told)})" if told else "")
+    journal.event(ride.mark.machine, "migrated", text)
+
+
+def say_stillness(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
 def _read_abilities(host: Host) -> Abilities:

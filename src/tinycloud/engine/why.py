@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tinycloud.engine.answer import Answer
 from tinycloud.engine.doctor_moves import list_copies
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tinycloud.engine.doctor_moves import Copy
     from tinycloud.engine.parts import Parts
     from tinycloud.model.world import Machine
+    from tinycloud.store.store import EventRecord
 
 
 def explain(parts: Parts, host: Host, machine: Machine) -> Answer:
@@ -89,7 +90,23 @@ def _history(parts: Parts, machine: Machine) -> list[str]:
     if not is_made(parts.database):
         return []
     events = parts.store.list_events(machine.mark.stack, machine.mark.machine, limit=6)
-    return [f"event    {time.strftime('%F %T', time.localtime(e.time))}  {e.kind} {e.text}".rstrip() for e in reversed(events)]
+    return [f"event    {_tell_event(event)}" for event in reversed(events)]
+
+
+def _tell_event(event: EventRecord) -> str:
+    return f"{time.strftime('%F %T', time.localtime(event.time))}  {_WORDS.get(event.kind, event.kind)} {event.text}".rstrip()
+
+
+_WORDS: Final = {
+    "machine.define": "defined",
+    "machine.undefine": "removed",
+    "machine.start": "started",
+    "machine.stop": "shut down",
+    "machine.ready": "was ready",
+    "machine.resume": "went on",
+    "machine.live": "changed live",
+}
+"""What a step of a plan made of it, in words."""
 
 
 def _hints(machine: Machine, guest: list[str]) -> list[str]:

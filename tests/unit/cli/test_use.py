@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 from tests.builders import HELLO, SHA, write_stack
 from tests.crash.faults import failing, injected
 from tests.unit.cli.conftest import Command, Ended
+from tinycloud.cli.system import make_row
+from tinycloud.store.store import ExecutionRecord
 
 SECRETIVE = """
 stack: vault
@@ -193,6 +196,14 @@ def test_a_word_for_several_machines_where_one_is_wanted_ends_with_2(on_a_fake_h
     ended = on_a_fake_host("why", "hello", "--json")
     assert ended.status == 2
     assert read(ended)["error"] == "ambiguous"
+
+
+def test_history_tells_of_a_move_from_where_it_led_to_where() -> None:
+    options = {"move": {"machine": "shop/web-1", "source": "h1", "target": "h2", "way": "live"}}
+    record = ExecutionRecord("7f2a", "shop", "migrate", "done", 100.0, 101.23, "root", 5, options)
+    assert make_row(record)[2:4] == ("migrate web-1 h1 → h2", "done")
+    assert make_row(record)[5] == "1.2 s"
+    assert make_row(replace(record, ended=None))[5] == "-"
 
 
 def test_history_lists_what_was_done_newest_first(on_a_fake_host: Command, tmp_path: Path) -> None:

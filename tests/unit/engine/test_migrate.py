@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,9 +35,11 @@ def test_a_machine_that_runs_moves_with_its_memory(stage: MoveStage) -> None:
     with stage.cloud() as cloud:
         done = cloud.migrate("shop/web-1", "b", listener=heard.append)
         assert cloud.machine("shop/web-1").facts.host == "b"
-        (event,) = [it for it in cloud.events("shop", "web-1") if it.kind == "migrate"]
+        event = cloud.events("shop", "web-1")[0]
+        assert any(line.endswith(f"migrated {event.text}") for line in cloud.why("shop/web-1").facts)
     assert (done.source, done.target, done.way) == ("a", "b", Way.LIVE)
-    assert event.text == "a → b"
+    assert event.kind == "migrated"
+    assert re.fullmatch(r"from a to b \([\d.]+ s, stood still \d+ ms\)", event.text)
     assert any("of 128 MiB" in it.text for it in heard if it.kind == "part")
 
 
