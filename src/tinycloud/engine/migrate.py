@@ -176,8 +176,13 @@ class Mover:
         run.tell("begin", text=run.plan.stack)
         with hold_lock(self._parts.locks, IMAGES_LOCK, make_who(), shared=True, wait=60, label=IMAGES):
             Executor(run, journal).execute()
+        self._remember(run.plan)
         journal.end("done")
         run.tell("end")
+
+    def _remember(self, plan: Plan) -> None:
+        """Keep which machines the two hosts have now: were one silent from here on, a plan would miss what came to it, and make it anew."""
+        read_machines(self._parts.get_host(name) for name in plan.hosts)
 
     def _mend(self, run: Run, journal: Journal, ride: Ride, failure: TinycloudError) -> bool:
         """Put things right after a failure. True when the machine has moved after all; else the failure says what became of it."""

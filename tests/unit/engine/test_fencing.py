@@ -231,3 +231,17 @@ def test_a_machine_in_a_shared_folder_is_not_started_where_an_older_copy_is(
     lease.drop_lease(other, newer)
     lease.put_leases(here, machine.mark, lease.look_at_leases(here, machine.mark))
     bench.cloud.machine("shop/web-1").start()
+
+
+def test_a_machine_that_came_to_a_host_just_before_it_fell_silent_is_not_made_anew(bench: Bench) -> None:
+    bench.up()
+    spare = next(name for name in NAMES if name not in bench.where().values())
+    bench.cloud.migrate("shop/web-2", spare)
+    bench.cut_off.add(spare)  # nobody looked at it since
+    bench.remake()
+    assert bench.where()["shop/web-2"] == spare
+    assert bench.cloud.machine("shop/web-2").state == "unreachable"
+    bench.up()
+    assert bench.running()["shop-web-2"] == [spare]
+    bench.cloud.hosts.fence(spare, confirmed=True)
+    assert [it.ref for it in bench.cloud.hosts.heal() if it.to] == ["shop/web-2"]
