@@ -39,7 +39,8 @@ def make_script(name: str, data: Any = None, also: Sequence[str] = ()) -> bytes:
     """What the host's python3 is given."""
     script = _read(name)
     if also:
-        script = _PRELUDE.format(package=_PACKAGE, texts={module: _read(module).decode() for module in also}).encode() + script
+        texts = {module: _read(module).decode() for module in also}
+        script = f"{_PRELUDE.format(package=_PACKAGE, texts=texts)}exec(compile({script.decode()!r}, '{name}.py', 'exec'))\n".encode()
     return script if data is None else f"DATA = {json.dumps(data)!r}\n".encode() + script
 
 

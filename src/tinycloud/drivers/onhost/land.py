@@ -1,6 +1,7 @@
 """Runs on a host: takes a file in from what ``give.py`` says on another, under the path that it is told, or not at all.
 
-Argument: ``{"path", "label"}``. It hears the line and the pieces that ``give.py`` says, and says ``{"done": {"came"}}`` or ``{"refused"}``.
+Argument: ``{"path", "label", "at"}``. It says ``{"from": 0}``, hears the line and the pieces that ``give.py`` says, and says
+``{"done": {"came"}}``, ``{"refused"}``, or ``{"lost": why}`` as ``take.py`` does.
 Until all of it is on the disk the file has another name, which nobody looks for and which is taken away when this ends too early.
 """
 
@@ -9,9 +10,10 @@ from __future__ import annotations
 import errno
 import json
 import os
-import signal
 import struct
 import sys
+
+from tinycloud.drivers.onhost.meet import Ear, Lost, say
 
 TYPE_CHECKING = False  # typing costs 10 ms, on every host
 if TYPE_CHECKING:
@@ -28,24 +30,6 @@ class Refusal(Exception):
         self.told = {"code": code, "message": message, "hint": hint}
 
 
-def hear(count: int) -> bytes:
-    """So many bytes. Whoever speaks may be cut off and never come back."""
-    signal.alarm(STALL)  # its default ends us
-    data = sys.stdin.buffer.read(count)
-    signal.alarm(0)
-    if len(data) < count:
-        raise EOFError(f"it ended after {count - len(data)} bytes too few")
-    return data
-
-
-def hear_line() -> dict[str, Any]:
-    signal.alarm(STALL)
-    line = sys.stdin.buffer.readline()
-    signal.alarm(0)
-    told: dict[str, Any] = json.loads(line)
-    return told
-
-
 def check_room(folder: str, needed: int, label: str) -> None:
     place = os.statvfs(folder)
     free = place.f_bavail * place.f_frsize
@@ -53,19 +37,21 @@ def check_room(folder: str, needed: int, label: str) -> None:
         raise Refusal("no-space", f"{label} needs {needed:,} bytes, its pool has {free:,} free", "tinycloud space")
 
 
-def take(fd: int) -> int:
+def take(fd: int, ear: Ear, total: int) -> int:
     """All pieces; what is between them stays a hole. Returns the bytes of data that came."""
     came = 0
     while True:
-        begin, count = struct.unpack(">QI", hear(12))
+        begin, count = struct.unpack(">QI", ear.hear(12))
         if not count:
             os.ftruncate(fd, begin)
+            ear.close()
             return came
-        view, at = memoryview(hear(count)), begin
+        view, at = memoryview(ear.hear(count)), begin
         while view:
             written = os.pwrite(fd, view, at)
             view, at = view[written:], at + written
         came += count
+        ear.count(came, total)
 
 
 def keep(fd: int, part: str, path: str) -> None:
@@ -82,26 +68,31 @@ def keep(fd: int, part: str, path: str) -> None:
     os.close(folder)
 
 
-def main(args: dict[str, str]) -> None:
-    folder = os.path.dirname(args["path"])
-    part = os.path.join(folder, f"work-{os.urandom(8).hex()}.part")
+def land(args: dict[str, str], part: str) -> dict[str, Any]:
+    """Returns what is to be said of it."""
     fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
-        told = hear_line()
-        check_room(folder, told["data"], args["label"])
-        came = take(fd)
+        ear = Ear(STALL, args["at"], json.loads(globals()["DATA"])["badge"])
+        told = ear.ask({"from": 0})
+        check_room(os.path.dirname(part), told["data"], args["label"])
+        came = take(fd, ear, told["data"])
         keep(fd, part, args["path"])
-        print(json.dumps({"done": {"came": came}}), flush=True)
     except Refusal as refusal:
-        print(json.dumps({"refused": refusal.told}), flush=True)
+        return {"refused": refusal.told}
+    except Lost as lost:
+        return {"lost": str(lost)}
     except OSError as err:
         if err.errno not in FULL:
             raise
-        told = {"code": "no-space", "message": f"no room for {args['label']}: {err.strerror}", "hint": "tinycloud space"}
-        print(json.dumps({"refused": told}), flush=True)
+        return {"refused": {"code": "no-space", "message": f"no room for {args['label']}: {err.strerror}", "hint": "tinycloud space"}}
     finally:
         if os.path.lexists(part):
             os.unlink(part)
+    return {"done": {"came": came}}
+
+
+def main(args: dict[str, str]) -> None:
+    say(land(args, os.path.join(os.path.dirname(args["path"]), f"work-{os.urandom(8).hex()}.part")))
 
 
 main(json.loads(sys.argv[2]))

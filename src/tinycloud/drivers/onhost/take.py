@@ -1,9 +1,11 @@
 """Runs on a host: takes an image in as ``image-SHA256`` from what ``give.py`` says on another, whole or not at all.
 
-Argument: ``{"folder", "sha", "card", "room", "label"}``. It says ``{"waiting": true}`` while another brings the image, ``{"from": N}`` when
-it wants to hear the file from N on, where an earlier try ended; ``{"again": true}`` when that try had left something wrong, which is gone
-now; at last ``{"done": {"came"}}`` or ``{"refused"}``. Of two that bring the same image the second waits for the first, and then there is
-nothing to do. ``card``, where there is one, is written after the image, filled with spaces to ``room`` bytes.
+Argument: ``{"folder", "sha", "card", "room", "label", "at"}``. It says ``{"waiting": true}`` while another brings the image,
+``{"from": N}`` when it wants to hear the file from N on, where an earlier try ended, with ``port`` where the other host may come to ``at``
+and say it itself (see ``meet.py``); ``{"again": true}`` when that try had left something wrong, which is gone now, and ``{"lost": why}``
+when the other host came and does not speak any more; at last ``{"done": {"came"}}`` or ``{"refused"}``. Of two that bring the same image
+the second waits for the first, and then there is nothing to do. ``card``, where there is one, is written after the image, filled with
+spaces to ``room`` bytes.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ import json
 import os
 import queue
 import select
-import signal
 import struct
 import sys
 import threading
+
+from tinycloud.drivers.onhost.meet import Ear, Lost, say
 
 TYPE_CHECKING = False  # typing costs 10 ms, on every host
 if TYPE_CHECKING:
@@ -35,10 +38,6 @@ class Refusal(Exception):
     def __init__(self, code: str, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.told = {"code": code, "message": message, "hint": hint}
-
-
-def say(what: dict[str, Any]) -> None:
-    print(json.dumps(what), flush=True)
 
 
 class Hasher:
@@ -89,26 +88,6 @@ def lock(fd: int) -> bool:
     return True
 
 
-def hear(count: int) -> bytes:
-    """So many bytes. Whoever speaks may be cut off and never come back."""
-    signal.alarm(STALL)  # its default ends us
-    data = sys.stdin.buffer.read(count)
-    signal.alarm(0)
-    if len(data) < count:
-        sys.exit(f"it ended after {count - len(data)} bytes too few")
-    return data
-
-
-def hear_line() -> dict[str, Any]:
-    signal.alarm(STALL)
-    line = sys.stdin.buffer.readline()
-    signal.alarm(0)
-    if not line.endswith(b"\n"):
-        sys.exit("nobody said anything")
-    told: dict[str, Any] = json.loads(line)
-    return told
-
-
 def hash_file(fd: int, hasher: Hasher) -> None:
     at = 0
     while chunk := os.pread(fd, CHUNK, at):
@@ -116,22 +95,24 @@ def hash_file(fd: int, hasher: Hasher) -> None:
         at += len(chunk)
 
 
-def take(fd: int, at: int, hasher: Hasher) -> int:
+def take(fd: int, at: int, hasher: Hasher, ear: Ear, total: int) -> int:
     """All pieces, each behind the one before: so the length of the file says how far it came. Returns the bytes of data that came."""
     came = 0
     while True:
-        begin, count = struct.unpack(">QI", hear(12))
+        begin, count = struct.unpack(">QI", ear.hear(12))
         hasher.add_zeros(begin - at)
         if not count:
             os.ftruncate(fd, begin)
+            ear.close()
             return came
-        data = hear(count)
+        data = ear.hear(count)
         hasher.chunks.put(data)
         view, at = memoryview(data), begin
         while view:
             written = os.pwrite(fd, view, at)
             view, at = view[written:], at + written
         came += count
+        ear.count(came, total)
 
 
 def check_room(folder: str, needed: int, label: str) -> None:
@@ -195,12 +176,12 @@ def bring(fd: int, part: str, target: str, args: dict[str, Any]) -> int:
     """Hear the file, or the rest of it, and keep it when it is what its name says. Returns -1 to be asked again."""
     hasher, at = Hasher(), os.fstat(fd).st_size
     hash_file(fd, hasher)
-    say({"from": at})
-    told = hear_line()
+    ear = Ear(STALL, args["at"], json.loads(globals()["DATA"])["badge"])
+    told = ear.ask({"from": at})
     try:
         if at <= told["size"]:
             check_room(args["folder"], told["data"], args["label"])
-            came = take(fd, at, hasher)
+            came = take(fd, at, hasher, ear, told["data"])
         found = hasher.finish()
         if found == args["sha"]:
             keep(fd, part, target)
@@ -235,6 +216,8 @@ def main(args: dict[str, Any]) -> None:
         say({"done": {"came": came}})
     except Refusal as refusal:
         say({"refused": refusal.told})
+    except Lost as lost:
+        say({"lost": str(lost)})
 
 
 main(json.loads(sys.argv[2]))
