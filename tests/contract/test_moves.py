@@ -54,7 +54,9 @@ def test_a_disk_is_brought_whole_and_stands_on_what_is_here(host: Host) -> None:
     make_volume(host, "over", 2 * MIB, backing=(f"{POOL_PATH}/base", "qcow2"))
     host.pool("fast").create(f"<volume><name>base</name><capacity>{MIB}</capacity><target><format type='qcow2'/></target></volume>", "base")
     told: list[tuple[int, int]] = []
-    host.pool("fast").bring("over", host.volumes, (f"{OTHER_PATH}/base", "qcow2"), lambda *n: told.append(n))
+    below, ways = (f"{OTHER_PATH}/base", "qcow2"), list[str]()
+    host.pool("fast").bring("over", host.volumes, below, lambda *n: told.append(n), at="127.0.0.1", on_way=ways.append)
+    assert ways == [""]
     found = host.pool("fast").find("over")
     assert found is not None
     assert (found.capacity, found.backing) == (2 * MIB, f"{OTHER_PATH}/base")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,20 +15,29 @@ import pytest
 from tests.live.conftest import Bench
 from tests.live.inside import a_lab, fork, run_inside
 from tinycloud.cloud import Cloud
+from tinycloud.lab import LabHost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 POOL = "/var/lib/libvirt/images/tinycloud"
 MIB = 1024**2
+WATCH = """\
+table inet watched {{
+  chain in {{
+    type filter hook input priority 0
+    ip saddr 198.18.0.2 tcp dport 49152-49215 counter {}
+  }}
+}}
+"""
 FAR = "stack: far\ngroups: {web: {count: 4, image: nano, memory: 128 MiB, spread: host}}\n"
 
 
 @pytest.fixture(scope="module")
 def benches(nano_file: Path) -> Iterator[tuple[Bench, Bench]]:
     """A controller that is a host, with the nano image, and a second host."""
-    with a_lab("hosts-images", 2) as lab:
-        here, there = (Bench(host) for host in lab.hosts)
+    with a_lab("hosts-images", 3) as lab:
+        here, there, _ = (Bench(host) for host in lab.hosts)
         here.run("host", "add", "root@h2")
         here.run("image", "import", str(nano_file), "--name", "nano")
         yield here, there
@@ -131,3 +142,44 @@ def test_a_damaged_image_does_not_arrive_and_a_file_may_come_to_the_other_host(
     here.run("volume", "remove", "scratch", "--yes")
     here.run("image", "remove", "small")
     assert list_pool(there) == []
+
+
+def read_received(bench: Bench) -> int:
+    return int(bench.call(["cat", "/sys/class/net/eth0/statistics/rx_bytes"]).out)
+
+
+def read_counted(bench: Bench) -> int:
+    """Bytes that came from h2 by the ports for streams."""
+    return int(re.search(r"bytes (\d+)", bench.call(["nft", "list", "table", "inet", "watched"]).out)[1])  # type: ignore[index]
+
+
+def test_between_two_others_files_go_straight_and_through_here_where_a_filter_is(
+    benches: tuple[Bench, Bench], big: str, tmp_path: Path
+) -> None:
+    here, there = benches
+    third = Bench(LabHost(here.host.lab, 3))
+    here.run("image", "send", "big", "h2")
+    added = here.run("host", "add", "root@h3").out
+    assert "streams       TCP 49152 to 49215 is open" in added
+    here.run("image", "remove", "big", "--host", "local")
+    (tmp_path / "count").write_text(WATCH.format("accept"))
+    (tmp_path / "drop").write_text("delete table inet watched\n" + WATCH.format("drop"))
+    third.call(["nft", "-f", str(tmp_path / "count")])
+    before = read_received(here)
+    sent = here.run("image", "send", "big", "h3", "--json").json
+    assert (sent["way"], sent["came"]) == ("from h2, directly", 24 * MIB)
+    assert read_counted(third) > 24 * MIB
+    assert read_received(here) - before < 8 * MIB, "of 24 MiB only words came here"
+    assert is_well(third, big)
+    assert third.call(["ss", "-Hltn", "sport >= 49152"]).out == ""
+    here.run("image", "remove", "big", "--host", "h3")
+    third.call(["nft", "-f", str(tmp_path / "drop")])
+    sent = here.run("image", "send", "big", "h3", "--json").json
+    assert sent["way"].startswith("from h2, through here (198.18.0.3:492")
+    assert sent["way"].endswith(": timed out)")
+    assert is_well(third, big)
+    found = here.call([sys.executable, "-m", "tinycloud", "doctor", "--host", "h3"]).out
+    assert "from h2: nobody answers, a firewall drops it" in found
+    third.call(["nft", "delete", "table", "inet", "watched"])
+    here.run("image", "remove", "big")
+    here.run("host", "remove", "h3")

@@ -18,7 +18,8 @@ from tinycloud.model.units import Bytes
 def send(image: str, host: str, as_json: bool) -> None:
     """Send an image to a host, from the nearest that has it. up does so by itself, where machines need it.
 
-    It goes through this machine, without its holes, and is hashed where it arrives. What has come when it is interrupted is kept.
+    It goes straight from host to host where the one reaches the other, else through this machine; without its holes, and it is hashed
+    where it arrives. What has come when it is interrupted is kept.
     """
     meter = Meter()
     try:
@@ -27,6 +28,6 @@ def send(image: str, host: str, as_json: bool) -> None:
     finally:
         meter.end()
     if as_json:
-        print_json({**make_json(sent.image), "came": sent.came})
+        print_json({**make_json(sent.image), "came": sent.came, "way": sent.way})
     else:
-        print(f"image {sent.image.label} is on {sent.host}; {f'{Bytes(sent.came)} were sent' if sent.came else 'it was there'}")
+        print(f"image {sent.image.label} is on {sent.host}; {f'{Bytes(sent.came)} were sent {sent.way}' if sent.came else 'it was there'}")

@@ -147,18 +147,39 @@ class Volumes(Protocol):
         """
         ...
 
-    def receive(self, source: Host, sha: str, card: str, label: str, progress: Callable[[int, int], None] | None = None) -> int:
+    def receive(
+        self,
+        source: Host,
+        sha: str,
+        card: str,
+        label: str,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        at: str = "",
+        on_way: Callable[[str], None] | None = None,
+    ) -> int:
         """Take in the image of that sha256 from a host that has it, whole or not at all, its ``card`` last. Found by name at once.
 
         Returns the bytes that came, 0 where it was there already. Goes on where an earlier try ended. What ``progress`` raises ends it.
+        ``at`` is this host's address for the other, which then comes straight where it can; ``on_way`` hears why not, empty when it does.
         Raises Refused: changed-image for one that is not what its name says, no-space. ``label`` is what people are told it is.
         """
         ...
 
-    def bring(self, name: str, source: Any, backing: tuple[str, str] | None, progress: Callable[[int, int], None]) -> None:
+    def bring(
+        self,
+        name: str,
+        source: Any,
+        backing: tuple[str, str] | None,
+        progress: Callable[[int, int], None],
+        *,
+        at: str = "",
+        on_way: Callable[[str], None] | None = None,
+    ) -> None:
         """A disk's file from another host's pool, whole or not at all; it then stands on ``backing`` (path, format), or on nothing.
 
-        For pools that are folders. ``progress`` may raise to end it. Raises Refused (no-space), ToolFailed.
+        For pools that are folders. ``progress`` may raise to end it; ``at`` and ``on_way`` as for :meth:`receive`.
+        Raises Refused (no-space), ToolFailed.
         """
         ...
 

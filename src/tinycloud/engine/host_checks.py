@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from tinycloud.engine.finding import Finding
+from tinycloud.engine.host_streams import check_streams
 from tinycloud.engine.room import find_pool
 from tinycloud.engine.steps.pool import PATH
 from tinycloud.errors import TinycloudError
@@ -270,6 +271,7 @@ _CHECKS: Final = (
     check_ports,
     check_guests,
     check_address,
+    check_streams,
 )
 
 

@@ -9,6 +9,7 @@ from tinycloud.engine.answers import ask_each
 from tinycloud.engine.image_cards import rewrite_card
 from tinycloud.engine.inventory import read_images, read_world
 from tinycloud.engine.lock import IMAGES, IMAGES_LOCK, hold_lock
+from tinycloud.engine.road import Road
 from tinycloud.engine.room import must_leave_reserve
 from tinycloud.engine.send import has_image, send_image
 from tinycloud.engine.steps.pool import PATH
@@ -30,11 +31,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """An image on one more host. ``came``: the bytes that were sent, 0 where it was there."""
+    """An image on one more host. ``came``: the bytes that were sent, 0 where it was there; ``way``: ``from h2, directly``."""
 
     image: Image
     host: str
     came: int
+    way: str = ""
 
 
 class ImageStore:
@@ -101,8 +103,11 @@ class ImageStore:
         host = self._parts.get_host(target)
         with self._lock(shared=True):
             image = self.get(name)
-            came = self.bring(image, host, progress)
-        return Sent(self.get(image.sha, target), target, came)
+            if has_image(host, image.sha):
+                return Sent(self.get(image.sha, target), target, 0)
+            road = self._find_road(image, host)
+            came = self._bring(image, road, progress)
+        return Sent(self.get(image.sha, target), target, came, road.text if came else "")
 
     def have(self, name: str, host: Host, progress: Callable[[int, int], None] | None = None) -> Image:
         """The image on a host, sent there when it is on others only."""
@@ -114,14 +119,19 @@ class ImageStore:
 
     def bring(self, image: Image, host: Host, progress: Callable[[int, int], None] | None = None) -> int:
         """The same for who holds the lock of the image store. Returns the bytes that came."""
-        if has_image(host, image.sha):
-            return 0
+        return 0 if has_image(host, image.sha) else self._bring(image, self._find_road(image, host), progress)
+
+    def _find_road(self, image: Image, host: Host) -> Road:
         world = read_world(self._parts.hosts.values())
         source = find_nearest(world, image.sha, world.host_by_name[host.name])
+        return Road(self._parts.hosts[source.host], host)
+
+    def _bring(self, image: Image, road: Road, progress: Callable[[int, int], None] | None) -> int:
+        host = road.target
         if host.volumes.find_pool() is None:
             host.volumes.ensure_pool(render_pool(names.POOL, PATH))
         must_leave_reserve(host, image.stored, f"image {image.label}")
-        return send_image(self._parts.hosts[source.host], host, image.sha, progress)
+        return send_image(road.source, host, image.sha, progress, road=road)
 
     def remove(self, name: str, host: str = "") -> Image:
         """Remove an image from all hosts, or from one; raises InUse with who stands on it there."""

@@ -49,6 +49,9 @@ class Run:
     moved: dict[str, Moved] = field(default_factory=dict)
     """How the moves of this run went, by machine."""
 
+    notes: dict[str, str] = field(default_factory=dict)
+    """What steps said that is worth keeping, by step."""
+
     def host(self, step: Step) -> Host:
         return self.get_host(step.host)
 
@@ -70,6 +73,11 @@ class Run:
             self.listener(Event(kind, at, self.execution, text=text))
         else:
             self.listener(Event(kind, at, self.execution, step.id, step.kind, step.subject, text))
+
+    def keep(self, kind: str, step: Step, text: str) -> None:
+        """The same of a step, written down among the events of its stack too when it has ended well."""
+        self.notes[step.id] = text
+        self.tell(kind, step, text)
 
     def pause(self, seconds: float) -> None:
         """Wait; raises Interrupted as soon as the run is told to stop."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tinycloud.engine.image_cards import format_card, read_image_card
+from tinycloud.engine.road import Road
 from tinycloud.errors import NotFound
 from tinycloud.model import names
 
@@ -26,15 +27,19 @@ def has_image(host: Host, sha: str) -> bool:
     return True
 
 
-def send_image(source: Host, target: Host, sha: str, progress: Callable[[int, int], None] | None = None) -> int:
+def send_image(
+    source: Host, target: Host, sha: str, progress: Callable[[int, int], None] | None = None, *, road: Road | None = None
+) -> int:
     """Have an image that ``source`` has on ``target`` as well, under the same names. Returns the bytes that came.
 
-    The caller holds the lock of the image store, so that no name changes meanwhile. Raises NotFound, Refused.
+    The caller holds the lock of the image store, so that no name changes meanwhile. ``road`` is told which way they go.
+    Raises NotFound, Refused.
     """
+    road = road or Road(source, target)
     if has_image(target, sha):
         return 0
     if not has_image(source, sha):
         raise NotFound(f"image {sha[:12]} is not on {source.name} any more", hint="tinycloud image list")
     card = {**read_image_card(source, sha), "sent": True}
     label = f"image {next(iter(card['names']), '')} {sha[:7]} of {source.name}".replace("  ", " ")
-    return target.volumes.receive(source, sha, format_card(card), label, progress)
+    return target.volumes.receive(source, sha, format_card(card), label, progress, at=road.at, on_way=road.on_way)

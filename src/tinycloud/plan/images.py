@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from tinycloud.errors import Refused
@@ -12,6 +13,7 @@ from tinycloud.model.plan import Act, Change, Price
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from ipaddress import IPv4Network, IPv6Network
 
     from tinycloud.model.plan import Step, Wanted
     from tinycloud.model.world import Host, Image, World
@@ -93,9 +95,23 @@ def find_nearest(world: World, sha: str, target: Host) -> Image:
 
 
 def rate_way(source: Host, target: Host) -> tuple[bool | str, ...]:
-    """Smaller is nearer: in the same rack, in the same zone, on the controller's own machine, by name."""
+    """Smaller is nearer: in the same rack, in the same zone, in the same small network, on the controller's own machine, by name."""
     apart = (not _share(source, target, label) for label in NEAR)
-    return (*apart, source.name != LOCAL, source.name)
+    return (*apart, not _are_neighbours(source, target), source.name != LOCAL, source.name)
+
+
+def _are_neighbours(source: Host, target: Host) -> bool:
+    """By their addresses for each other: the controller may be a laptop far away from all others."""
+    one, other = _find_network(source.entry.address), _find_network(target.entry.address)
+    return one is not None and one == other
+
+
+def _find_network(address: str) -> IPv4Network | IPv6Network | None:
+    """The /24, or /64, that an address is in; None for a name, and for none."""
+    try:
+        return ip_network(f"{address}/{64 if ':' in address else 24}", strict=False)
+    except ValueError:
+        return None
 
 
 def _share(one: Host, other: Host, label: str) -> bool:

@@ -13,6 +13,7 @@ from tests.builders import HELLO, a_host, a_world, fake_cloud, fake_parts, write
 from tinycloud.cloud import Cloud
 from tinycloud.drivers.fake import FakeHost
 from tinycloud.drivers.fake.host import FakeShell
+from tinycloud.drivers.fake.moves import FakeMoves
 from tinycloud.drivers.host import Patience
 from tinycloud.drivers.records import HostIdentity
 from tinycloud.drivers.shell import Done
@@ -52,6 +53,24 @@ def test_a_host_that_is_added_stands_beside_this_machine_which_comes_first(cloud
         again.parts.find_entries = lambda _: again.parts.store.list_hosts()
         assert list(again.parts.hosts) == ["local", "alpha"]
         assert again.parts.hosts["alpha"].entry == added.entry
+
+
+class Walled(FakeMoves):
+    """A host from which no stream gets out."""
+
+    def find_block(self, address: str) -> str:
+        return "nobody answers, a firewall drops it"
+
+
+def test_a_host_that_others_get_no_stream_to_is_noted_and_added(cloud: Cloud) -> None:
+    cloud.hosts.add("root@alpha", address="192.0.2.2")
+    found = {it.topic: it for it in cloud.hosts.add("root@beta", address="192.0.2.3").findings}
+    assert (found["streams"].state, found["streams"].text) == ("ok", "TCP 49152 to 49215 is open between it and local, alpha")
+    alpha: Any = cloud.parts.hosts["alpha"]
+    alpha.moves = Walled(alpha)
+    found = {it.topic: it for it in cloud.hosts.add("root@gamma", address="192.0.2.4").findings}
+    assert found["streams"].state == "note"
+    assert found["streams"].text.startswith("TCP 49152 to 49215, from alpha: nobody answers, a firewall drops it: machines that run")
 
 
 def test_a_host_is_added_once(cloud: Cloud) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ from tests.builders import OTHER_SHA, SHA, fake_parts, put_image, write_stack
 from tinycloud.cloud import Cloud
 from tinycloud.drivers.fake import FakeHost
 from tinycloud.drivers.host import Patience
+from tinycloud.engine.road import Road
 from tinycloud.errors import Clash, InUse, NotFound, NotYet, Refused, Unreachable
 from tinycloud.model.host import HostEntry
 from tinycloud.model.names import free_volume_name, image_card_name, image_name
@@ -18,6 +20,8 @@ from tinycloud.templates.objects import render_volume
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tinycloud.engine.events import Event
 
 GIB = 1024**3
 
@@ -96,6 +100,35 @@ def test_an_up_sends_it_and_remembers_nothing_of_the_way(cloud: Cloud, tmp_path:
     assert where(cloud) == ["local", "h2"]
     assert cloud.images.users("nano") == ["far/web-1", "far/web-2", "far/web-3"]
     assert not cloud.plan(file, spare="0").steps
+
+
+def test_between_two_others_it_goes_straight_and_everybody_is_told(cloud: Cloud, tmp_path: Path) -> None:
+    for name in ("h2", "h3"):
+        host = cloud.parts.hosts[name]
+        host.entry = replace(host.entry, address=f"192.0.2.{name[1]}")
+    (tmp_path / "disk.raw").write_bytes(b"a disk")
+    cloud.images.import_file(tmp_path / "disk.raw", "small", host="local")
+    assert cloud.images.send("small", "h3").way == "from local", "there is one way only"
+    cloud.images.remove("small", host="local")
+    heard: list[Event] = []
+    cloud.up(write_stack(tmp_path, "stack: far\ngroups: {web: {image: small, memory: 4 GiB}}"), spare="0", listener=heard.append)
+    told = [event.text for event in heard if event.action == "image.send" and event.kind in ("part", "progress")]
+    assert (told[0], told[-1]) == ("from h3, directly", "from h3, directly")
+    assert [event.text for event in cloud.events("far") if event.kind == "image.send"] == ["image small to h2: from h3, directly"]
+
+
+def test_why_it_goes_another_way_is_told_and_kept(cloud: Cloud, tmp_path: Path) -> None:
+    hosts = cloud.parts.hosts
+    road = Road(hosts["h2"], hosts["h3"])
+    assert (road.at, road.text) == ("", "from h2, through here (h3 has no address)")
+    hosts["h3"].entry = replace(hosts["h3"].entry, address="192.0.2.3")
+    told: list[str] = []
+    road = Road(hosts["h2"], hosts["h3"], told.append)
+    assert (road.at, road.words) == ("192.0.2.3", "from h2"), "it is not known yet"
+    road.on_way("")
+    road.on_way("192.0.2.3: it ended")
+    assert told == ["from h2, directly", "from h2, through here (192.0.2.3: it ended)"]
+    assert road.words == "from h2, through here"
 
 
 def test_names_are_the_same_on_every_host(cloud: Cloud) -> None:

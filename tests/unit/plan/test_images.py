@@ -19,9 +19,10 @@ from tinycloud.plan.images import find_nearest
 FAR = "stack: far\ngroups:\n  web: {count: 3, image: nano, memory: 8 GiB}\n"
 
 
-def host(name: str, memory: str = "1 GiB", **changes: Any) -> Host:
+def host(name: str, memory: str = "1 GiB", address: str = "", **changes: Any) -> Host:
     labels = changes.pop("labels", {})
-    return a_host(name, memory, entry=HostEntry(name, f"root@{name}", labels=tuple(sorted(labels.items()))), **changes)
+    entry = HostEntry(name, f"root@{name}", address=address, labels=tuple(sorted(labels.items())))
+    return a_host(name, memory, entry=entry, **changes)
 
 
 def image_on(host: str, **changes: Any) -> Image:
@@ -71,6 +72,8 @@ RACKS = (
     host("h3", labels={"rack": "b", "zone": "west"}),
     host("local"),
     host("h5"),
+    host("h6", address="192.0.2.6"),
+    host("h7", address="2001:db8::7"),
 )
 
 
@@ -81,8 +84,21 @@ RACKS = (
         (host("x", labels={"rack": "c", "zone": "east"}), ("h3", "h2", "h1", "local"), "h1"),
         (host("x"), ("h1", "h5", "local"), "local"),
         (host("x"), ("h5", "h3"), "h3"),
+        (host("x", address="192.0.2.9"), ("h7", "h6", "local"), "h6"),
+        (host("x", address="2001:db8::9"), ("h7", "h6", "local"), "h7"),
+        (host("x", address="192.0.2.9", labels={"zone": "west"}), ("h6", "h3"), "h3"),
+        (host("x", address="server9.example.org"), ("h6", "local"), "local"),
     ],
-    ids=["in the same rack", "in the same zone", "on this machine", "the first by name"],
+    ids=[
+        "in the same rack",
+        "in the same zone",
+        "on this machine",
+        "the first by name",
+        "in the same network",
+        "in the same IPv6 network",
+        "a label counts more than an address",
+        "a name is in no network",
+    ],
 )
 def test_the_nearest_host_gives_it(target: Host, copies: tuple[str, ...], nearest: str) -> None:
     world = World(hosts=(*RACKS, target), images=tuple(image_on(name) for name in copies))

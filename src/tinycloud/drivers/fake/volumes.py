@@ -189,7 +189,17 @@ class FakeVolumes:
             source.unlink()
         return sha
 
-    def receive(self, source: Any, sha: str, card: str, label: str, progress: Callable[[int, int], None] | None = None) -> int:
+    def receive(
+        self,
+        source: Any,
+        sha: str,
+        card: str,
+        label: str,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        at: str = "",
+        on_way: Callable[[str], None] | None = None,
+    ) -> int:
         self._get_pool()
         name = image_name(sha)
         if self._documents.find(name) and self._has_card(sha):
@@ -198,6 +208,7 @@ class FakeVolumes:
         body = self._body(it)
         if body and sha256(body).hexdigest() != sha:
             raise Refused(f"{label} is not what its name says", code="changed-image", hint="tinycloud image verify")
+        _go(at, on_way)
         if progress:
             progress(len(body), len(body))
         self._documents.put(name, it)
@@ -213,8 +224,18 @@ class FakeVolumes:
         """All that is kept of a volume."""
         return self._get(name)
 
-    def bring(self, name: str, source: FakeVolumes, backing: tuple[str, str] | None, progress: Callable[[int, int], None]) -> None:
+    def bring(
+        self,
+        name: str,
+        source: FakeVolumes,
+        backing: tuple[str, str] | None,
+        progress: Callable[[int, int], None],
+        *,
+        at: str = "",
+        on_way: Callable[[str], None] | None = None,
+    ) -> None:
         it = source._get(name)
+        _go(at, on_way)
         progress(it["allocation"], it["allocation"])
         if self._documents.find(name) is not None:
             raise Refused(f"{name} exists", code="exists")
@@ -248,6 +269,12 @@ class FakeVolumes:
         if size > most:
             raise LibvirtFailed(f"volume {name} is larger than {most} bytes")
         return body.ljust(size, b"\0")
+
+
+def _go(at: str, on_way: Callable[[str], None] | None) -> None:
+    """Fake hosts reach each other by any address."""
+    if at and on_way:
+        on_way("")
 
 
 def _make_file(body: bytes) -> dict[str, Any]:

@@ -259,7 +259,17 @@ class Volumes:
         sha = adopt(self._shell, source, self._get_folder(), stamp, consume=consume, progress=progress)
         return sha if sha is not None else send(self, source, stamp, progress)
 
-    def receive(self, source: Host, sha: str, card: str, label: str, progress: Callable[[int, int], None] | None = None) -> int:
+    def receive(
+        self,
+        source: Host,
+        sha: str,
+        card: str,
+        label: str,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        at: str = "",
+        on_way: Callable[[str], None] | None = None,
+    ) -> int:
         """By scripts on both hosts; see :mod:`tinycloud.drivers.travel`."""
         from tinycloud.drivers.travel import Way, travel
 
@@ -267,18 +277,27 @@ class Volumes:
         if pool is None:
             raise LibvirtFailed(f"cannot find pool {self._name} of {source.name}", number=NO_POOL)
         path = f"{pool.path}/{image_name(sha)}"
-        came = travel(Way(source.shell, path, self._shell, self._get_folder(), sha, label, card), progress)
+        came = travel(Way(source.shell, path, self._shell, self._get_folder(), sha, label, card, at, on_way), progress)
         self.refresh()
         return came
 
-    def bring(self, name: str, source: Volumes, backing: tuple[str, str] | None, progress: Callable[[int, int], None]) -> None:
+    def bring(
+        self,
+        name: str,
+        source: Volumes,
+        backing: tuple[str, str] | None,
+        progress: Callable[[int, int], None],
+        *,
+        at: str = "",
+        on_way: Callable[[str], None] | None = None,
+    ) -> None:
         """By scripts on both hosts; what stands on an image is told where that is here before it counts."""
         from tinycloud.drivers.travel import carry
 
         path = f"{self._get_folder()}/{name}"
         part = f"{self._get_folder()}/work-{token_hex(8)}.part"
         try:
-            carry((source._shell, f"{source._get_folder()}/{name}"), (self._shell, part), name, progress)
+            carry((source._shell, f"{source._get_folder()}/{name}"), (self._shell, part), name, progress, at=at, on_way=on_way)
             if backing:
                 self._shell.run(["qemu-img", "rebase", "-u", "-F", backing[1], "-b", backing[0], part], root=True)
             self._keep(part, path)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tinycloud.engine.claims import claim, release
 from tinycloud.engine.passphrase import ensure_passphrase, forget_passphrase, make_passphrase
+from tinycloud.engine.road import Road
 from tinycloud.engine.steps.action import Action, Before
 from tinycloud.engine.steps.moving import say_progress
 from tinycloud.engine.steps.network import read_reservations, set_reservations
@@ -53,7 +54,8 @@ class BringDisk(Action):
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         host, args, volumes = run.host(step), step.args, get_pool(run, step)
-        source = run.get_host(args["from"]).pool(args.get("pool", DEFAULT_POOL))
+        far = run.get_host(args["from"])
+        road = Road(far, host, lambda text: run.tell("part", step, text))
         if args.get("encrypt"):
             ensure_passphrase(host, args["volume"], make_path(host, args, args["volume"]), make_passphrase(run.keys, args["volume"]))
         if before["existed"] or volumes.find(args["volume"]) is not None:
@@ -62,9 +64,11 @@ class BringDisk(Action):
         def hear(done: int, total: int) -> None:
             if run.stop.is_set():
                 raise Interrupted("the move was cancelled")
-            run.tell("part", step, say_progress(Progress(done, max(0, total - done))))
+            run.tell("part", step, f"{say_progress(Progress(done, max(0, total - done)))}, {road.words}")
 
-        volumes.bring(args["volume"], source, find_backing(run, host, args.get("image"), args.get("format", "")), hear)
+        source, below = far.pool(args.get("pool", DEFAULT_POOL)), find_backing(run, host, args.get("image"), args.get("format", ""))
+        volumes.bring(args["volume"], source, below, hear, at=road.at, on_way=road.on_way)
+        run.keep("progress", step, f"disk {road.text}")
 
     def undo(self, run: Run, step: Step, before: Before) -> None:
         if before["existed"]:

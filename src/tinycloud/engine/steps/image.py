@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tinycloud.engine.road import Road
 from tinycloud.engine.send import has_image, send_image
 from tinycloud.engine.steps.action import Action, Before
 from tinycloud.errors import Interrupted, NotFound
@@ -24,7 +25,8 @@ class Send(Action):
         return {"existed": has_image(run.host(step), step.args["image"])}
 
     def do(self, run: Run, step: Step, before: Before) -> None:
-        told = 0
+        source, told = _get_source(run, step), 0
+        road = Road(source, run.host(step), lambda text: run.tell("part", step, text))
 
         def tell(done: int, total: int) -> None:
             nonlocal told
@@ -36,9 +38,10 @@ class Send(Action):
             percent = 100 * done // total
             if percent > told:
                 told = percent
-                run.tell("part", step, f"{percent} % from {step.args['from']}")
+                run.tell("part", step, f"{percent} % {road.words}")
 
-        send_image(_get_source(run, step), run.host(step), step.args["image"], tell)
+        if send_image(source, run.host(step), step.args["image"], tell, road=road):
+            run.keep("progress", step, road.text)
 
 
 def _get_source(run: Run, step: Step) -> Host:
