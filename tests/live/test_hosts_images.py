@@ -156,7 +156,7 @@ def read_counted(bench: Bench) -> int:
 def test_between_two_others_files_go_straight_and_through_here_where_a_filter_is(
     benches: tuple[Bench, Bench], big: str, tmp_path: Path
 ) -> None:
-    here, there = benches
+    here, _ = benches
     third = Bench(LabHost(here.host.lab, 3))
     here.run("image", "send", "big", "h2")
     added = here.run("host", "add", "root@h3").out
