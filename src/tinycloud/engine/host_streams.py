@@ -22,7 +22,7 @@ _MOST: Final = 8
 
 def check_streams(look: Look) -> Iterator[Finding]:
     """Both ways between a host and others, by the ports that both uses need."""
-    others = [other for other in look.others.values() if other.entry.address or other.entry.target][:_MOST]
+    others = list(look.others.values())[:_MOST]
     if not look.address or look.facts is None or not others:
         return
     ways = [(other, look.address, f"from {other.name}") for other in others]
