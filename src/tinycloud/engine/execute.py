@@ -182,7 +182,7 @@ class Executor:
         self._remember(step, step.kind, self.run.notes.pop(step.id, ""))
 
     def _remember(self, step: Step, kind: str, text: str) -> None:
-        """What people are told later: of a machine (of a move one line, which whoever moves it writes), and what a step wants to be known."""
+        """What people are told later: of a machine (of a move one line, written by whoever moves it), and what a step wants to be known."""
         if step.kind.startswith("machine.") and kind not in _OF_A_MOVE:
             self.journal.event(step.args["machine"].split("/", 1)[1], kind, text)
         elif text and kind != "failed":
