@@ -50,7 +50,13 @@ class Asking:
 
         self._display.close()  # the second plan of an up that had to bring an image
         print("\n".join(format_plan(plan, self._source)))
-        try:
-            return input("go ahead? [y/N] ").strip().lower() in ("y", "yes")
-        except EOFError:
-            return False
+        return is_agreed()
+
+
+def is_agreed() -> bool:
+    """True when the person says yes; Ctrl-D is a no."""
+    try:
+        return input("go ahead? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        print()
+        return False

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from tinycloud.cli.asking import is_agreed
 from tinycloud.cli.capacity import world_option
 from tinycloud.cli.live import make_display
 from tinycloud.cli.output import paint, print_json, print_line, print_table
@@ -89,11 +90,7 @@ def carry_out(cloud: Cloud, found: Balance, *, yes: bool, wait: float, as_json: 
     """Show the moves, ask, and make them."""
     with make_display(as_json=as_json, plain=plain) as display:
         if not yes:
-            if display.for_programs or not sys.stdin.isatty():
-                raise Declined("there is nobody to ask", hint="add --yes")
-            print_balance(found)
-            if input("go ahead? [y/N] ").strip().lower() not in ("y", "yes"):
-                raise Declined("nothing was changed")
+            _must_agree(found, for_programs=display.for_programs)
         display.open()
         cloud.carry_out(found, wait=wait, listener=display.hear)
         display.close()
@@ -103,11 +100,23 @@ def carry_out(cloud: Cloud, found: Balance, *, yes: bool, wait: float, as_json: 
             print(f"{_count(len(found.moves), 'machine')} moved; score {found.score[0]:.1f} → {found.score[1]:.1f}")
 
 
+def _must_agree(found: Balance, *, for_programs: bool) -> None:
+    """Show the moves and ask; raises Declined."""
+    if for_programs or not sys.stdin.isatty():
+        raise Declined("there is nobody to ask", hint="add --yes")
+    print_balance(found)
+    if not is_agreed():
+        raise Declined("you said no")
+
+
 def evacuate_host(cloud: Cloud, name: str, *, yes: bool, wait: float, as_json: bool, plain: bool) -> int:
-    """Move everything away from a host; 3 when something stays."""
+    """Let nothing new onto a host, and move everything away from it; 3 when something stays. Whoever says no has changed nothing."""
+    if not yes and (proposed := cloud.evacuate(name)).moves:
+        _must_agree(proposed, for_programs=as_json or not (plain or sys.stdout.isatty()))
+    cloud.hosts.drain(name)
     found = cloud.evacuate(name)
     if found.moves:
-        carry_out(cloud, found, yes=yes, wait=wait, as_json=as_json, plain=plain)
+        carry_out(cloud, found, yes=True, wait=wait, as_json=as_json, plain=plain)
     elif as_json:
         print_json(balance_as_json(found))
     else:
@@ -160,7 +169,7 @@ def _tell_measured(found: Balance) -> str:
     if not parts:
         return "Load was not measured: each processor of a machine counts a tenth."
     if len(parts) > 1:
-        parts = [f"{_count(it.machines, 'machine')} {part}" for it, part in zip(found.measured, parts, strict=True)]
+        parts = [f"of {_count(it.machines, 'machine')} {part}" for it, part in zip(found.measured, parts, strict=True)]
     return f"Load was measured {', '.join(parts)}."
 
 

@@ -159,5 +159,7 @@ def _print_cleaned(name: str, cleaned: Cleaned) -> None:
         print(f"{ref} runs elsewhere; its old copy is taken away")
     for text in cleaned.left:
         print(text, file=sys.stderr)
-    if not cleaned.left:
+    if not cleaned.was_fenced:
+        print(f"host {name} was not fenced")
+    elif not cleaned.left:
         print(f"host {name} takes machines again; those that are its own start with: tinycloud up FILE")

@@ -304,9 +304,9 @@ def drain(name: str, off: bool, evacuate: bool, yes: bool, wait: float, as_json:
     if off and evacuate:
         raise WrongInput("--off lets machines in, --evacuate moves them away", code="usage", hint=f"tinycloud host drain {name} --evacuate")
     with open_cloud() as cloud:
-        entry = cloud.hosts.drain(name, off=off)
         if evacuate:
             return evacuate_host(cloud, name, yes=yes, wait=wait, as_json=as_json, plain=plain)
+        entry = cloud.hosts.drain(name, off=off)
     if as_json:
         print_json(_entry_as_json(entry))
     elif off:

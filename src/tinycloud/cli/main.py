@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
+from typing import Final
 
 import click
 
@@ -143,4 +145,9 @@ def _fail(err: TinycloudError, words: list[str]) -> int:
 def _usage(err: click.UsageError, words: list[str]) -> int:
     path = err.ctx.command_path if err.ctx else "tinycloud"
     hint = getattr(err, "nearest", "") or f"{path} --help"
-    return _fail(WrongInput(err.format_message(), code="usage", hint=hint), words)
+    message = _NO_RANGE.sub(r"\1 is no number.", err.format_message())
+    return _fail(WrongInput(message, code="usage", hint=hint), words)
+
+
+_NO_RANGE: Final = re.compile(r"('[^']*') is not a valid (?:integer|float) range\.")
+"""Click's words for a word where a number is expected that has limits."""

@@ -103,7 +103,11 @@ def load_world(path: Path) -> World:
 
     try:
         return read_world_file(json.loads(path.read_text()))
-    except (OSError, RecursionError, ValueError) as err:
+    except OSError as err:
+        raise WrongInput(f"cannot read {path}: {err.strerror}", hint="tinycloud world > world.json") from err
+    except json.JSONDecodeError as err:
+        raise WrongInput(f"{path} is not a saved world: it is no JSON ({err})", hint="tinycloud world > world.json") from err
+    except (RecursionError, ValueError) as err:
         raise WrongInput(f"{path} is not a saved world: {err}", hint="tinycloud world > world.json") from err
 
 

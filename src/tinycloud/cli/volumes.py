@@ -167,7 +167,7 @@ def ask(question: str) -> None:
     if not sys.stdin.isatty():
         raise Declined("nobody is there to ask", hint="--yes")
     if not click.confirm(question, default=False):
-        raise Declined("nothing was changed")
+        raise Declined("you said no")
 
 
 @group.command()

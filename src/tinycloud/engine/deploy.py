@@ -282,7 +282,7 @@ class Deployer:
         if plan.is_empty:
             return
         if not wish.agree(plan):
-            raise Declined("nothing was changed")
+            raise Declined("you said no")
         if fingerprint(self._read_world(), plan.stack) != plan.parent:
             raise Stale(f"stack {plan.stack} was changed while the plan was looked at", hint="look at the new plan")
 

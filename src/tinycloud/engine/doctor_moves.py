@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -51,7 +52,10 @@ def _tell(parts: Parts, world: World, copy: Machine, *, is_stale: bool) -> Copy:
         return Copy(copy, f"{here} is left over from a move", ("tinycloud", "resume", stack), "resume" if kind == "migrate" else "")
     if is_stale:
         return Copy(copy, f"{here} is an older one", ("tinycloud", "doctor", "--fix", "--host", copy.host), "clean")
-    return Copy(copy, f"{here} is left over, and nobody noted from what")
+    if copy.is_off:
+        return Copy(copy, f"{here} is left over, and nobody noted from what")
+    end = shlex.join(parts.hosts[copy.host].make_virsh_argv("destroy", copy.mark.domain))
+    return Copy(copy, f"{here} runs too: look at both; when it is the wrong one: {end}, then tinycloud doctor --fix")
 
 
 def check_copies(parts: Parts, *, fix: bool = False, host: str = "") -> Iterator[Finding]:

@@ -94,9 +94,10 @@ class Fencing:
         cleaned = clean_stale(self._parts, [name])
         if cleaned.left:
             return cleaned
-        if host.entry.fenced:
-            self._note(name, "unfenced", "it answers, and has nothing that runs elsewhere")
-            change_host(self._parts, name, lambda entry: replace(entry, fenced=0.0))
+        if not host.entry.fenced:
+            return replace(cleaned, was_fenced=False)
+        self._note(name, "unfenced", "it answers, and has nothing that runs elsewhere")
+        change_host(self._parts, name, lambda entry: replace(entry, fenced=0.0))
         return cleaned
 
     def _note(self, name: str, kind: str, text: str) -> None:

@@ -137,7 +137,7 @@ def _must_be_empty(name: str, found: world.World) -> None:
             more = f" and {len(refs) - 5} more" if len(refs) > 5 else ""
             facts.append(f"{what}: {', '.join(refs[:5])}{more}")
     if facts:
-        hint = f"tinycloud host drain {name} keeps new ones away; one that is gone for good: --force"
+        hint = f"tinycloud host drain {name} --evacuate moves machines away; a host that is gone for good: --force"
         raise InUse(f'the host "{name}" is not empty', facts=facts, hint=hint)
 
 

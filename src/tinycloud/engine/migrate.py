@@ -147,7 +147,7 @@ class Mover:
     def _agree(self, plan: Plan, ride: Ride, wish: MoveWish) -> None:
         """Others wait for the stack's lock, but for those who start and stop machines."""
         if not wish.agree(plan):
-            raise Declined("nothing was changed")
+            raise Declined("you said no")
         side = look_at(self._parts.get_host(ride.source), ride.machine.ref, ride.mark.domain)
         if (side.state, side.generation) != (ride.machine.state, ride.mark.generation):
             raise Stale(f"{ride.machine.ref} was changed while the plan was looked at: it is {side.state}", hint="look at the new plan")

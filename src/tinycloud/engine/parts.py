@@ -92,7 +92,7 @@ class Parts:
     def get_host(self, name: str) -> Host:
         """The host called ``name``; raises NotFound."""
         if name not in self.hosts:
-            raise NotFound(f'there is no host "{name}"', hint=make_did_you_mean(name, self.hosts))
+            raise NotFound(f'there is no host "{name}"', hint=make_did_you_mean(name, self.hosts) or "tinycloud host list")
         return self.hosts[name]
 
     @property

@@ -30,6 +30,7 @@ class Cleaned:
 
     gone: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
+    was_fenced: bool = True
 
 
 def clean_stale(parts: Parts, hosts: Collection[str]) -> Cleaned:

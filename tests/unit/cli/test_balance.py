@@ -11,6 +11,7 @@ import pytest
 from tests.builders import a_labelled_host, a_world
 from tests.unit.cli.conftest import Command
 from tests.unit.plan.placing.test_balance import put
+from tinycloud.model.load import MachineLoad
 from tinycloud.model.world import World
 from tinycloud.model.world_file import make_world_file
 
@@ -74,7 +75,7 @@ def test_what_cannot_be_helped_is_told(on_a_fake_host: Command, uneven: World, t
     ("words", "status", "text"),
     [
         (("--apply", "--world", "world.json"), 2, "a saved world cannot be changed"),
-        (("--world", "nothing.json"), 2, "nothing.json is not a saved world"),
+        (("--world", "nothing.json"), 2, "cannot read nothing.json"),
         (("--keep", "shop/wbe-1", "--world", "world.json"), 2, "wbe"),
         (("--most", "-1"), 2, "--most"),
     ],
@@ -92,3 +93,25 @@ def test_one_host_alone_has_nothing_to_balance(on_a_fake_host: Command) -> None:
     said = on_a_fake_host("balance", "--sample", "0")
     assert said.status == 0
     assert "nothing to move" in said.out
+
+
+@pytest.mark.parametrize("option", ["--most", "--price", "--sample"])
+def test_a_word_where_a_number_belongs_is_told_plainly(tinycloud: Command, option: str) -> None:
+    assert f"Invalid value for '{option}': 'x' is no number." in tinycloud("balance", option, "x").err
+
+
+def test_a_file_that_is_no_saved_world_is_told_by_what_it_is(tinycloud: Command, tmp_path: Path) -> None:
+    assert "cannot read nothing.json: No such file or directory" in tinycloud("balance", "--world", "nothing.json").err
+    (tmp_path / "stack.yaml").write_text("stack: shop\n")
+    assert "stack.yaml is not a saved world: it is no JSON (" in tinycloud("balance", "--world", "stack.yaml").err
+
+
+def test_from_where_load_is_known_is_told(on_a_fake_host: Command, uneven: World, tmp_path: Path) -> None:
+    kept = tuple(MachineLoad(f"shop/web-{n}", seconds=840.0, by="watch") for n in (1, 2, 3))
+    path = save(replace(uneven, loads=kept), tmp_path)
+    assert on_a_fake_host("balance", "--world", path).out.splitlines()[-1] == "Load was measured over the last 14 min by watch."
+    path = save(replace(uneven, loads=(*kept, MachineLoad("shop/web-4", seconds=5.0))), tmp_path)
+    told = "Load was measured of 3 machines over the last 14 min by watch, of 1 machine for 5.0 s."
+    assert on_a_fake_host("balance", "--world", path).out.splitlines()[-1] == told
+    measured = json.loads(on_a_fake_host("balance", "--json", "--world", path).out)["measured"]
+    assert measured == [{"by": "watch", "seconds": 840.0, "machines": 3}, {"by": None, "seconds": 5.0, "machines": 1}]

@@ -70,3 +70,40 @@ def test_what_found_no_room_is_an_error_that_names_it(bench: Bench, tinycloud: C
     ended = tinycloud("host", "fence", dead, "--confirm", "--yes", "--json")
     assert ended.status == 1
     assert json.loads(ended.out.splitlines()[-1])["error"] == "not-healed"
+
+
+def test_a_host_that_was_not_fenced_is_told_so(bench: Bench, tinycloud: Command) -> None:
+    assert tinycloud("host", "unfence", "h2").out == "host h2 was not fenced\n"
+
+
+def test_who_says_nothing_to_an_evacuation_has_drained_nothing(bench: Bench, tinycloud: Command) -> None:
+    bench.up("")
+    host = bench.where()["shop/web-1"]
+    ended = tinycloud("host", "drain", host, "--evacuate", "--plain")
+    assert (ended.status, "there is nobody to ask" in ended.err) == (4, True)
+    assert bench.parts.hosts[host].entry.drained == 0
+    assert tinycloud("host", "drain", host, "--evacuate", "--plain", "--yes").status == 0
+    assert bench.parts.hosts[host].entry.drained > 0
+    assert host not in bench.where().values()
+
+
+def test_states_of_hosts_are_told_apart_and_what_helps_is_named(bench: Bench, tinycloud: Command) -> None:
+    bench.up()
+    dead = bench.where()["shop/web-1"]
+    bench.cut(dead)
+    for _ in range(5):
+        tinycloud("host", "check")
+    line = next(line for line in tinycloud("host", "list").out.splitlines() if line.startswith(dead))
+    assert "suspected dead" in line
+    bench.remake()
+    shown = tinycloud("host", "show", dead).out
+    assert "state     suspected dead: it missed 5 looks" in shown
+    bench.cloud.hosts.fence(dead, confirmed=True)
+    bench.join(dead)
+    listed = tinycloud("host", "list")
+    assert "fenced, answers again" in listed.out
+    assert f"note: {dead} is fenced and answers: tinycloud host unfence {dead}" in listed.err
+
+
+def test_a_host_that_is_not_there_is_told_with_where_to_look(bench: Bench, tinycloud: Command) -> None:
+    assert "hint: tinycloud host list" in tinycloud("host", "show", "rack-server-12").err

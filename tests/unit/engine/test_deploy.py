@@ -45,7 +45,7 @@ def test_the_person_is_shown_the_plan_and_saying_no_changes_nothing(cloud: Cloud
         shown.extend(f"{change.act} {change.kind} {change.name}" for change in plan.changes)
         return False
 
-    with pytest.raises(Declined, match="nothing was changed"):
+    with pytest.raises(Declined, match="you said no"):
         cloud.up(stack, agree=look)
     assert shown == ["+ network front", "+ machine db-1", "+ machine web-1", "+ machine web-2"]
     assert list_things(cloud) == []

@@ -202,6 +202,9 @@ def test_a_copy_of_which_nothing_is_written_down_is_cleared_when_it_is_off_and_o
         cloud.parts.hosts["a"].domains.start("shop-web-1")
         (finding,) = check_copies(cloud.parts, fix=True)
         assert (finding.state, finding.command) == ("problem", ""), "two that run are for a person to look at"
+        assert (
+            "the copy on a (running) runs too: look at both; when it is the wrong one: virsh -c fake://a destroy shop-web-1" in finding.text
+        )
         counted = cloud.machine("shop/web-1").host
         cloud.parts.hosts["a"].domains.destroy("shop-web-1")
         (finding,) = check_copies(cloud.parts, fix=True)
