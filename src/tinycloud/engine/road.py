@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tinycloud.drivers.host import Host
+    from tinycloud.engine.run import Run
+    from tinycloud.model.plan import Step
 
 
 @dataclass
@@ -46,6 +48,10 @@ class Road:
         """The same with the reason."""
         why = self.obstacle or ("" if self.at or not self.is_far else f"{self.target.name} has no address")
         return f"{self.words} ({why})" if why else self.words
+
+    def tell_end(self, run: Run, step: Step, what: str = "") -> None:
+        """When all is there. That they could not go straight is kept among the events of the stack."""
+        (run.keep if self.obstacle else run.tell)("progress", step, what + self.text)
 
     def on_way(self, obstacle: str) -> None:
         """What the driver says when it knows."""

@@ -75,7 +75,7 @@ class Run:
             self.listener(Event(kind, at, self.execution, step.id, step.kind, step.subject, text))
 
     def keep(self, kind: str, step: Step, text: str) -> None:
-        """The same of a step, written down among the events of its stack too when it has ended well."""
+        """The same of a step, and when that has ended well it is written down among the events of its stack."""
         self.notes[step.id] = text
         self.tell(kind, step, text)
 

@@ -117,12 +117,19 @@ def test_an_interrupted_one_goes_on_where_it_was_and_nobody_listens_any_more(str
 
 
 class Slow(Counting):
-    """What gives has time to be killed."""
+    """The first that gives stops in the middle, and has to be killed."""
+
+    given = False
 
     def open(self, argv: Any, *, root: bool = False) -> Any:
         words = [*argv]
-        words[3] = words[3].replace("import sys;", "import sys,os,time;pread=os.pread;os.pread=lambda *a:(time.sleep(0.3),pread(*a))[1];")
+        if words[-1] == "give" and not self.given:
+            self.given = True
+            words[3] = words[3].replace("import sys;", f"import sys;{_STOP}")
         return super().open(words, root=root)
+
+
+_STOP = "import os,time;pread=os.pread;calls=[];os.pread=lambda *a:(calls.append(a),len(calls)==3 and time.sleep(100),pread(*a))[2];"
 
 
 def test_what_is_wrong_is_refused_as_on_the_other_way(straight: tuple[Way, list[str]]) -> None:
@@ -326,9 +333,7 @@ def test_when_the_giver_is_killed_it_comes_through_here_from_where_it_was(held: 
     assert 0 < travel(it, kill) < 2 * len(BODY)
     assert read_same(it)
     assert killed
-    assert ways[0] == ""
-    assert ways[1].startswith(f"{HERE}: it ended after ") or ways[1].startswith(f"{HERE}: ")
-    assert len(ways) == 2
+    assert ways == ["", f"{HERE}: nothing came any more"]
 
 
 def test_when_the_taker_is_killed_the_giver_ends_too_and_the_next_try_goes_on(held: Any) -> None:

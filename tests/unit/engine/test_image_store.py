@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.builders import OTHER_SHA, SHA, fake_parts, put_image, write_stack
 from tinycloud.cloud import Cloud
 from tinycloud.drivers.fake import FakeHost
+from tinycloud.drivers.fake.volumes import FakeVolumes
 from tinycloud.drivers.host import Patience
 from tinycloud.engine.road import Road
 from tinycloud.errors import Clash, InUse, NotFound, NotYet, Refused, Unreachable
@@ -114,10 +115,36 @@ def test_between_two_others_it_goes_straight_and_everybody_is_told(cloud: Cloud,
     cloud.up(write_stack(tmp_path, "stack: far\ngroups: {web: {image: small, memory: 4 GiB}}"), spare="0", listener=heard.append)
     told = [event.text for event in heard if event.action == "image.send" and event.kind in ("part", "progress")]
     assert (told[0], told[-1]) == ("from h3, directly", "from h3, directly")
-    assert [event.text for event in cloud.events("far") if event.kind == "image.send"] == ["image small to h2: from h3, directly"]
+    assert not [event for event in cloud.events("far") if event.kind == "image.send"], "there is nothing to be found out later"
+
+
+class Walled(FakeVolumes):
+    """The pool of a host that others get no stream to."""
+
+    def receive(self, *args: Any, **more: Any) -> int:
+        more["on_way"]("192.0.2.2:49215: timed out")
+        return super().receive(*args, **{**more, "on_way": None})
 
 
 def test_why_it_goes_another_way_is_told_and_kept(cloud: Cloud, tmp_path: Path) -> None:
+    target: Any = cloud.parts.hosts["h2"]
+    target.entry = replace(target.entry, address="192.0.2.2")
+    old = target.volumes
+    target.volumes = Walled(old._pools, old._documents, old._secrets)
+    (tmp_path / "disk.raw").write_bytes(b"a disk")
+    cloud.images.import_file(tmp_path / "disk.raw", "small", host="h3")
+    heard: list[Event] = []
+    cloud.up(write_stack(tmp_path, "stack: far\ngroups: {web: {image: small, memory: 4 GiB}}"), spare="0", listener=heard.append)
+    words = "from h3, through here (192.0.2.2:49215: timed out)"
+    assert [event.text for event in heard if event.action == "image.send" and event.kind == "progress"] == [words]
+    assert [event.text for event in heard if event.action == "image.send" and event.kind == "part"] == [
+        words,
+        "100 % from h3, through here",
+    ]
+    assert [event.text for event in cloud.events("far") if event.kind == "image.send"] == [f"image small to h2: {words}"]
+
+
+def test_the_way_in_words(cloud: Cloud) -> None:
     hosts = cloud.parts.hosts
     road = Road(hosts["h2"], hosts["h3"])
     assert (road.at, road.text) == ("", "from h2, through here (h3 has no address)")
@@ -126,8 +153,8 @@ def test_why_it_goes_another_way_is_told_and_kept(cloud: Cloud, tmp_path: Path) 
     road = Road(hosts["h2"], hosts["h3"], told.append)
     assert (road.at, road.words) == ("192.0.2.3", "from h2"), "it is not known yet"
     road.on_way("")
-    road.on_way("192.0.2.3: it ended")
-    assert told == ["from h2, directly", "from h2, through here (192.0.2.3: it ended)"]
+    road.on_way("192.0.2.3: nothing came any more")
+    assert told == ["from h2, directly", "from h2, through here (192.0.2.3: nothing came any more)"]
     assert road.words == "from h2, through here"
 
 

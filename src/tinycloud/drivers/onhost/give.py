@@ -57,7 +57,7 @@ class Mouth:
         try:
             self.line = call(address, port, json.loads(globals()["DATA"])["badge"])
         except OSError as err:
-            say({"met": False, "why": f"{address}:{port}: {explain(err)}"})
+            say({"met": False, "why": f"{f'[{address}]' if ':' in address else address}:{port}: {explain(err)}"})
             return
         say({"met": True})
         self.write = self.line.sendall

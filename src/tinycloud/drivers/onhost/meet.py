@@ -160,7 +160,7 @@ class Ear:
         """So many bytes. Whoever speaks may be cut off and never come back."""
         data = self.read(self.stream.read, count)
         if len(data) < count:
-            self.lose(f"it ended after {count - len(data)} bytes too few")
+            self.lose(f"it ended after {count - len(data)} bytes too few" if self.line is None else "nothing came any more")
         return data
 
     def hear_line(self) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class BringDisk(Action):
 
         source, below = far.pool(args.get("pool", DEFAULT_POOL)), find_backing(run, host, args.get("image"), args.get("format", ""))
         volumes.bring(args["volume"], source, below, hear, at=road.at, on_way=road.on_way)
-        run.keep("progress", step, f"disk {road.text}")
+        road.tell_end(run, step, "disk ")
 
     def undo(self, run: Run, step: Step, before: Before) -> None:
         if before["existed"]:

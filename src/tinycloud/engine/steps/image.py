@@ -41,7 +41,7 @@ class Send(Action):
                 run.tell("part", step, f"{percent} % {road.words}")
 
         if send_image(source, run.host(step), step.args["image"], tell, road=road):
-            run.keep("progress", step, road.text)
+            road.tell_end(run, step)
 
 
 def _get_source(run: Run, step: Step) -> Host:
