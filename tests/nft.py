@@ -91,6 +91,8 @@ class Tables:
 
     def _rule(self, rule: str, packet: Packet) -> str:
         """Its verdict when every match of it holds, else ""."""
+        if rule.startswith("ct mark set "):
+            return ""
         rest = re.sub(r' (comment|log prefix) "[^"]*"', "", rule)
         while rest:
             if found := re.fullmatch(r"(?:counter )?(accept|drop|jump \S+|goto \S+)", rest):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -153,18 +154,25 @@ class Stream:
     process: subprocess.Popen[str]
 
     def __post_init__(self) -> None:
-        assert self._read() == "ready"
+        assert self.hear() == "ready"
 
     def echo(self, word: str) -> str:
         """What comes back."""
+        self.say(word)
+        return self.hear()
+
+    def say(self, word: str) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(f"{word}\n")
         self.process.stdin.flush()
-        return self._read()
 
-    def _read(self) -> str:
+    def hear(self) -> str:
         assert self.process.stdout is not None
         return self.process.stdout.readline().strip()
+
+    @property
+    def has_answer(self) -> bool:
+        return bool(select.select([self.process.stdout], [], [], 0)[0])
 
 
 def read_base() -> str:

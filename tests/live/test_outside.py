@@ -6,6 +6,7 @@ who asked.
 
 from __future__ import annotations
 
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -56,7 +57,7 @@ except OSError as err:
 """
 TALK = """
 import socket, sys
-with socket.create_connection((sys.argv[1], int(sys.argv[2])), 20) as line:
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), 60, (sys.argv[3], 0)) as line:
     line.sendall(b"GET /cgi-bin/who HTTP/1.0\\r\\n")
     print("begun", flush=True)
     sys.stdin.readline()
@@ -158,9 +159,9 @@ def see_everybody_come_in(bench: Bench) -> None:
 
 
 def see_changes(bench: Bench, file: Path) -> None:
-    """The address moves, a port goes, policies come; somebody talks to web-2 all the while."""
-    with running(bench, TALK, GATE, "8082") as talk:
-        assert read(talk) == "begun"
+    """The address moves, a port goes, policies come; two talk to web-2 all the while, one of whom may do so to the end."""
+    with running(bench, TALK, GATE, "8082", FRIEND) as talk, running(bench, TALK, GATE, "8082", CLIENT) as other:
+        assert read(talk) == read(other) == "begun"
         text = file.read_text().replace("{address: 203.0.113.10, to: web-1}", "{address: 203.0.113.10, to: web-2}")
         file.write_text(
             text.replace("policies: []", "policies: [web]").replace("  - {host_port: 8081, to: web-1:80, from: 203.0.113.6}\n", "")
@@ -175,7 +176,9 @@ def see_changes(bench: Bench, file: Path) -> None:
         assert ask(bench, GATE, 8081, FRIEND) == "ConnectionRefusedError"
         assert ask_inside(bench, "web-1", FLOATING) == "web-2 sees 10.60.0.1", "another one of a network with policies"
         assert "leads to shop/web-2" in bench.run("why", "--from", CLIENT, "--to", FLOATING, "--port", "tcp/80").out
-        assert talk.stdin is not None
-        talk.stdin.write("\n")
-        talk.stdin.flush()
-        assert plain(read(talk)) == f"web-2 sees {CLIENT}", "the connection is as it was"
+        for it in (other, talk):
+            assert it.stdin is not None
+            it.stdin.write("\n")
+            it.stdin.flush()
+        assert plain(read(talk)) == f"web-2 sees {FRIEND}", "the connection is as it was"
+        assert not select.select([other.stdout], [], [], 0)[0], "no rule lets it in any more"

@@ -12,6 +12,7 @@ from tests.doors import make_whole
 from tests.live.packets import OUTSIDE, Town, read_base
 from tinycloud.drivers.firewall.firewall import find_counts
 from tinycloud.drivers.firewall.text import render, render_difference
+from tinycloud.drivers.onhost.nft_text import renew
 from tinycloud.model.names import make_link_local
 from tinycloud.model.world import World
 from tinycloud.plan import plan_up
@@ -122,14 +123,17 @@ def test_every_answer_about_who_reaches_whom_is_what_packets_do(town: Town) -> N
     assert all(it.packets for it in counts if it.comment == DENIED and it.chain.endswith(".in"))
 
 
-def test_changed_rules_hold_at_once_and_a_connection_that_is_there_goes_on(town: Town) -> None:
-    """The box may no longer reach the web at 80; who is connected stays so."""
-    stream = town.hold("shop/box-1", "10.60.0.13", 80)
-    assert stream.echo("before") == "before"
+def test_changed_rules_hold_at_once_and_end_what_they_no_longer_allow_and_nothing_else(town: Town) -> None:
+    """The box may no longer reach the web at 80, and is let in again; the probe may at 443, all the time."""
+    change = Question("shop/box-1", "10.60.0.13", "tcp", 80)
+    assert (decide(FIRST, change).allowed, decide(SECOND, change).allowed) == (True, False)
+    gone, kept = town.hold("shop/box-1", "10.60.0.13", 80), town.hold("mon/probe-1", "10.60.0.13", 443)
+    assert (gone.echo("before"), kept.echo("before")) == ("before", "before")
     old, new = make_whole(FIRST), make_whole(SECOND)
-    town.load(render_difference(old, new), new.filtered)
-    assert stream.echo("after") == "after"
+    town.load("\n".join([render_difference(old, new), *renew(1), ""]), new.filtered)
+    gone.say("after")
+    assert kept.echo("after") == "after"
     check(town, SECOND, [*list_questions(SECOND), *list_questions6(SECOND)])
-    assert stream.echo("much later") == "much later"
-    assert decide(FIRST, Question("shop/box-1", "10.60.0.13", "tcp", 80)).allowed
-    assert not decide(SECOND, Question("shop/box-1", "10.60.0.13", "tcp", 80)).allowed
+    assert not gone.has_answer, "seconds later"
+    town.load("\n".join([render_difference(new, old), *renew(2), ""]), old.filtered)
+    assert (gone.hear(), kept.echo("much later")) == ("after", "much later")

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from tinycloud.drivers.firewall.text import render, render_difference
 from tinycloud.drivers.onhost.hooks import make_restore
+from tinycloud.drivers.onhost.nft_text import renew
 from tinycloud.model.firewall import BRIDGE, INET, Part
+from tinycloud.templates.firewall import read_base
 
 BASE = ((INET, "guests4"), (INET, "in4"), (BRIDGE, "taps"))
 ADDRESSES = [f"10.60.0.{n}" for n in range(11, 16)]
@@ -126,3 +128,16 @@ def test_what_libvirts_hook_runs_as_root_takes_a_name_for_nothing_but_a_name() -
     assert words.count("br0;touch d") == 2
     assert "'eth0;touch c'" in make_restore([part])
     assert "'/proc/sys/net/ipv4/conf/$(touch b)/route_localnet'" in make_restore([part])
+
+
+def test_the_tables_say_of_what_is_open_what_every_change_says_but_for_the_number() -> None:
+    for name in ("current", "passed"):
+        body = read_base().partition(f"chain {name} {{")[2].partition("}")[0]
+        rules = [line.partition("#")[0].strip() for line in body.splitlines() if line.strip()]
+        start = f"add rule {INET} {name} "
+        assert rules == [line.removeprefix(start) for line in renew(0) if line.startswith(start)]
+
+
+def test_a_number_is_the_top_byte_of_a_mark() -> None:
+    assert f"add rule {INET} current ct mark and 0xff000000 == 0x01000000 accept" in renew(1)
+    assert f"add rule {INET} passed ct mark set ct mark and 0x00ffffff or 0xff000000" in renew(255)

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 from tinycloud.drivers.onhost.hooks import FOLDER, PATH, install_hooks, make_restore, remove_hooks
 from tinycloud.drivers.onhost.links import find_lost, settle_links
-from tinycloud.drivers.onhost.nft_text import TABLES, Plain, clear, difference, note, render
+from tinycloud.drivers.onhost.nft_text import TABLES, Plain, clear, difference, note, render, renew
 from tinycloud.drivers.onhost.whole_file import write
 
 LOCK = f"{FOLDER}/lock"
@@ -58,6 +58,17 @@ class Kept:
     def others(self, stack: str) -> list[Plain]:
         return [it["part"] for name, it in self.parts.items() if name != stack]
 
+    def renew(self) -> list[str]:
+        """Lines by which what is open is asked once more. They are kept first: a number may be left out, but does not come twice."""
+        try:
+            with open(f"{FOLDER}/renew.nft") as file:
+                last = int(file.readline()[1:])
+        except FileNotFoundError:
+            last = os.urandom(1)[0]  # other than that of an earlier life, most likely
+        number = last % 255 + 1
+        write(f"{FOLDER}/renew.nft", "\n".join([f"# {number}", *renew(number), ""]))
+        return renew(number)
+
     def put(self, stack: str, mark: str, part: Plain, base: str) -> None:
         """First what a restart reads, last what says that it is there."""
         text = "\n".join([*render(part), note("add", mark), ""])
@@ -75,13 +86,17 @@ class Kept:
                 os.unlink(f"{FOLDER}/parts/{stack}.{ending}")
 
     def write_rest(self) -> None:
-        include = [f'include "{FOLDER}/base.nft"', *(f'include "{FOLDER}/parts/{stack}.nft"' for stack in sorted(self.parts))]
+        first = ("base.nft", "renew.nft")
+        include = [
+            *(f'include "{FOLDER}/{name}"' for name in first),
+            *(f'include "{FOLDER}/parts/{stack}.nft"' for stack in sorted(self.parts)),
+        ]
         write(f"{FOLDER}/ruleset.nft", "\n".join([*clear(), *include, ""]))
         write(f"{FOLDER}/restore.sh", make_restore([it["part"] for it in self.parts.values()]))
 
     def clear(self) -> None:
         """All of it, the lock last; what somebody else put there stays."""
-        for name in ("restore.sh", "ruleset.nft", "base.nft"):
+        for name in ("restore.sh", "ruleset.nft", "renew.nft", "base.nft"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{FOLDER}/{name}")
         with contextlib.suppress(OSError):
@@ -151,10 +166,10 @@ def _bring(kept: Kept, stack: str, new: Plain, base: str) -> str:
             lines = difference(old["part"] if old else {}, new["part"], others)
             lines += [note("delete", old["mark"])] if old else []
             lines += [note("add", new["mark"])] if new["part"] else []
-            if not nft(lines):
+            if not nft([*lines, *kept.renew()]):
                 return ""
     rest = {name: it for name, it in kept.parts.items() if name != stack}
-    return nft(list_all(base, {**rest, stack: new} if new["part"] else rest))
+    return nft([*list_all(base, {**rest, stack: new} if new["part"] else rest), *kept.renew()])
 
 
 def list_all(base: str, parts: dict[str, Plain]) -> list[str]:
@@ -182,7 +197,7 @@ def restore() -> Plain:
             return {"done": {"restored": False}}
         if not in_force:
             with open(f"{FOLDER}/base.nft") as file:
-                trouble = nft(list_all(file.read(), kept.parts))
+                trouble = nft([*list_all(file.read(), kept.parts), *kept.renew()])
             if trouble:
                 return refuse(trouble)
         settle_links({}, parts)

@@ -73,5 +73,18 @@ def note(verb: str, mark: str) -> str:
     return f'{verb} element {TABLES[0]} parts {{ "{mark}" }}'
 
 
+def renew(number: int) -> list[str]:
+    """What is open is asked once more by the rules: base.nft's chains ``current`` and ``passed`` with another number, below 256."""
+    mark, table = f"{number << 24:#010x}", TABLES[0]
+    return [
+        f"flush chain {table} current",
+        f"add rule {table} current ct mark and 0xff000000 == {mark} accept",
+        f"add rule {table} current ct direction reply accept",
+        f"add rule {table} current iifname != @bridges oifname != @bridges accept",
+        f"flush chain {table} passed",
+        f"add rule {table} passed ct mark set ct mark and 0x00ffffff or {mark}",
+    ]
+
+
 def clear() -> list[str]:
     return [line for table in TABLES for line in (f"add table {table}", f"delete table {table}")]
