@@ -172,6 +172,7 @@ class Stream:
 
     @property
     def has_answer(self) -> bool:
+        assert self.process.stdout is not None
         return bool(select.select([self.process.stdout], [], [], 0)[0])
 
 

@@ -181,4 +181,5 @@ def see_changes(bench: Bench, file: Path) -> None:
             it.stdin.write("\n")
             it.stdin.flush()
         assert plain(read(talk)) == f"web-2 sees {FRIEND}", "the connection is as it was"
+        assert other.stdout is not None
         assert not select.select([other.stdout], [], [], 0)[0], "no rule lets it in any more"

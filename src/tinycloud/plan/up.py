@@ -18,6 +18,7 @@ from tinycloud.plan.machines import plan_machine
 from tinycloud.plan.networks import plan_networks
 from tinycloud.plan.spans import find_home, is_there
 from tinycloud.plan.steps import StepList
+from tinycloud.plan.strangers import tell_strangers
 from tinycloud.plan.totals import sum_up
 from tinycloud.plan.wall import plan_wall
 
@@ -49,6 +50,7 @@ def plan_up(loaded: Loaded, world: World, options: Options = Options()) -> Plan:
     plan_images(draft)
     if options.only is None:
         plan_leavings(draft)
+        tell_strangers(draft)
     plan_wall(draft)
     _plan_note(draft)
     draft.steps.gate(ADDED, draft.last)

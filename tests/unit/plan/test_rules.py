@@ -109,6 +109,26 @@ def test_an_unchanged_file_changes_nothing() -> None:
     assert up(text(WEB, "[web]"), before=text(WEB, "[web]")).is_empty
 
 
+MONITOR = "stack: monitor\nnetworks: {lan: {}}\ngroups: {probe: {image: nano, networks: [lan]}}"
+
+
+def test_a_stack_that_is_not_there_is_told_and_keeps_nobody_from_being_up() -> None:
+    """It may come later; or it is another one's name, misspelt."""
+    world = settle(plan_up(load(MONITOR), a_world()), a_world())
+    inbound, outbound = "[{tcp: 80, from: {stack: moniter}}, {from: {stack: shop}}]", "[{to: {stack: monitor}}, {to: {stack: xyz}}]"
+    rules = f"p: {{inbound: {inbound}, outbound: {outbound}}}"
+    plan = plan_up(load(text(rules, "[p]")), world)
+    told = [
+        ("p", 'no machine of a stack "moniter" is there yet', 'did you mean "monitor"?'),
+        ("p", 'no machine of a stack "xyz" is there yet', ""),
+    ]
+    assert [(it.name, it.text, it.reason) for it in plan.changes if it.kind == "policy"] == told
+    again = plan_up(load(text(rules, "[p]")), settle(plan, world))
+    assert again.is_empty
+    assert len(again.changes) == len(told)
+    assert not any(it.kind == "policy" for it in plan_up(load(text(rules)), world).changes), "nobody has it"
+
+
 def test_a_policy_that_nobody_uses_is_in_no_mark() -> None:
     assert up(text("web: {inbound: [{tcp: 1}]}"), before=text("web: {inbound: [{tcp: 2}]}")).is_empty
 
