@@ -122,6 +122,7 @@ CODES = {
     "wrong-range": "the server sends another part of the file than was asked for",
     "wrong-sum": "the file is not the one whose sum was given",
     "wrong-certificate": "libvirt over TLS: one side does not believe the certificate of the other, or lacks its own",
+    "out-of-sight": "machines were made on a host that does not answer by now: they may run, and are not made a second time",
     "wrong-database": "TINYCLOUD_DATABASE says no address of a PostgreSQL database",
 }
 """What the codes mean that are no class's own."""

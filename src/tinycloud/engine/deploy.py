@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tinycloud.engine.answers import ask_each
 from tinycloud.engine.inventory import read_world, remember
 from tinycloud.engine.lock import IMAGES, IMAGES_LOCK, hold_lock
+from tinycloud.engine.out_of_sight import must_see_all
 from tinycloud.engine.read_outside import read_outside
 from tinycloud.engine.vault import StackVault
 from tinycloud.errors import (
@@ -145,7 +146,9 @@ class Deployer:
         """Take the stack away. Interrupted, it is resumed, not undone: what is gone is gone."""
         with self._lock(stack, "down", wish.wait):
             if has_unfinished(self._parts.database, stack):
-                self._settle_move(self._get_unfinished(stack), wish)
+                record = self._get_unfinished(stack)
+                if not self._settle_move(record, wish):
+                    must_see_all(self._parts, self._journal(record.id, stack))
                 self._see_files()
             plan = self._plan_down(stack, volumes=wish.volumes)
             if not plan.changes and not plan.steps and not self._is_known(stack):
@@ -183,6 +186,7 @@ class Deployer:
             if self._settle_move(record, wish):
                 return Plan(stack, record.kind, (), ())
             journal = self._journal(record.id, stack)
+            must_see_all(self._parts, journal)
             self._see_files()
             undo_halves(self._make_run(Plan(stack, record.kind, (), ()), wish), journal)
             loaded = vault = None

@@ -70,7 +70,8 @@ def translate(err: Any, what: str) -> TinycloudError:
         return Unreachable(f"{what}: the connection to libvirt was lost", facts=[_first_line(message)], hint="tinycloud doctor")
     if number == 9 and ("already exists" in message or "already defined" in message):  # VIR_ERR_OPERATION_FAILED
         return Clash(f"{what}: it exists already", facts=[_first_line(message)])
-    return LibvirtFailed(what, number=number, facts=message.strip().splitlines()[:12])
+    hint = "tinycloud space" if "No space left on device" in message else ""
+    return LibvirtFailed(what, number=number, facts=message.strip().splitlines()[:12], hint=hint)
 
 
 @contextmanager

@@ -60,6 +60,11 @@ def test_the_rest_is_told_as_libvirt_said_it_and_keeps_its_number() -> None:
     assert error.facts == ("internal error: process exited", "qemu: no such device")
 
 
+def test_a_disk_that_filled_meanwhile_leads_to_what_takes_the_space() -> None:
+    error = translate(Theirs(9, "operation failed: migration of disk vda failed: No space left on device"), "cannot move domain shop-web-1")
+    assert error.hint == "tinycloud space"
+
+
 def test_a_flood_of_lines_is_cut() -> None:
     assert len(translate(Theirs(1, "line\n" * 500), "cannot start").facts) == 12
 
