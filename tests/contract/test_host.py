@@ -50,6 +50,12 @@ def test_a_host_keeps_the_highest_number_of_each_lock_and_says_which_are_over(ho
     assert host.admit({"shop": now - 1}) == ("shop",)
     assert host.admit({"shop": now - 1, ".images": now + 5}) == ("shop",)  # then none is noted
     assert host.admit({".images": now + 1}) == ()
+    assert host.admit({".images shared": now}) == (".images shared",)  # somebody had it alone since
+    assert host.admit({".images shared": now + 9}) == ()
+    assert host.admit({".images shared": now + 7}) == ()  # those who share it do not keep each other out
+    assert host.admit({".images": now + 8}) == (".images",)
+    assert host.admit({".images": now + 10}) == ()
+    assert host.admit({".images shared": now + 9}) == (".images shared",)
     assert host.admit({}) == ()
     assert host.admit({"bank": 2 * now}) == ()  # years later: nobody holds what was so long ago
     assert host.admit({"shop": now - 1}) == ()

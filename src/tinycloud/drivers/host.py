@@ -349,6 +349,7 @@ class Host(Protocol):
     def admit(self, numbers: Mapping[str, int]) -> tuple[str, ...]:
         """Note under which numbers (by lock) the host is changed from now on; returns the locks of which it has seen higher ones.
 
+        A lock that is held together with others has `` shared`` behind its name: only who had it alone since keeps such a holder out.
         When there are any, none is noted: somebody else has come since, and whoever asks may change nothing here any more.
         """
         ...

@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 LEASE_SECONDS: Final = 30.0
 
+SHARED: Final = " shared"
+"""Behind the name of a lock, where a host is told of one that several hold: as ``drivers/onhost/fence.py`` has it."""
+
 _STALE: Final = 0.7
 """After this part of its time a lease that could not be renewed is asked for before anything else is done under it."""
 
@@ -193,18 +196,27 @@ class Leases:
         """The locks that we hold alone, with their numbers."""
         return {lease.name: lease.number for lease in self._held if not lease.shared}
 
+    @property
+    def _told_numbers(self) -> dict[str, int]:
+        """What hosts are told: also locks that we share with others, under another name. Of two of one name the older is lost first."""
+        out: dict[str, int] = {}
+        for lease in self._held:
+            name = lease.name + (SHARED if lease.shared else "")
+            out[name] = min(out.get(name, lease.number), lease.number)
+        return out
+
     def tell(self, host: str, admit: Callable[[dict[str, int]], Iterable[str]]) -> None:
-        """Have a host know the numbers of what we hold alone. Raises Lost when it knows higher ones; :meth:`check` is to be asked after it.
+        """Have a host know the numbers of what we hold. Raises Lost when it knows higher ones; :meth:`check` is to be asked after it.
 
         It is told again after a time that is too short to lose a lease in. Of several threads one tells, and the others wait for it.
         """
-        if not self.numbers or self._was_told(host):
+        if not self._held or self._was_told(host):
             return
         with self._tellers.setdefault(host, threading.Lock()):
             if not self._was_told(host):
-                numbers, at = self.numbers, read_clock()
+                numbers, at = self._told_numbers, read_clock()
                 if over := set(admit(numbers)):
-                    self._lose(over)
+                    self._lose({name.removesuffix(SHARED) for name in over})
                     self.check()
                 self._told[host] = (numbers, at)
 
@@ -214,7 +226,7 @@ class Leases:
 
     def _was_told(self, host: str) -> bool:
         known, at = self._told.get(host, ({}, 0.0))
-        return self.numbers.items() <= known.items() and read_clock() - at < self.seconds / 6
+        return self._told_numbers.items() <= known.items() and read_clock() - at < self.seconds / 6
 
     def make_lost(self, lease: Lease) -> Lost:
         """The error for a lock that another took, naming who has it now."""

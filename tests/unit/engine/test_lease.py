@@ -115,6 +115,37 @@ def test_hosts_are_told_the_number_and_refuse_a_lower_one(postgres: Postgres, tm
     parts.close()
 
 
+def test_who_wakes_after_others_made_disks_removes_no_image_under_them(postgres: Postgres, tmp_path: Path, server: Server) -> None:
+    """A controller whose own clock stood still with it, as that of a virtual machine does, does not know that it lost the lock."""
+    parts = fake_parts(tmp_path, server=server)
+    host = parts.first_host
+    with hold_lock(parts.locks, ".images", "an image gc"):
+        host.domains.list_all()
+        assert parts.leases is not None
+        others = parts.leases.numbers[".images"] + 1
+        assert parts.made["local"].admit({".images shared": others}) == ()  # an up elsewhere
+        parts.leases._told.clear()  # as after some seconds
+        with pytest.raises(Lost, match="taken over while this process did not get on"):
+            host.volumes.remove("image")
+    parts.close()
+
+
+def test_those_who_share_a_lock_do_not_keep_each_other_out(postgres: Postgres, tmp_path: Path, server: Server) -> None:
+    parts = fake_parts(tmp_path, server=server)
+    host = parts.first_host
+    with hold_lock(parts.locks, ".images", "one", shared=True), hold_lock(parts.locks, ".images", "another", shared=True):
+        host.domains.list_all()
+        assert parts.made["local"].admit({".images shared": 2 * 10**15}) == ()
+        assert parts.leases is not None
+        parts.leases._told.clear()
+        host.domains.list_all()
+        assert parts.made["local"].admit({".images": 3 * 10**15}) == ()
+        parts.leases._told.clear()
+        with pytest.raises(Lost):
+            host.domains.list_all()
+    parts.close()
+
+
 def test_a_host_is_always_the_same_object(tmp_path: Path, server: Server) -> None:
     """Who compares hosts with each other tells them apart by it."""
     parts = fake_parts(tmp_path, server=server)
