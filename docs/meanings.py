@@ -92,7 +92,7 @@ CODES = {
     "no-fence": "nothing is known that switches a host off for sure",
     "not-everywhere": "of several machines some did not do what all were to do; each with its reason",
     "not-clean": "copies of machines that run elsewhere are still on a host that was fenced",
-    "not-healed": "machines of a dead host did not start elsewhere; each with its reason",
+    "not-healed": "machines of a dead host did not start elsewhere; each with its reason; all else that was asked for is done",
     "stale-copy": "a machine was started on another host since; its copy on this one never runs again",
     "unseen-host": "a host does not answer, and nobody ever saw what is on it: a machine that seems to be missing may run there",
     "unfit-host": "a server lacks what a host needs, or is a host already; everything that was found stands beside it",

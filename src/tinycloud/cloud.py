@@ -22,7 +22,7 @@ from tinycloud.engine.inventory import read_machines, read_world
 from tinycloud.engine.read_outside import read_outside
 from tinycloud.engine.refs import find_machines, get_machine
 from tinycloud.engine.wish import Wish
-from tinycloud.errors import NotFound, Refused, make_did_you_mean
+from tinycloud.errors import Failed, NotFound, Refused, make_did_you_mean
 from tinycloud.nouns.database import Database
 from tinycloud.nouns.hosts import Hosts
 from tinycloud.nouns.images import Images
@@ -132,11 +132,14 @@ class Cloud:
         ``replace`` names what may be made anew (machines, groups, networks; ``*`` for all). After a failure everything is undone,
         unless ``keep_failed``. ``wait``: seconds to wait for somebody else's work on the stack. ``agree`` is shown the plan.
         ``spare`` ("0", "1", "auto"): how many hosts may die without their machines losing their room; empty: as the cloud keeps it.
-        Raises WrongFile, NeedsReplace, NoHost, Clash, Unfinished, Busy with nothing changed; Failed otherwise.
+        Raises WrongFile, NeedsReplace, NoHost, Clash, Unfinished, Busy with nothing changed; Failed otherwise, also when
+        all is done but for machines of a dead host that fit nowhere (``not-healed``).
         """
         loaded, vault = self._deployer.load(Path(file), inputs)
         wish = Wish(frozenset(replace), keep_failed=keep_failed, wait=wait, spare=spare, agree=agree, listener=listener)
-        self._settle_after(self._deployer.up(loaded, vault, wish))
+        plan = self._settle_after(self._deployer.up(loaded, vault, wish))
+        if plan.stranded:
+            raise _make_stranded(plan)
         return self.stack(loaded.stack.stack)
 
     def _settle_after(self, plan: Plan) -> Plan:
@@ -383,6 +386,14 @@ class Cloud:
         from tinycloud.engine.doctor import examine
 
         return examine(self.parts, fix=fix, host=host)
+
+
+def _make_stranded(plan: Plan) -> Failed:
+    facts = [f"{ref}  {reason}" for ref, reason in plan.stranded.items()]
+    what = f"all of {plan.stack} is as its file says, but for machines of a host that is gone: {', '.join(plan.stranded)}"
+    kept = any("spare: " in reason for reason in plan.stranded.values())
+    hint = "the same up with --spare 0 keeps no reserve" if kept else "the same up again when there is room; tinycloud host list"
+    return Failed(what, code="not-healed", facts=facts, hint=hint)
 
 
 def make_run_text(image: str, name: str, group: Mapping[str, Any]) -> str:

@@ -35,7 +35,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 EXIT_CHANGES = 3
 EXIT_BUG = 70
@@ -97,7 +97,13 @@ class InUse(Refused):
 
 
 class NoHost(Refused):
+    """``lost``: machines of hosts that are gone which fit nowhere, each with the reason, where it is only those that do not."""
+
     code = "no-host"
+
+    def __init__(self, message: str, *, facts: Iterable[str] = (), hint: str = "", lost: Mapping[str, str] | None = None) -> None:
+        super().__init__(message, facts=facts, hint=hint)
+        self.lost = dict(lost or {})
 
 
 class NeedsReplace(Refused):

@@ -141,6 +141,8 @@ class Plan:
     totals: Totals = Totals()
     hosts: tuple[str, ...] = ()
     parent: str = ""
+    stranded: dict[str, str] = field(default_factory=dict)
+    """Machines of hosts that are gone which should come back and fit nowhere, each with the reason: they are left as they are."""
 
     @property
     def refused(self) -> tuple[Change, ...]:

@@ -30,6 +30,8 @@ class Way(StrEnum):
     """From its image, as a new one."""
     STAYS = "stays"
     """It waits for its host."""
+    STRANDED = "stranded"
+    """It would come back, and no host has room for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,10 @@ class Fate:
     @property
     def ref(self) -> str:
         return self.machine.ref
+
+    @property
+    def comes_back(self) -> bool:
+        return self.way in (Way.SHARED, Way.ANEW)
 
 
 def list_fates(world: World, stack: str = "") -> tuple[Fate, ...]:
@@ -151,7 +157,7 @@ def bring_back(world: World, fates: Collection[Fate]) -> World:
 
     Nothing else is changed. What stays on its host is in it as it was.
     """
-    back = {fate.ref: fate for fate in fates if fate.way is not Way.STAYS}
+    back = {fate.ref: fate for fate in fates if fate.comes_back}
     if not back:
         return world
     machines = tuple(_lose(machine, back) for machine in world.machines)

@@ -54,7 +54,10 @@ def keeps_spare(world: World, spare: str) -> bool:
 
 
 def arrange(world: World, stays: Sequence[Stay], needs: Sequence[Need], spare: str = "auto") -> Arrangement:
-    """A host for every machine of a stack. Raises NoHost with each host's reason for the first that has none."""
+    """A host for every machine of a stack. Raises NoHost with each host's reason for the first that has none.
+
+    When all others have one, and only machines that came back from a host that is gone have none, the error tells of each of those.
+    """
     ground, book = Ground(world), Book(world)
     rooms = Rooms(ground, world, disks=len(world.hosts) > 1)
     kept = keeps_spare(world, spare)
@@ -64,11 +67,28 @@ def arrange(world: World, stays: Sequence[Stay], needs: Sequence[Need], spare: s
     placed = _put_present(rooms, world, stays, joined, whole=kept)
     places = {stay.need.ref: (ground.hosts[ground.number[stay.host]], "where it is") for stay in stays}
     chooser = Chooser(ground, rooms, book, Spare(rooms, placed) if kept else None)
+    lost = {machine.ref for machine in world.machines if machine.is_lost}
+    homeless: dict[str, NoHost] = {}
     for unit in sorted(join_needs(needs, joined), key=_by_hardness):
-        host, why = chooser.place(unit)
+        try:
+            host, why = chooser.place(unit)
+        except NoHost as err:
+            if not all(need.ref in lost for need in unit.needs):
+                raise
+            homeless |= {need.ref: err for need in unit.needs}
+            continue
         places |= {need.ref: (ground.hosts[host], _tell_mates(unit, need) or why) for need in unit.needs}
+    if homeless:
+        raise _make_homeless(homeless)
     taken = sum(need.find_amount(MEMORY) for need in needs) + sum(dict(stay.more).get(MEMORY, 0) for stay in stays)
     return Arrangement(places, book, taken)
+
+
+def _make_homeless(found: dict[str, NoHost]) -> NoHost:
+    """The refusal of the first, with what there is to say of each."""
+    first = next(iter(found.values()))
+    lost = {ref: f"{err.message}: {'; '.join(' '.join(fact.split()) for fact in err.facts)}" for ref, err in found.items()}
+    return NoHost(first.message, facts=first.facts, hint=first.hint, lost=lost)
 
 
 def _tell_mates(unit: Unit, need: Need) -> str:

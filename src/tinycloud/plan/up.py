@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tinycloud.errors import NotFound, make_did_you_mean
+from tinycloud.errors import NoHost, NotFound, make_did_you_mean
 from tinycloud.model import names
 from tinycloud.model.machine import make_digest
 from tinycloud.model.plan import Act, Plan, Price
@@ -39,8 +40,7 @@ def plan_up(loaded: Loaded, world: World, options: Options = Options()) -> Plan:
     """
     stack, found = loaded.stack.stack, world
     fates = [fate for fate in list_fates(world, stack) if options.only is None or fate.ref in options.only]
-    world = bring_back(world, fates)
-    desired = Designer(loaded, world, options.spare, options.only).design()
+    world, fates, desired = _design(loaded, world, options, fates)
     _check_replace(options, desired)
     home = find_home(stack, _list_hosts(desired), world)
     draft = Draft(stack, world, options, desired, StepList(home, many=len(world.hosts) > 1))
@@ -58,6 +58,7 @@ def plan_up(loaded: Loaded, world: World, options: Options = Options()) -> Plan:
     check_space(steps, world)
     return Plan(
         stack=stack,
+        stranded={fate.ref: fate.reason for fate in fates if fate.way is Way.STRANDED},
         kind="up" if options.only is None else "heal",
         changes=tuple(draft.changes),
         steps=steps,
@@ -72,6 +73,21 @@ def plan_up(loaded: Loaded, world: World, options: Options = Options()) -> Plan:
     )
 
 
+def _design(loaded: Loaded, found: World, options: Options, fates: list[Fate]) -> tuple[World, list[Fate], Desired]:
+    """What is wanted, and in which world. A machine of a host that is gone which fits nowhere waits, and keeps nothing else waiting.
+
+    Where those machines are all that is to be done, as when they are healed, it is refused.
+    """
+    while True:
+        world = bring_back(found, fates)
+        try:
+            return world, fates, Designer(loaded, world, options.spare, options.only).design()
+        except NoHost as err:
+            if options.only is not None or not err.lost:
+                raise
+            fates = [replace(it, way=Way.STRANDED, reason=err.lost[it.ref]) if it.ref in err.lost else it for it in fates]
+
+
 def _plan_machines(draft: Draft, fates: Iterable[Fate]) -> None:
     """Machines, and a gate for each group that opens when all of its own are ready. Those on silent hosts are named, and left alone."""
     for wanted in draft.desired.machines.values():
@@ -79,7 +95,7 @@ def _plan_machines(draft: Draft, fates: Iterable[Fate]) -> None:
     if any(change.act is Act.ADD and change.kind == "machine" for change in draft.changes):
         check_seen(draft.world, draft.stack)
     for fate in fates:
-        if fate.way is Way.STAYS:
+        if not fate.comes_back:
             draft.say(Act.KEEP, "machine", fate.machine.mark.machine, f"left alone: {fate.reason}", Price.LIVE)
     for group, ids in draft.ready.items():
         draft.steps.gate(f"group:{group}", ids)

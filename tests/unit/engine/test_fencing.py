@@ -18,7 +18,7 @@ from tinycloud.drivers.onhost import common
 from tinycloud.drivers.shell import Done
 from tinycloud.engine import lease
 from tinycloud.engine.doctor_moves import check_copies
-from tinycloud.errors import Declined, Refused, ToolFailed, Unreachable
+from tinycloud.errors import Declined, Failed, NoHost, Refused, ToolFailed, Unreachable
 from tinycloud.plan.beats import SILENT, SUSPECTED, WELL
 
 
@@ -148,6 +148,41 @@ def test_a_machine_that_finds_no_room_does_not_keep_the_others(bench: Bench) -> 
     [left] = [it for it in healed.values() if not it.to]
     assert "no host can take machine" in left.reason
     assert any(spare in fact and "spread" in fact for fact in left.facts)
+
+
+def test_an_up_does_the_rest_when_a_lost_machine_fits_nowhere_and_says_so(bench: Bench) -> None:
+    bench.up()
+    where = bench.where()
+    lost = ["shop/web-1", "shop/web-2"]
+    for name in lost:
+        bench.die(where[name])
+        bench.cloud.hosts.fence(where[name], confirmed=True)
+    path = bench.folder / "stack.yaml"
+    path.write_text(path.read_text() + "  db: {image: nano, memory: 128 MiB, networks: [front]}\n")
+    shown = bench.cloud.plan(path, spare="0")
+    assert [it.name for it in shown.changes if it.text.startswith("left alone: no host can take machine")] == ["web-2"]
+    with pytest.raises(Failed) as caught:
+        bench.cloud.up(path, spare="0")
+    assert caught.value.kind == "not-healed"
+    assert caught.value.message == "all of shop is as its file says, but for machines of a host that is gone: shop/web-2"
+    assert "no host can take machine shop/web-2" in caught.value.facts[0]
+    assert "spread: a machine of web is on it" in caught.value.facts[0]
+    assert not bench.cloud.has_unfinished("shop")
+    assert sorted(bench.running()) == ["shop-db-1", "shop-web-1", "shop-web-3"]
+    with pytest.raises(Failed, match="shop/web-2"):
+        bench.cloud.up(path, spare="0")
+    path.write_text(path.read_text().replace("must: true", "must: false"))
+    bench.cloud.up(path, spare="0")
+    assert sorted(bench.running()) == ["shop-db-1", "shop-web-1", "shop-web-2", "shop-web-3"]
+
+
+def test_a_new_machine_that_fits_nowhere_is_refused_as_ever(bench: Bench) -> None:
+    bench.up()
+    path = bench.folder / "stack.yaml"
+    path.write_text(path.read_text().replace("count: 3", "count: 5"))
+    with pytest.raises(NoHost, match="shop/web-5"):
+        bench.cloud.up(path, spare="0")
+    assert sorted(bench.running()) == ["shop-web-1", "shop-web-2", "shop-web-3"]
 
 
 def test_a_fenced_host_that_is_back_has_its_old_copies_taken_away_before_it_takes_machines(bench: Bench) -> None:

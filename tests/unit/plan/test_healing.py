@@ -201,10 +201,15 @@ def test_only_what_is_meant_is_changed() -> None:
 
 def test_a_machine_that_nobody_has_room_for_names_each_host() -> None:
     dead = fence(bring(DISPOSABLE, "h1", "h2", "h3"), "h1")
+    [lost] = {it.ref for it in dead.machines if it.host == "h1"}
     with pytest.raises(NoHost) as caught:
-        plan(dead)
+        plan(dead, only=frozenset({lost}))
     assert any((fact.startswith("h1") and "fenced" in fact) or "unreachable" in fact for fact in caught.value.facts)
     assert any("spread: a machine of web is on it" in fact for fact in caught.value.facts)
+    made = plan(dead)
+    assert list(made.stranded) == [lost], "an up does without it"
+    assert all(fact.split(None, 1)[1] in made.stranded[lost] for fact in caught.value.facts)
+    assert not [step for step in made.steps if step.kind.startswith("machine.")]
 
 
 def test_nothing_is_added_while_nobody_ever_saw_what_a_silent_host_has() -> None:
