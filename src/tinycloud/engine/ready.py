@@ -37,6 +37,7 @@ class Waiting:
     level: str = ""
     address: str | None = None
     _pause: float = _FIRST_PAUSE
+    _paused: bool = False
 
     def wait(self) -> None:
         """Return when the wanted level is reached.
@@ -87,6 +88,7 @@ class Waiting:
 
     def _check(self, level: str, end: float) -> None:
         state = self.host.domains.get_state(self.mark.domain)
+        self._tell_pause(state)
         late = time.monotonic() > end
         if late or state not in ("running", "paused"):
             what = f"was not {_WORDS[level]} within {Duration(self.timeout)}" if late else f"is {state}"
@@ -95,6 +97,15 @@ class Waiting:
                 facts=[f"waited for: {level}, reached: {self.level or 'nothing'}", *collect_facts(self.host, self.mark)],
                 hint=f"tinycloud why {self.mark.ref}",
             )
+
+    def _tell_pause(self, state: str) -> None:
+        """A machine that a full disk holds still comes when there is room: somebody has to hear of it while we wait."""
+        if (state == "paused") == self._paused:
+            return
+        self._paused = state == "paused"
+        record = self.host.domains.find(self.mark.domain) if self._paused else None
+        why = f": {record.reason}" if record and record.reason else ""
+        self.run.tell("part", self.step, f"paused{why} (tinycloud why {self.mark.ref})" if self._paused else "goes on")
 
 
 _WORDS = {"started": "started", "address": "seen with an address", "ssh": "answering ssh", "done": "set up"}

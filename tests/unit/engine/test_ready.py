@@ -118,6 +118,21 @@ def test_a_machine_that_stops_is_not_waited_for_any_longer(bench: Bench) -> None
         bench.wait(timeout=600)
 
 
+def test_a_machine_that_a_full_disk_holds_still_is_told_of_while_it_is_waited_for(bench: Bench) -> None:
+    seen: list[str] = []
+
+    def hold() -> bool:
+        seen.append("")
+        states = [("paused", "no space"), ("paused", "no space"), ("running", "")]
+        bench.host.domains.put_state("shop-web-1", *states[min(len(seen), 3) - 1])
+        return len(seen) > 3
+
+    bench.guests.greeting = hold
+    bench.host.networks.remove("shop-lan")
+    told = bench.wait(timeout=600)
+    assert told[:4] == ["started", "paused: no space (tinycloud why shop/web-1)", "goes on", "address"]
+
+
 def test_who_waits_is_told_to_stop_at_once(bench: Bench) -> None:
     bench.guests.results = [None]
     bench.run.stop.set()
