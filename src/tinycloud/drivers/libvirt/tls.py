@@ -1,7 +1,8 @@
 """libvirt over TLS (``qemu+tls://server2/system``): is the way open, and when a connection fails, which side does not believe what.
 
 libvirt itself says of the other side's certificate only that it could not be verified, and of our own only that the line was
-closed; so we shake hands once ourselves and see. Where certificates lie: https://libvirt.org/kbase/tlscerts.html
+closed; so we shake hands once ourselves and see. A host that refuses us is there, and not Unreachable: nobody may take it for dead.
+Where certificates lie: https://libvirt.org/kbase/tlscerts.html
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from tinycloud.drivers.certificates import say_doubt
-from tinycloud.errors import Unreachable
+from tinycloud.errors import Missing, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +66,7 @@ def _in_folder(folder: Path) -> Papers:
 
 
 def must_answer(name: str, uri: str, target: str = "") -> None:
-    """Have somebody listen there: libvirt would wait for minutes where a firewall drops it. Raises Unreachable."""
+    """Have somebody listen there: libvirt would wait for minutes where a firewall drops it. Raises Unreachable, Missing."""
     host, port = find_place(uri)
     try:
         socket.create_connection((host, port), _LIMIT).close()
@@ -74,7 +75,8 @@ def must_answer(name: str, uri: str, target: str = "") -> None:
     except ConnectionRefusedError as err:
         steps = "systemctl stop libvirtd && systemctl enable --now libvirtd-tls.socket && systemctl start libvirtd"
         hint = f"ssh {target} '{steps}'" if target else steps
-        raise _make_deaf(name, host, port, "connection refused: no libvirtd listens for TLS there", hint) from err
+        facts = ["connection refused: no libvirtd listens for TLS there"]
+        raise Missing(f"libvirt of {name} does not answer at {host}:{port}", facts=facts, hint=hint) from err
     except OSError as err:
         raise _make_deaf(name, host, port, err.strerror or str(err), f"tinycloud host set {name} --uri ADDRESS") from err
 
@@ -83,13 +85,13 @@ def _make_deaf(name: str, host: str, port: int, why: str, hint: str) -> Unreacha
     return Unreachable(f"libvirt of {name} does not answer at {host}:{port}", facts=[why], hint=hint)
 
 
-def explain(name: str, uri: str, said: str, env: Mapping[str, str] = os.environ) -> Unreachable:
+def explain(name: str, uri: str, said: str, env: Mapping[str, str] = os.environ) -> Missing:
     """Why libvirt could not connect, after ``must_answer``. ``said``: its own words."""
     papers = find_papers(uri, Path(env.get("HOME", "/root")), root=os.geteuid() == 0)
     host, port = find_place(uri)
     why, facts = _find_why(name, (host, port), papers, said)
     hint = f"certificates: docs/howto/many-hosts.md; by ssh instead: tinycloud host set {name} --uri ''"
-    return Unreachable(why, code="wrong-certificate", facts=facts, hint=hint)
+    return Missing(why, code="wrong-certificate", facts=facts, hint=hint)
 
 
 def _find_why(name: str, place: tuple[str, int], papers: Papers, said: str) -> tuple[str, list[str]]:
