@@ -198,6 +198,11 @@ class Interrupted(Failed):
     http = 503
 
 
+def as_failed(error: TinycloudError) -> TinycloudError:
+    """A refusal that came in the middle of work, of which something is left: it is none, for something was changed."""
+    return StepFailed(error.message, code=error.kind, facts=error.facts, hint=error.hint) if isinstance(error, Refused) else error
+
+
 def find_nearest(word: str, known: Iterable[str]) -> str | None:
     """The known name that the user most likely meant, or None when nothing is near."""
     near = get_close_matches(word, list(known), n=1, cutoff=0.6)

@@ -26,6 +26,7 @@ from tinycloud.errors import (
     TinycloudError,
     Unfinished,
     WrongInput,
+    as_failed,
 )
 from tinycloud.model.plan import Act, Plan
 from tinycloud.model.secret import Secret, Text
@@ -351,23 +352,24 @@ class Deployer:
             journal.end("done")
         except (TinycloudError, KeyboardInterrupt) as err:
             failure = err if isinstance(err, TinycloudError) else Interrupted("interrupted")
-            self._give_up(run, journal, failure, undo=not wish.keep_failed and not executor.abandoned and run.plan.kind != "down")
-            raise failure from err
+            undo = not wish.keep_failed and not executor.abandoned and run.plan.kind != "down"
+            raise (failure if self._give_up(run, journal, failure, undo=undo) else as_failed(failure)) from err
         run.tell("end")
 
-    def _give_up(self, run: Run, journal: Journal, failure: TinycloudError, *, undo: bool) -> None:
-        """Undo, or leave things for a look; either way the failure says which."""
+    def _give_up(self, run: Run, journal: Journal, failure: TinycloudError, *, undo: bool) -> bool:
+        """Undo, or leave things for a look; either way the failure says which. True when nothing is left."""
         try:
             if isinstance(failure, Lost):
                 raise failure
-            self._undo_or_leave(run, journal, failure, undo=undo)
+            return self._undo_or_leave(run, journal, failure, undo=undo)
         except Lost as lost:
             why = () if lost is failure else (lost.message, *lost.facts)
             left = f"execution {journal.execution} is left as it is: "
             left += "it is another's" if lost.kind == "lease-lost" else f"tinycloud resume {run.plan.stack}"
             failure.facts = (*failure.facts, *why, left)
+            return False
 
-    def _undo_or_leave(self, run: Run, journal: Journal, failure: TinycloudError, *, undo: bool) -> None:
+    def _undo_or_leave(self, run: Run, journal: Journal, failure: TinycloudError, *, undo: bool) -> bool:
         from tinycloud.engine.execute import is_past_undo
         from tinycloud.engine.execute import undo as undo_all
 
@@ -375,7 +377,7 @@ class Deployer:
         journal.end("failed", failure.message)
         if not undo or is_past_undo(journal):
             failure.facts = (*failure.facts, f"execution {id} is left as it is:", *self._list_ways(journal, run.plan.kind))
-            return
+            return False
         run.stop.clear()
         try:
             undo_all(run, journal)
@@ -383,9 +385,10 @@ class Deployer:
             raise
         except Failed as err:
             failure.facts = (*failure.facts, f"execution {id} was undone in part: {err.message}", *err.facts, f"tinycloud rollback {stack}")
-            return
+            return False
         self._end_undone(journal, failure.message)
         failure.facts = (*failure.facts, f"execution {id}: what it did was undone")
+        return True
 
     def _end_undone(self, journal: Journal, why: str) -> None:
         from tinycloud.engine.recover import restore_record

@@ -14,7 +14,7 @@ from tinycloud.engine.refs import get_machine
 from tinycloud.engine.run import Run
 from tinycloud.engine.steps.moving import describe_side, let_go, look_at
 from tinycloud.engine.who import make_who
-from tinycloud.errors import Declined, Failed, Interrupted, Lost, NoHost, Refused, Stale, TinycloudError, Unfinished
+from tinycloud.errors import Declined, Failed, Interrupted, Lost, NoHost, Refused, Stale, TinycloudError, Unfinished, as_failed
 from tinycloud.model.move import Moved, Verdict, Way
 from tinycloud.model.plan import Plan, Step
 from tinycloud.model.units import Duration
@@ -192,7 +192,7 @@ class Mover:
         except TinycloudError as err:
             failure.facts = (*failure.facts, f"execution {journal.execution} is left as it is: {err.message}", *err.facts)
             failure.hint = f"tinycloud resume {journal.stack}"
-            return False
+            raise as_failed(failure) from err
         where = ride.source if verdict is Verdict.SOURCE else ride.target
         failure.facts = (*failure.facts, f"{ride.machine.ref} is on {where}; execution {journal.execution} was put in order")
         return verdict is Verdict.TARGET and not isinstance(failure, Interrupted)

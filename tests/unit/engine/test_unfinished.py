@@ -11,7 +11,7 @@ import pytest
 
 from tests.builders import HELLO, fake_cloud, write_stack
 from tests.crash.faults import Fault, Work, failing, injected, is_killed, killed
-from tinycloud.errors import Interrupted, LibvirtFailed, NotFound, Refused, Unfinished
+from tinycloud.errors import Interrupted, LibvirtFailed, Missing, NotFound, Refused, StepFailed, Unfinished
 from tinycloud.model.plan import Act
 
 if TYPE_CHECKING:
@@ -189,6 +189,21 @@ def test_what_could_not_be_undone_is_said_and_left_to_another_rollback(cloud: Cl
     assert cloud.has_unfinished("hello")
     cloud.rollback("hello")
     assert (cloud.world().machines, cloud.has_unfinished("hello")) == ((), False)
+
+
+def test_a_refusal_in_the_middle_of_which_something_is_left_does_not_say_that_nothing_was_changed(cloud: Cloud, stack: Path) -> None:
+    def refuse(step: Step, work: Work) -> None:
+        if step.id == "web-2:start":
+            raise Missing("libvirtd does not answer", hint="tinycloud doctor")
+        work()
+
+    with injected(do=refuse, undo=failing("db-1:define", "before")), pytest.raises(StepFailed) as failure:
+        cloud.up(stack)
+    assert (failure.value.kind, failure.value.message, failure.value.exit) == ("missing", "libvirtd does not answer", 1)
+    cloud.rollback("hello")
+    with injected(do=refuse), pytest.raises(Missing):
+        cloud.up(stack)
+    assert not cloud.has_unfinished("hello")
 
 
 def pressing(id: str, times: int, heard: list[Event]) -> Fault:
