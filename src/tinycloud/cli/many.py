@@ -30,11 +30,16 @@ class Outcomes(Generic[T]):
         count = len(self.done) + len(self.failed)
         if count == 1:
             raise self.failed[0][1]
-        facts = [f"{machine.ref}  {'; '.join([err.message, *err.facts[:1]])}" for machine, err in self.failed]
+        facts = [_tell(machine.ref, err) for machine, err in self.failed]
         raise Failed(f"{len(self.failed)} of {count} machines {what}", code="not-everywhere", facts=facts, hint=self._find_hint())
 
     def _find_hint(self) -> str:
         return next((err.hint for _, err in self.failed if err.hint), "")
+
+
+def _tell(ref: str, err: TinycloudError) -> str:
+    text = "; ".join([err.message, *err.facts[:1]])
+    return text if ref in err.message else f"{ref}  {text}"
 
 
 def do_on_all(machines: Sequence[Machine], work: Callable[[Machine], T], most: int = 16) -> Outcomes[T]:

@@ -105,6 +105,7 @@ _WORDS: Final = {
     "machine.ready": "was ready",
     "machine.resume": "went on",
     "machine.live": "changed live",
+    "stale": "cleared:",
 }
 """What a step of a plan made of it, in words."""
 

@@ -51,7 +51,7 @@ def test_a_command_is_run_where_it_can_be_and_the_rest_is_named(bench: Bench, ti
     assert ended.status == 1
     assert "1 of 3 machines did not run it" in ended.err
     assert "[not-everywhere]" in ended.err
-    assert f"  shop/web-2  shop/web-2 is on {host}, which does not answer" in ended.err
+    assert f"  shop/web-2 is on {host}, which does not answer" in ended.err
     assert f"hint: tinycloud host show {host}" in ended.err
 
 
