@@ -9,6 +9,7 @@ import pytest
 
 from tests.builders import a_world, load, settle
 from tests.doors import make_whole
+from tests.live.kernel_log import a_kernel_log
 from tests.live.packets import OUTSIDE, Town, read_base
 from tinycloud.drivers.firewall.firewall import find_counts
 from tinycloud.drivers.firewall.text import render, render_difference
@@ -137,3 +138,13 @@ def test_changed_rules_hold_at_once_and_end_what_they_no_longer_allow_and_nothin
     assert not gone.has_answer, "seconds later"
     town.load("\n".join([render_difference(new, old), *renew(2), ""]), old.filtered)
     assert (gone.hear(), kept.echo("much later")) == ("after", "much later")
+
+
+def test_what_a_rule_lets_pass_and_logs_stands_in_the_kernels_log_with_the_machine_and_the_rule(town: Town) -> None:
+    sources = ("mon/probe-1", "shop/web-1")
+    targets = [decide(FIRST, Question(source, "shop/db-1", "tcp", 5432)).path.target for source in sources]
+    with a_kernel_log() as read:
+        assert town.ask([(source, target, "tcp", 5432, True) for source, target in zip(sources, targets, strict=True)]) == [True, True]
+        lines = [line for line in read().splitlines() if "tinycloud shop/db-1 " in line]
+    assert any(f"DST={targets[0]} " in line for line in lines)
+    assert all("tinycloud shop/db-1 db in 2: " in line for line in lines), "the rule that lets the web in does not log"
