@@ -41,5 +41,5 @@ def send_image(
     if not has_image(source, sha):
         raise NotFound(f"image {sha[:12]} is not on {source.name} any more", hint="tinycloud image list")
     card = {**read_image_card(source, sha), "sent": True}
-    label = f"image {next(iter(card['names']), '')} {sha[:7]} of {source.name}".replace("  ", " ")
+    label = f"image {next(iter(card['names']), '')} {sha[:7]} of {source.name} for {target.name}".replace("  ", " ")
     return target.volumes.receive(source, sha, format_card(card), label, progress, at=road.at, on_way=road.on_way)

@@ -34,7 +34,8 @@ def check_room(folder: str, needed: int, label: str) -> None:
     place = os.statvfs(folder)
     free = place.f_bavail * place.f_frsize
     if needed > free:
-        raise Refusal("no-space", f"{label} needs {needed:,} bytes, its pool has {free:,} free", "tinycloud space")
+        room = f"the pool there has {free / 2**20:.1f} MiB free"
+        raise Refusal("no-space", f"{label} needs {needed / 2**20:.1f} MiB, {room}", "tinycloud space")
 
 
 def take(fd: int, ear: Ear, total: int) -> int:

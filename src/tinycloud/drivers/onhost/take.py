@@ -119,7 +119,8 @@ def check_room(folder: str, needed: int, label: str) -> None:
     place = os.statvfs(folder)
     free = place.f_bavail * place.f_frsize
     if needed > free:
-        raise Refusal("no-space", f"{label} needs {needed:,} bytes more, its pool has {free:,} free", "tinycloud space")
+        room = f"the pool there has {free / 2**20:.1f} MiB free"
+        raise Refusal("no-space", f"{label} needs {needed / 2**20:.1f} MiB more, {room}", "tinycloud space")
 
 
 def keep(fd: int, part: str, target: str) -> None:
