@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from bench.lab import Place
 from bench.plan_scale import NoVault, make_world
 from tinycloud.drivers.firewall.firewall import Firewall
-from tinycloud.drivers.onhost.nft_text import difference
+from tinycloud.drivers.onhost.nft_text import difference, renew
 from tinycloud.drivers.shell import LocalShell
 from tinycloud.plan import plan_up
 from tinycloud.source import parse_stack
@@ -72,7 +72,7 @@ def time_rules() -> dict[str, float]:
     alls, ones, kernels = [], [], []
     for _ in range(3):
         alls.append(_time_apply(firewall, parts[0]))
-        kernels.append(_time_nft(difference(before, after, [])))
+        kernels.append(_time_nft([*difference(before, after, []), *renew(1)]))
         _time_nft(difference(after, before, []))
         ones.append(_time_apply(firewall, parts[1]))
         firewall.remove("rules")
