@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from tinycloud.engine.answer import Answer, Reached
+    from tinycloud.engine.declarations import Declarations
     from tinycloud.engine.deploy import Deployer
     from tinycloud.engine.doctor import Finding
     from tinycloud.engine.migrate import Result
@@ -96,11 +97,17 @@ class Cloud:
 
         return Deployer(self.parts)
 
+    @cached_property
+    def _declarations(self) -> Declarations:
+        from tinycloud.engine.declarations import Declarations
+
+        return Declarations(self.parts)
+
     # stacks
 
     def load(self, file: str | Path, inputs: Mapping[str, Any] = {}) -> Loaded:
         """Read and check a stack file; raises WrongFile with file, line and column."""
-        return self._deployer.load(Path(file), inputs)[0]
+        return self._declarations.load(Path(file), inputs)[0]
 
     def plan(
         self,
@@ -112,7 +119,7 @@ class Cloud:
         spare: str = "",
     ) -> Plan:
         """What :meth:`up` would do. With a ``saved`` world nothing is asked of any host."""
-        loaded, vault = self._deployer.load(Path(file), inputs)
+        loaded, vault = self._declarations.load(Path(file), inputs)
         return self._deployer.plan(loaded, vault, frozenset(replace), saved, spare)
 
     def up(
@@ -135,7 +142,7 @@ class Cloud:
         Raises WrongFile, NeedsReplace, NoHost, Clash, Unfinished, Busy with nothing changed; Failed otherwise, also when
         all is done but for machines of a dead host that fit nowhere (``not-healed``).
         """
-        loaded, vault = self._deployer.load(Path(file), inputs)
+        loaded, vault = self._declarations.load(Path(file), inputs)
         wish = Wish(frozenset(replace), keep_failed=keep_failed, wait=wait, spare=spare, agree=agree, listener=listener)
         plan = self._settle_after(self._deployer.up(loaded, vault, wish))
         if plan.stranded:
@@ -161,7 +168,7 @@ class Cloud:
         name = name or self._free_name(image)
         if any(machine.facts.mark.domain == f"{name}-vm-1" for machine in self.machines()):
             raise Refused(f'a machine "{name}" exists', code="clash", hint=f"tinycloud down {name}, or give another --name")
-        loaded, vault = self._deployer.load_text(make_run_text(image, name, group), {})
+        loaded, vault = self._declarations.load_text(make_run_text(image, name, group), {})
         self._deployer.up(loaded, vault, Wish(keep_failed=keep_failed, listener=listener))
         return self.stack(name)["vm-1"]
 

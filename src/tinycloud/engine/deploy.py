@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
-import json
-import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.engine.answers import ask_each
+from tinycloud.engine.declarations import Declarations, make_note
 from tinycloud.engine.inventory import read_world, remember
-from tinycloud.engine.lock import IMAGES, IMAGES_LOCK, hold_lock
-from tinycloud.engine.out_of_sight import must_see_all
+from tinycloud.engine.lock import hold_lock
 from tinycloud.engine.read_outside import read_outside
-from tinycloud.engine.vault import StackVault
 from tinycloud.errors import (
     Declined,
-    Failed,
-    Interrupted,
-    Lost,
     NeedsReplace,
     NotFound,
     Refused,
     Stale,
-    TinycloudError,
-    Unfinished,
-    WrongInput,
-    as_failed,
 )
-from tinycloud.model.plan import Act, Plan
-from tinycloud.model.secret import Secret, Text
+from tinycloud.model.plan import Plan
 from tinycloud.plan import Options, plan_down, plan_up
 from tinycloud.plan.up import fingerprint
-from tinycloud.store.peek import has_unfinished, is_made
+from tinycloud.store.peek import has_unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractContextManager
 
     from tinycloud.drivers.host import Host
+    from tinycloud.engine.conduct import Conduct
     from tinycloud.engine.journal import Journal
     from tinycloud.engine.parts import Parts
     from tinycloud.engine.run import Run
+    from tinycloud.engine.vault import StackVault
     from tinycloud.engine.wish import Wish
     from tinycloud.model.stack import Stack
     from tinycloud.model.world import World
@@ -54,39 +44,13 @@ class Deployer:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._declarations = Declarations(parts)
 
-    # reading
+    @property
+    def _conduct(self) -> Conduct:
+        from tinycloud.engine.conduct import Conduct  # what carries out is not needed by who only plans
 
-    def load(self, path: Path, given: Mapping[str, Any]) -> tuple[Loaded, StackVault]:
-        """A stack file with this cloud's secrets."""
-        from tinycloud.source import load_stack
-
-        vaults: list[StackVault] = []
-        loaded = load_stack(path, given, lambda name: self._vault(name, vaults))
-        return loaded, vaults[0]
-
-    def load_text(self, text: str, given: Mapping[str, Any]) -> tuple[Loaded, StackVault]:
-        """A stack that was written by a program."""
-        from tinycloud.source import parse_stack
-
-        vaults: list[StackVault] = []
-        loaded = parse_stack(text, "the command line", given, lambda name: self._vault(name, vaults))
-        return loaded, vaults[0]
-
-    def load_kept(self, stack: str) -> tuple[Loaded, StackVault]:
-        """A stack as the database keeps it; raises NotFound."""
-        from tinycloud.source import parse_stack
-
-        record = self._parts.store.find_stack(stack)
-        if record is None:
-            raise NotFound(f'nothing is known of a stack "{stack}"', hint="tinycloud ls")
-        vaults: list[StackVault] = []
-        loaded = parse_stack(record.text, record.file, record.given, lambda name: self._vault(name, vaults))
-        return loaded, vaults[0]
-
-    def _vault(self, stack: str, made: list[StackVault]) -> StackVault:
-        made.append(StackVault(self._parts.keys, self._parts.database, stack))
-        return made[-1]
+        return Conduct(self._parts)
 
     def plan(
         self, loaded: Loaded, vault: StackVault, replace: frozenset[str] = frozenset(), saved: World | None = None, spare: str = ""
@@ -131,15 +95,15 @@ class Deployer:
         """
         stack = loaded.stack.stack
         with self._lock(stack, "up", wish.wait):
-            self._check_unfinished(stack)
+            if has_unfinished(self._parts.database, stack):
+                self._conduct.check_unfinished(stack)
             loaded, world = self._bring(loaded, wish)
             plan = self._plan(loaded, vault, Options(wish.replace, spare=wish.spare, only=wish.only), world)
             self._agree(plan, wish)
             if plan.steps:
-                self._keep(loaded, vault)
-                run = self._make_run(plan, wish, loaded, vault)
-                self._carry_out(run, self._begin(plan, wish), wish)
-                self._finish(loaded, vault, plan)
+                self._declarations.keep(loaded, vault)
+                self._carry_out(self._make_run(plan, wish, loaded, vault), self._begin(plan, wish), wish)
+                self._declarations.keep(loaded, vault, plan)
                 self._remember(plan)
             return plan
 
@@ -147,63 +111,46 @@ class Deployer:
         """Take the stack away. Interrupted, it is resumed, not undone: what is gone is gone."""
         with self._lock(stack, "down", wish.wait):
             if has_unfinished(self._parts.database, stack):
-                record = self._get_unfinished(stack)
-                if not self._settle_move(record, wish):
-                    must_see_all(self._parts, self._journal(record.id, stack))
+                self._settle_move(self._conduct.get_unfinished(stack), wish)
                 self._see_files()
             plan = self._plan_down(stack, volumes=wish.volumes)
-            if not plan.changes and not plan.steps and not self._is_known(stack):
+            if not plan.changes and not plan.steps and not self._declarations.is_known(stack):
                 raise NotFound(f'there is no stack "{stack}"', hint="tinycloud ls")
             self._agree(plan, wish)
             if plan.steps:
                 self._carry_out(self._make_run(plan, wish), self._begin(plan, wish), wish)
-            self._forget(stack, plan)
+            self._declarations.forget(stack, plan)
             self._remember(plan)
             return plan
 
     def _plan_down(self, stack: str, *, volumes: bool) -> Plan:
-        return plan_down(stack, self._read_world(), self._find_declared(stack), volumes=volumes)
-
-    def _find_declared(self, stack: str) -> Stack | None:
-        """What was last asked for; None where that is lost, or its files are."""
-        if not self._is_known(stack):
-            return None
-        try:
-            return self.load_kept(stack)[0].stack
-        except (NotFound, WrongInput):
-            return None
-
-    def _is_known(self, stack: str) -> bool:
-        if not is_made(self._parts.database):
-            return False
-        return self._parts.store.find_stack(stack) is not None or has_unfinished(self._parts.database, stack)
+        return plan_down(stack, self._read_world(), self._declarations.find(stack), volumes=volumes)
 
     def resume(self, stack: str, wish: Wish) -> Plan:
         """Finish the unfinished execution of a stack: what it still lacks is planned anew, against the world as it is."""
         from tinycloud.engine.execute import undo_halves
 
         with self._lock(stack, "resume", wish.wait):
-            record = self._get_unfinished(stack)
+            record = self._conduct.get_unfinished(stack)
             if self._settle_move(record, wish):
                 return Plan(stack, record.kind, (), ())
             journal = self._journal(record.id, stack)
-            must_see_all(self._parts, journal)
             self._see_files()
             undo_halves(self._make_run(Plan(stack, record.kind, (), ()), wish), journal)
             loaded = vault = None
             if record.kind == "down":
                 plan = self._plan_down(stack, volumes=bool(record.options.get("volumes")))
             else:
-                loaded, vault = self.load_kept(stack)
+                loaded, vault = self._declarations.load_kept(stack)
                 loaded, world = self._bring(loaded, wish)
                 plan = self._plan(loaded, vault, _recall(record.options), world)
             self._agree(plan, wish)
             journal.again(plan)
             self._carry_out(self._make_run(plan, wish, loaded, vault), journal, wish)
             if loaded is not None and vault is not None:
-                self._finish(loaded, vault, plan)
+                self._declarations.keep(loaded, vault, plan)
             else:
-                self._forget(stack, plan)
+                self._declarations.forget(stack, plan)
             self._remember(plan)
             return plan
 
@@ -212,7 +159,7 @@ class Deployer:
         from tinycloud.engine.execute import is_past_undo, undo
 
         with self._lock(stack, "rollback", wish.wait):
-            record = self._get_unfinished(stack)
+            record = self._conduct.get_unfinished(stack)
             if self._settle_move(record, wish):
                 return
             journal = self._journal(record.id, stack)
@@ -223,7 +170,7 @@ class Deployer:
             run.execution = record.id
             self._see_files()
             undo(run, journal)
-            self._end_undone(journal, record.error or "rolled back")
+            self._conduct.end_undone(journal, record.error or "rolled back")
 
     # parts of the work
 
@@ -250,35 +197,6 @@ class Deployer:
 
         return hold_lock(self._parts.locks, stack, f"{what} by {make_who()}", wait=wait)
 
-    def _check_unfinished(self, stack: str) -> None:
-        if not has_unfinished(self._parts.database, stack):
-            return
-        record = self._get_unfinished(stack)
-        journal = self._journal(record.id, stack)
-        done = sum(step.state == "done" for step in journal.list_steps())
-        when = time.strftime("%H:%M", time.localtime(record.started))
-        how = f"failed: {record.error}" if record.state == "failed" else "interrupted"
-        raise Unfinished(
-            f"{stack} has an unfinished {record.kind} {record.id} ({when}, {how}, after {done} of {record.steps} steps, by {record.who})",
-            facts=self._list_ways(journal, record.kind),
-        )
-
-    def _list_ways(self, journal: Journal, kind: str) -> list[str]:
-        """What a person can do about an unfinished execution."""
-        from tinycloud.engine.execute import is_past_undo
-
-        stack = journal.stack
-        forward, back = f"tinycloud resume {stack}      finish it", f"tinycloud rollback {stack}    undo what it did"
-        if kind == "migrate":
-            return [f"tinycloud resume {stack}      ask both hosts who has the machine, and clear the other one"]
-        return [forward] if kind == "down" or is_past_undo(journal) else [forward, back]
-
-    def _get_unfinished(self, stack: str) -> Any:
-        record = self._parts.store.find_unfinished(stack)
-        if record is None:
-            raise NotFound(f"stack {stack} has no unfinished execution", hint=f"tinycloud show {stack}")
-        return record
-
     def _agree(self, plan: Plan, wish: Wish) -> None:
         if plan.refused:
             names = " ".join(change.name for change in plan.refused)
@@ -290,36 +208,6 @@ class Deployer:
             raise Declined("you said no")
         if fingerprint(self._read_world(), plan.stack) != plan.parent:
             raise Stale(f"stack {plan.stack} was changed while the plan was looked at", hint="look at the new plan")
-
-    def _keep(self, loaded: Loaded, vault: StackVault) -> None:
-        """Remember what was asked for before anything is done, so that it can be resumed."""
-        from tinycloud.store.store import StackRecord
-
-        before = self._parts.store.find_stack(loaded.stack.stack)
-        outputs = before.outputs if before else {}
-        self._parts.store.save_stack(
-            StackRecord(loaded.stack.stack, loaded.file, loaded.text, loaded.given, vault.values, outputs, time.time())
-        )
-
-    def _finish(self, loaded: Loaded, vault: StackVault, plan: Plan) -> None:
-        from tinycloud.store.store import StackRecord
-
-        outputs = {name: _hide(value) for name, value in plan.outputs.items()}
-        self._parts.store.save_stack(
-            StackRecord(loaded.stack.stack, loaded.file, loaded.text, loaded.given, vault.values, outputs, time.time())
-        )
-
-    def _forget(self, stack: str, plan: Plan) -> None:
-        """After a down nothing of the stack is left but its history: no intent, no execution to finish.
-
-        Its secrets stay as long as volumes of it do, for those may need them.
-        """
-        if not is_made(self._parts.database):
-            return
-        while (open_one := self._parts.store.find_unfinished(stack)) is not None:
-            self._parts.store.set_execution(open_one.id, state="overtaken", ended=time.time())
-        if not any(change.act is Act.KEEP for change in plan.changes):
-            self._parts.store.forget_stack(stack)
 
     def _make_run(self, plan: Plan, wish: Wish, loaded: Loaded | None = None, vault: StackVault | None = None) -> Run:
         from tinycloud.engine.run import Run
@@ -334,93 +222,19 @@ class Deployer:
 
         return Journal.begin(self._parts.store, plan, wish.as_options())
 
+    def _carry_out(self, run: Run, journal: Journal, wish: Wish) -> None:
+        self._conduct.carry_out(run, journal, keep_failed=wish.keep_failed)
+
     def _journal(self, execution: str, stack: str) -> Journal:
         from tinycloud.engine.journal import Journal
 
         return Journal(self._parts.store, execution, stack)
-
-    def _carry_out(self, run: Run, journal: Journal, wish: Wish) -> None:
-        from tinycloud.engine.execute import Executor
-        from tinycloud.engine.who import make_who
-
-        run.execution = journal.execution
-        run.tell("begin", text=run.plan.stack)
-        executor = Executor(run, journal)
-        try:
-            with hold_lock(self._parts.locks, IMAGES_LOCK, make_who(), shared=True, wait=60, label=IMAGES):
-                executor.execute()
-            journal.end("done")
-        except (TinycloudError, KeyboardInterrupt) as err:
-            failure = err if isinstance(err, TinycloudError) else Interrupted("interrupted")
-            undo = not wish.keep_failed and not executor.abandoned and run.plan.kind != "down"
-            raise (failure if self._give_up(run, journal, failure, undo=undo) else as_failed(failure)) from err
-        run.tell("end")
-
-    def _give_up(self, run: Run, journal: Journal, failure: TinycloudError, *, undo: bool) -> bool:
-        """Undo, or leave things for a look; either way the failure says which. True when nothing is left."""
-        try:
-            if isinstance(failure, Lost):
-                raise failure
-            return self._undo_or_leave(run, journal, failure, undo=undo)
-        except Lost as lost:
-            why = () if lost is failure else (lost.message, *lost.facts)
-            left = f"execution {journal.execution} is left as it is: "
-            left += "it is another's" if lost.kind == "lease-lost" else f"tinycloud resume {run.plan.stack}"
-            failure.facts = (*failure.facts, *why, left)
-            return False
-
-    def _undo_or_leave(self, run: Run, journal: Journal, failure: TinycloudError, *, undo: bool) -> bool:
-        from tinycloud.engine.execute import is_past_undo
-        from tinycloud.engine.execute import undo as undo_all
-
-        id, stack = journal.execution, run.plan.stack
-        journal.end("failed", failure.message)
-        if not undo or is_past_undo(journal):
-            failure.facts = (*failure.facts, f"execution {id} is left as it is:", *self._list_ways(journal, run.plan.kind))
-            return False
-        run.stop.clear()
-        try:
-            undo_all(run, journal)
-        except Lost:
-            raise
-        except Failed as err:
-            failure.facts = (*failure.facts, f"execution {id} was undone in part: {err.message}", *err.facts, f"tinycloud rollback {stack}")
-            return False
-        self._end_undone(journal, failure.message)
-        failure.facts = (*failure.facts, f"execution {id}: what it did was undone")
-        return True
-
-    def _end_undone(self, journal: Journal, why: str) -> None:
-        from tinycloud.engine.recover import restore_record
-
-        restore_record(self._parts, journal.stack)
-        journal.end("undone", why)
 
 
 def _recall(options: Mapping[str, Any]) -> Options:
     """What the person allowed when the execution began."""
     only = frozenset(options["only"]) if "only" in options else None
     return Options(frozenset(options.get("replace", ())), spare=str(options.get("spare", "")), only=only)
-
-
-def make_note(loaded: Loaded, vault: StackVault) -> bytes:
-    """What a host keeps of a stack for ``recover``: the file, the inputs as given, the generated secrets."""
-    file = str(Path(loaded.file).resolve()) if Path(loaded.file).exists() else loaded.file
-    note = {"stack": loaded.stack.stack, "file": file, "text": loaded.text, "given": loaded.given, "secrets": vault.values}
-    return json.dumps(note, sort_keys=True).encode()
-
-
-def _hide(value: Any) -> Any:
-    """An output as it is stored: a secret by its name alone."""
-    if isinstance(value, Secret):
-        return {"secret": value.name}
-    if isinstance(value, Text):
-        return {"text": [_hide(part) for part in value.parts]} if value.secrets else value.reveal()
-    if isinstance(value, dict):
-        return {key: _hide(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_hide(item) for item in value]
-    return value
 
 
 def _refresh_pools(host: Host) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tinycloud.engine.ask import ask_all
+from tinycloud.engine.declarations import Declarations
 from tinycloud.engine.deploy import Deployer
 from tinycloud.engine.inventory import read_world
 from tinycloud.engine.wish import Wish
@@ -76,10 +77,9 @@ def _heal_stack(parts: Parts, stack: str, fates: Sequence[Fate], wish: Wish) -> 
 
 
 def _bring(parts: Parts, stack: str, fates: Sequence[Fate], wish: Wish) -> list[Healed]:
-    deployer = Deployer(parts)
-    loaded, vault = deployer.load_kept(stack)
+    loaded, vault = Declarations(parts).load_kept(stack)
     only = frozenset(fate.ref for fate in fates)
-    plan = deployer.up(loaded, vault, replace(wish, only=only, spare="0"))
+    plan = Deployer(parts).up(loaded, vault, replace(wish, only=only, spare="0"))
     return [Healed(fate.ref, fate.machine.host, plan.machines[fate.ref].host, str(fate.way)) for fate in fates]
 
 
