@@ -10,7 +10,7 @@ from tinycloud.engine.journal import Journal
 from tinycloud.engine.lock import IMAGES, IMAGES_LOCK, hold_lock
 from tinycloud.engine.recover import restore_record
 from tinycloud.engine.who import make_who
-from tinycloud.errors import Failed, Interrupted, Lost, NotFound, TinycloudError, Unfinished
+from tinycloud.errors import Failed, Interrupted, Lost, NotFound, TinycloudError, Unfinished, as_failed
 from tinycloud.store.peek import has_unfinished
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ class Conduct:
             journal.end("done")
         except (TinycloudError, KeyboardInterrupt) as err:
             failure = err if isinstance(err, TinycloudError) else Interrupted("interrupted")
-            self._give_up(run, journal, failure, undo=not keep_failed and not executor.abandoned and run.plan.kind != "down")
-            raise failure from err
+            undo_it = not keep_failed and not executor.abandoned and run.plan.kind != "down"
+            raise (failure if self._give_up(run, journal, failure, undo_it=undo_it) else as_failed(failure)) from err
         run.tell("end")
 
     def end_undone(self, journal: Journal, why: str) -> None:
@@ -70,24 +70,25 @@ class Conduct:
         restore_record(self._parts, journal.stack)
         journal.end("undone", why)
 
-    def _give_up(self, run: Run, journal: Journal, failure: TinycloudError, *, undo: bool) -> None:
-        """Undo, or leave things for a look; either way the failure says which."""
+    def _give_up(self, run: Run, journal: Journal, failure: TinycloudError, *, undo_it: bool) -> bool:
+        """Undo, or leave things for a look; either way the failure says which. True when nothing is left."""
         try:
             if isinstance(failure, Lost):
                 raise failure
-            self._undo_or_leave(run, journal, failure, undo_it=undo)
+            return self._undo_or_leave(run, journal, failure, undo_it=undo_it)
         except Lost as lost:
             why = () if lost is failure else (lost.message, *lost.facts)
             left = f"execution {journal.execution} is left as it is: "
             left += "it is another's" if lost.kind == "lease-lost" else f"tinycloud resume {run.plan.stack}"
             failure.facts = (*failure.facts, *why, left)
+            return False
 
-    def _undo_or_leave(self, run: Run, journal: Journal, failure: TinycloudError, *, undo_it: bool) -> None:
+    def _undo_or_leave(self, run: Run, journal: Journal, failure: TinycloudError, *, undo_it: bool) -> bool:
         id, stack = journal.execution, run.plan.stack
         journal.end("failed", failure.message)
         if not undo_it or is_past_undo(journal):
             failure.facts = (*failure.facts, f"execution {id} is left as it is:", *list_ways(journal, run.plan.kind))
-            return
+            return False
         run.stop.clear()
         try:
             undo(run, journal)
@@ -95,9 +96,10 @@ class Conduct:
             raise
         except Failed as err:
             failure.facts = (*failure.facts, f"execution {id} was undone in part: {err.message}", *err.facts, f"tinycloud rollback {stack}")
-            return
+            return False
         self.end_undone(journal, failure.message)
         failure.facts = (*failure.facts, f"execution {id}: what it did was undone")
+        return True
 
 
 def list_ways(journal: Journal, kind: str) -> list[str]:

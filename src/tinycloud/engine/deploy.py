@@ -9,6 +9,7 @@ from tinycloud.engine.answers import ask_each
 from tinycloud.engine.declarations import Declarations, make_note
 from tinycloud.engine.inventory import read_world, remember
 from tinycloud.engine.lock import hold_lock
+from tinycloud.engine.out_of_sight import must_see_all
 from tinycloud.engine.read_outside import read_outside
 from tinycloud.errors import (
     Declined,
@@ -111,7 +112,9 @@ class Deployer:
         """Take the stack away. Interrupted, it is resumed, not undone: what is gone is gone."""
         with self._lock(stack, "down", wish.wait):
             if has_unfinished(self._parts.database, stack):
-                self._settle_move(self._conduct.get_unfinished(stack), wish)
+                record = self._conduct.get_unfinished(stack)
+                if not self._settle_move(record, wish):
+                    must_see_all(self._parts, self._journal(record.id, stack))
                 self._see_files()
             plan = self._plan_down(stack, volumes=wish.volumes)
             if not plan.changes and not plan.steps and not self._declarations.is_known(stack):
@@ -135,6 +138,7 @@ class Deployer:
             if self._settle_move(record, wish):
                 return Plan(stack, record.kind, (), ())
             journal = self._journal(record.id, stack)
+            must_see_all(self._parts, journal)
             self._see_files()
             undo_halves(self._make_run(Plan(stack, record.kind, (), ()), wish), journal)
             loaded = vault = None
