@@ -240,24 +240,24 @@ def a_pulse(verdict: str, ago: float = 5.0) -> Pulse:
 @pytest.mark.parametrize(
     ("changes", "unreachable", "pulse", "state", "notes"),
     [
-        ({}, "", a_pulse("well"), "ready", ()),
-        ({"drained": 5.0}, "", a_pulse("well"), "drained", ()),
-        ({}, "no route", a_pulse("silent"), "unreachable", ("silent",)),
-        ({}, "no route", a_pulse("cut off"), "unreachable", ("cut off",)),
-        ({}, "no route", a_pulse("suspected dead"), "suspected dead", ()),
-        ({}, "no route", a_pulse("suspected dead", 700), "unreachable", ()),
-        ({"drained": 5.0}, "no route", a_pulse("suspected dead"), "suspected dead", ("drained",)),
-        ({"drained": 5.0, "fenced": 6.0}, "no route", a_pulse("suspected dead"), "fenced", ("drained",)),
-        ({"fenced": 6.0}, "", a_pulse("well"), "fenced", ("answers again",)),
+        ({}, "", ("well", 1.0), "ready", ()),
+        ({"drained": 5.0}, "", ("well", 1.0), "drained", ()),
+        ({}, "no route", ("silent", 1.0), "unreachable", ("silent",)),
+        ({}, "no route", ("cut off", 1.0), "unreachable", ("cut off",)),
+        ({}, "no route", ("suspected dead", 1.0), "suspected dead", ()),
+        ({}, "no route", ("suspected dead", 700.0), "unreachable", ()),
+        ({"drained": 5.0}, "no route", ("suspected dead", 1.0), "suspected dead", ("drained",)),
+        ({"drained": 5.0, "fenced": 6.0}, "no route", ("suspected dead", 1.0), "fenced", ("drained",)),
+        ({"fenced": 6.0}, "", ("well", 1.0), "fenced", ("answers again",)),
     ],
 )
 def test_the_state_of_a_host_is_the_one_that_counts_most(
-    cloud: Cloud, changes: dict[str, Any], unreachable: str, pulse: Pulse, state: str, notes: tuple[str, ...]
+    cloud: Cloud, changes: dict[str, Any], unreachable: str, pulse: tuple[str, float], state: str, notes: tuple[str, ...]
 ) -> None:
     facts = a_host("alpha", unreachable=unreachable)
     host = FakeHost(cloud.parts.state / "alpha", "alpha", patience=Patience(memory=cloud.parts.state / "seen"))
     cloud.parts.made = {"alpha": host}
-    save_pulse(host, pulse)
+    save_pulse(host, a_pulse(*pulse))
     facts = replace(facts, entry=HostEntry("alpha", **changes))
     row = make_row(cloud.parts, a_world(facts), facts, {})
     assert (row.state, row.notes) == (state, notes)
