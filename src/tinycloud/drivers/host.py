@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tinycloud.drivers.records import (
         BlockRecord,
         DomainRecord,
+        Flow,
         HostIdentity,
         HostRecord,
         HostUsage,
@@ -221,6 +222,14 @@ class Firewall(Protocol):
     def remove(self, stack: str) -> None: ...
     def restore(self) -> bool:
         """Bring back what is kept and not in force; False when there is nothing to do."""
+        ...
+
+    def read_flows(self, addresses: Sequence[str], floating: Sequence[str]) -> list[Flow]:
+        """Connections of these addresses that go on elsewhere when these, and the ``floating`` ones that stand for them, do."""
+        ...
+
+    def write_flows(self, flows: Sequence[Flow]) -> None:
+        """Connections that another host had: their packets are no strangers. Those that are there stay as they are."""
         ...
 
     def count(self, stack: str) -> list[RuleCount]:

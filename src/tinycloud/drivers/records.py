@@ -49,6 +49,14 @@ class BlockRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Flow:
+    """A connection, as one host's kernel hands it to another's. ``family`` is that of its addresses, as sockets count them."""
+
+    family: int
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
 class RuleCount:
     """A rule of the firewall that counts, by its chain and comment: what it met since it is in force."""
 

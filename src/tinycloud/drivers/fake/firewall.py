@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from tinycloud.drivers.records import RuleCount
+from tinycloud.drivers.records import Flow, RuleCount
 from tinycloud.model.firewall import Overlay, Part
 from tinycloud.templates.firewall import make_part_mark
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tinycloud.drivers.fake.files import Documents
 
 
@@ -45,6 +47,13 @@ class FakeFirewall:
 
     def restore(self) -> bool:
         return sum(self._set(stack, in_force=True) for stack in self._documents.names()) > 0
+
+    def read_flows(self, addresses: Sequence[str], floating: Sequence[str]) -> list[Flow]:
+        """Nobody is connected."""
+        return []
+
+    def write_flows(self, flows: Sequence[Flow]) -> None:
+        assert not flows, "a fake host has none to give"
 
     def count(self, stack: str) -> list[RuleCount]:
         """Nothing ever passes a fake host."""

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tinycloud.drivers.onhost import run_script, vxlan
 from tinycloud.drivers.onhost.hooks import FOLDER
-from tinycloud.drivers.records import RuleCount
+from tinycloud.drivers.records import Flow, RuleCount
 from tinycloud.errors import Missing, Refused
 from tinycloud.model.firewall import INET, Overlay, Part
 from tinycloud.model.names import OVERLAY
 from tinycloud.templates.firewall import make_part_mark, read_base
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tinycloud.drivers.shell import Runner
 
 MODULES: Final = ("whole_file", "nft_text", "vxlan", "neighbours", "links", "hooks")
@@ -76,6 +78,16 @@ class Firewall:
     def restore(self) -> bool:
         """Bring back what is kept and not in force; False when there is nothing to do."""
         return bool(self._run({"do": "restore"})["restored"])
+
+    def read_flows(self, addresses: Sequence[str], floating: Sequence[str]) -> list[Flow]:
+        args = {"do": "read", "addresses": list(addresses), "floating": list(floating)}
+        rows = run_script(self._shell, "flows", args, root=True, limit=_LIMIT)["flows"]
+        return [Flow(family, entry) for family, entry in rows]
+
+    def write_flows(self, flows: Sequence[Flow]) -> None:
+        if flows:
+            data = [[it.family, it.entry] for it in flows]
+            run_script(self._shell, "flows", {"do": "write"}, data=data, root=True, limit=_LIMIT)
 
     def count(self, stack: str) -> list[RuleCount]:
         """What each rule of a stack met that counts and has a comment; empty where they are not in force."""

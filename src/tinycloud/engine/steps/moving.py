@@ -13,10 +13,11 @@ from tinycloud.drivers.records import MoveOrder
 from tinycloud.engine.lease import take_lease
 from tinycloud.engine.steps.action import Action, Before
 from tinycloud.engine.steps.machine import starts_itself
-from tinycloud.errors import Failed, Interrupted, Missing, Refused
+from tinycloud.errors import Failed, Interrupted, Missing, Refused, TinycloudError
 from tinycloud.model.move import Moved, Side, Verdict, Way
 from tinycloud.model.names import make_machine_uuid
 from tinycloud.model.units import Bytes
+from tinycloud.plan.ends import list_addresses
 from tinycloud.plan.move_verdict import WAITING, decide
 from tinycloud.templates.domain import serial_log
 from tinycloud.templates.moved import list_targets, make_arrival, read_traits
@@ -79,6 +80,7 @@ class Move(Action):
         arrived = time.monotonic()
         if before["state"] == "running" and let_go(run.get_host(step.args["target"]), step.args["domain"]):
             moved = replace(moved, downtime=moved.downtime + time.monotonic() - arrived)
+        carry_flows(run, step)
         run.moved[step.args["machine"]] = moved
         stood = f", stood still for {1000 * moved.downtime:.0f} ms" if moved.downtime else ""
         run.tell("progress", step, f"moved{stood}")
@@ -116,6 +118,21 @@ class Move(Action):
         side = look_at(here, step.args["machine"], domain)
         if before["state"] == "running" and side.state == "paused" and side.reason in WAITING:
             here.domains.resume(domain)
+
+
+def carry_flows(run: Run, step: Step) -> None:
+    """Its connections, which rules let go on because they know them: answers would be strangers to its new host.
+
+    A kernel that tells nothing of them stops no machine that has moved.
+    """
+    here, there = run.host(step), run.get_host(step.args["target"])
+    try:
+        mark = read_mark(etree.fromstring(there.moves.get_xml(step.args["domain"])))
+        if mark is not None:
+            addresses = [address for nic in mark.spec.nics for address in list_addresses(nic)]
+            there.firewall.write_flows(here.firewall.read_flows(addresses, [it.floating for it in mark.spec.floating]))
+    except TinycloudError as trouble:
+        run.tell("progress", step, f"its connections are new to {there.name}: {trouble}")
 
 
 def say_progress(progress: Progress) -> str:
