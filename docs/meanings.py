@@ -40,6 +40,7 @@ CODES = {
     "no-device": "a device or export that is not there, or cannot be opened",
     "no-entry": "a forward or floating address leads to a machine whose networks the host does not lead into",
     "no-overlay": "the device that joins a network to other hosts cannot be made",
+    "mtu-too-large": "a network's packets do not fit between hosts that reach each other by IPv6, where they are not sent in pieces",
     "no-address": "a network would be on hosts of which nobody said by which IP address they reach each other",
     "no-interface": "the host has no such interface, or none by which a floating address would reach it",
     "no-source": "libvirt cannot start a pool there",

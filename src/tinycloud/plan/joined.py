@@ -75,6 +75,7 @@ def check_joined(stack: Stack, spans: Spans, world: World) -> None:
         network = stack.networks[name]
         if not network.external and is_joined(network.access, hosts):
             _check_addresses(name, hosts, list_addresses(world))
+            check_size(name, choose_mtu(network.mtu, world.find_network(f"{stack.stack}/{name}"), world), hosts, world)
             _check_number(stack, name, world)
 
 
@@ -94,6 +95,20 @@ def _check_addresses(name: str, hosts: Sequence[str], addresses: Mapping[str, st
             code="no-address",
             facts=facts,
             hint=f"tinycloud host set {hosts[0]} --address ADDRESS",
+        )
+
+
+def check_size(name: str, mtu: int | None, hosts: Sequence[str], world: World) -> None:
+    """Raises Refused where large packets would be lost: VXLAN over IPv6 is not sent in pieces. ``mtu`` is None for libvirt's own."""
+    size = mtu or USUAL
+    there = [host for host in world.hosts if host.name in hosts and ":" in host.entry.address]
+    fits, host = min(((_fit(it.wire or USUAL, it.entry.address), it.name) for it in there), default=(size, ""))
+    if size > fits:
+        raise Refused(
+            f'network "{name}" carries packets of {size} bytes; between hosts that reach each other by IPv6 {fits} fit the wire of {host}',
+            code="mtu-too-large",
+            facts=["over IPv6 they are not sent in pieces: they would be lost"],
+            hint=f"mtu: {fits} in the file, with up --replace {name}; or IPv4 addresses for the hosts, or a wire for {size + _OVERHEAD[6]}",
         )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tinycloud.errors import Refused
-from tinycloud.plan.joined import is_joined, list_addresses
+from tinycloud.plan.joined import check_size, is_joined, list_addresses
 from tinycloud.plan.spans import is_there, span
 from tinycloud.plan.wall import is_in_force, read_side, widen
 
@@ -26,7 +26,7 @@ def plan_walls(steps: StepList, world: World, machine: Machine, target: str) -> 
     before = read_side(world, stack)
     after = move_side(before, world, machine, target)
     both = widen(before, after)
-    _check_addresses(both, addresses)
+    _check_addresses(both, addresses, world)
     for host in _list_hosts(both, world):
         wide, exact = (side.make_part(stack, host, addresses) for side in (both, after))
         if not wide.is_empty and not is_in_force(stack, world.host_by_name[host], wide):
@@ -78,9 +78,11 @@ def _follow(present: tuple[str, ...], wanted: tuple[str, ...], source: str, targ
     return tuple(sorted(stays | ({target} & set(wanted))))
 
 
-def _check_addresses(side: Side, addresses: dict[str, str]) -> None:
+def _check_addresses(side: Side, addresses: dict[str, str], world: World) -> None:
     for name, hosts in side.spans.items():
         lacking = [host for host in hosts if host not in addresses]
         if lacking and is_joined(side.lans[name].access, hosts):
             message = f'network "{name}" would be on hosts {", ".join(hosts)}, and nothing says by which address they reach {lacking[0]}'
             raise Refused(message, code="no-address", hint=f"tinycloud host set {lacking[0]} --address ADDRESS")
+        if is_joined(side.lans[name].access, hosts):
+            check_size(name, side.lans[name].mtu, hosts, world)

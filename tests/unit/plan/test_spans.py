@@ -13,9 +13,11 @@ from tinycloud.errors import Clash, Refused
 from tinycloud.model import names, world
 from tinycloud.model.codec import from_plain, to_plain
 from tinycloud.model.firewall import BRIDGE, INET, Overlay
+from tinycloud.model.move import Way
 from tinycloud.plan import Options, plan_down, plan_up
 from tinycloud.plan.firewall import make_present_part
 from tinycloud.plan.joined import choose_mtu
+from tinycloud.plan.move_steps import Ride, plan_move
 
 if TYPE_CHECKING:
     from tinycloud.model.plan import Plan
@@ -254,6 +256,22 @@ def test_a_network_that_was_there_keeps_its_mtu_and_a_declared_one_counts() -> N
     assert choose_mtu(None, old, now) is None
     assert choose_mtu(1400, None, now) == 1400
     assert choose_mtu(None, None, some_hosts(1)) is None
+
+
+def test_packets_that_would_be_lost_between_hosts_with_ipv6_are_refused() -> None:
+    hosts = [a_host(f"h{n}", address=f"2001:db8::{n}") for n in (1, 2)]
+    now = a_world(*hosts, images=tuple(replace(an_image(), host=host.name) for host in hosts))
+    with pytest.raises(Refused, match="carries packets of 1500 bytes; between hosts that reach each other by IPv6 1430 fit") as refused:
+        bring(now, 1, 2, network="{mtu: 1500}")
+    assert refused.value.kind == "mtu-too-large"
+    old = bring(a_world(hosts[0], images=(replace(an_image(), host="h1"),)), 1)
+    wider = join(old, hosts[1])
+    with pytest.raises(Refused, match="1430 fit"):
+        plan(wider, 1, 2)
+    with pytest.raises(Refused, match="1430 fit"):
+        plan_move(wider, Ride(wider.machine_by_ref["shop/g1-1"], "h2", Way.LIVE))
+    wires = replace(wider, hosts=tuple(replace(host, wire=9000) for host in wider.hosts))
+    assert plan(wires, 1, 2).steps
 
 
 def test_bridges_of_the_hosts_own_are_joined_by_whoever_made_them() -> None:
