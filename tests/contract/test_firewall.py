@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import socket
+import struct
 import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,9 +15,9 @@ import pytest
 from tests.contract.things import flush_firewall
 from tinycloud.drivers.fake.firewall import FakeFirewall
 from tinycloud.drivers.firewall.firewall import MODULES
-from tinycloud.drivers.onhost import make_script
+from tinycloud.drivers.onhost import flows, make_script
 from tinycloud.drivers.onhost.hooks import FOLDER
-from tinycloud.drivers.records import RuleCount
+from tinycloud.drivers.records import Flow, RuleCount
 from tinycloud.errors import Refused
 from tinycloud.model.firewall import BRIDGE, INET, Overlay, Part
 from tinycloud.templates.firewall import make_part_mark, read_base
@@ -240,3 +242,47 @@ def cut_overlays(host: Host, *devices: str) -> None:
         return
     for device in devices:
         host.shell.run(["ip", "link", "del", device])
+
+
+def test_connections_of_a_machine_are_handed_over_and_those_that_are_translated_forgotten(host: Host) -> None:
+    if host.uri.startswith("fake:"):
+        pytest.skip("nobody is connected to anybody on a fake host")
+    plain = make_flow(("10.99.0.11", "10.99.0.12"), ("10.99.0.12", "10.99.0.11"))
+    floating = make_flow(("203.0.113.7", "198.51.100.9"), ("10.99.0.11", "203.0.113.7"))
+    led = make_flow(("203.0.113.7", "198.51.100.1"), ("10.99.0.11", "203.0.113.7"), port=4001)
+    host.firewall.write_flows([plain, floating, led])
+    host.firewall.write_flows([plain, floating])
+    found = host.firewall.read_flows(["10.99.0.11"], ["198.51.100.9"])
+    assert sorted(map(list_ends, found)) == [["10.99.0.11", "10.99.0.12"], ["203.0.113.7", "198.51.100.9"]], "the host's own stays"
+    assert host.firewall.read_flows(["10.99.0.13"], []) == []
+    host.firewall.write_flows(found)
+    host.firewall.drop_flows(["10.99.0.11"])
+    assert list(map(list_ends, host.firewall.read_flows(["10.99.0.11"], ["198.51.100.9", "198.51.100.1"]))) == [
+        ["10.99.0.11", "10.99.0.12"]
+    ]
+
+
+def make_flow(first: tuple[str, str], answer: tuple[str, str], *, port: int = 4000) -> Flow:
+    """An established connection of TCP, from ``port`` to 80, as one kernel tells it to another."""
+    state = flows.put(1, flows.put(1, bytes([3])), nested=True)
+    told = {
+        flows.ORIG: make_tuple(first, (port, 80)),
+        flows.REPLY: make_tuple(answer, (80, port)),
+        flows.STATUS: struct.pack("!I", 0b1110),
+        flows.TIMEOUT: struct.pack("!I", 600),
+        flows.PROTOINFO: state,
+    }
+    return Flow(socket.AF_INET, flows.pack(told).hex())
+
+
+def make_tuple(ends: tuple[str, str], ports: tuple[int, int]) -> bytes:
+    addresses = b"".join(flows.put(kind, socket.inet_aton(end)) for kind, end in enumerate(ends, start=1))
+    numbers = flows.put(1, bytes([socket.IPPROTO_TCP])) + b"".join(
+        flows.put(kind, struct.pack("!H", it)) for kind, it in enumerate(ports, start=2)
+    )
+    return flows.put(1, addresses, nested=True) + flows.put(2, numbers, nested=True)
+
+
+def list_ends(flow: Flow) -> list[str]:
+    """Who asked whom."""
+    return list(flows.read_tuple(flows.parse(bytes.fromhex(flow.entry))[flows.ORIG])[:2])

@@ -232,6 +232,10 @@ class Firewall(Protocol):
         """Connections that another host had: their packets are no strangers. Those that are there stay as they are."""
         ...
 
+    def drop_flows(self, addresses: Sequence[str]) -> None:
+        """Forget connections of these that the host translated: who goes on with one is told that nobody is there."""
+        ...
+
     def count(self, stack: str) -> list[RuleCount]:
         """What each rule of a stack met that counts and has a comment; empty where they are not in force."""
         ...

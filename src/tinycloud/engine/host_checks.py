@@ -227,11 +227,17 @@ def check_ports(look: Look) -> Iterator[Finding]:
         yield Finding("ports", "ok", f"{_PORTS[0]} to {_PORTS[-1]} are free for machines that come from other hosts")
 
 
+def _find_sshd(look: Look) -> tuple[str, int]:
+    """Where the host's sshd surely listens: there we are connected to it. The other hosts may know the host by another address."""
+    words = look.host.shell.run(["printenv", "SSH_CONNECTION"], check=False).text.split()
+    return (words[2], int(words[3])) if len(words) == 4 else (look.address, look.port)
+
+
 def check_guests(look: Look) -> Iterator[Finding]:
     """ssh and cp to its guests go through its sshd, which must lead connections on."""
     if not look.host.shell.jump or not look.address:
         return
-    if look.host.shell.hear(look.address, look.port, limit=2.0).startswith(b"SSH-"):
+    if look.host.shell.hear(*_find_sshd(look), limit=2.0).startswith(b"SSH-"):
         yield Finding("guests", "ok", "sshd leads connections on to machines")
     else:
         text = "sshd does not lead connections on: ssh, cp and exec to machines there would fail (AllowTcpForwarding in sshd_config)"

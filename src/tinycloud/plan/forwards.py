@@ -89,6 +89,7 @@ def _add_floating(draft: _Draft, mark: Mark, it: Floating) -> None:
         return
     version = ip_address(it.floating).version
     draft.add(f"floating{version}", f"{it.floating} : {it.address}")
+    draft.add(f"floats{version}", it.floating)
     if f"out {it.address}" not in draft.taken:  # of several the machine goes out by the first
         draft.taken[f"out {it.address}"] = mark.machine
         draft.add(f"leaving{version}", f"{it.address} : {it.floating}")

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def plan_walls(steps: StepList, world: World, machine: Machine, target: str) -> dict[str, Part]:
     """Steps ``wall:HOST``, after which both of its hosts may have the machine, and ``wall:HOST:exact``, when only the new one has.
 
-    Returns the parts by name. Forwards and floating addresses are on both until it has gone: whoever runs it answers.
+    Returns the parts by name. Forwards and floating addresses are on the new host as soon as it has arrived, and not before: who asks for
+    an address goes to where it was said last. They leave the old one when it has gone.
     """
     stack, addresses, parts = machine.mark.stack, list_addresses(world), dict[str, "Part"]()
     before = read_side(world, stack)
@@ -28,13 +29,14 @@ def plan_walls(steps: StepList, world: World, machine: Machine, target: str) -> 
     both = widen(before, after)
     _check_addresses(both, addresses, world)
     for host in _list_hosts(both, world):
-        wide, exact = (side.make_part(stack, host, addresses) for side in (both, after))
+        wide = both.make_part(stack, host, addresses, coming=machine.ref if host == target else "")
+        exact = after.make_part(stack, host, addresses)
         if not wide.is_empty and not is_in_force(stack, world.host_by_name[host], wide):
             needs = [steps.name_network(lan.name, host) for lan in after.list_lans(host)]
             parts[f"{host}/wide"] = wide
             steps.apply_wall(host, stack, f"{host}/wide", *needs)
         if exact != wide:
-            parts |= _narrow(steps, machine, host, exact)
+            parts |= _narrow(steps, machine, (host, target), exact)
     return parts
 
 
@@ -46,7 +48,7 @@ def plan_last_walls(steps: StepList, world: World, machine: Machine, target: str
     for host in _list_hosts(widen(before, after), world):
         exact = after.make_part(stack, host, addresses)
         if exact.is_empty or not is_in_force(stack, world.host_by_name[host], exact):
-            parts |= _narrow(steps, machine, host, exact)
+            parts |= _narrow(steps, machine, (host, target), exact)
     return parts
 
 
@@ -54,9 +56,12 @@ def _list_hosts(side: Side, world: World) -> list[str]:
     return sorted(host for host in side.hosts if host in world.host_by_name and is_there(world, host))
 
 
-def _narrow(steps: StepList, machine: Machine, host: str, exact: Part) -> dict[str, Part]:
+def _narrow(steps: StepList, machine: Machine, where: tuple[str, str], exact: Part) -> dict[str, Part]:
+    """On a host; ``where`` names the target as well."""
+    host, target = where
+    after = "arrive" if host == target else "vacate"
     key = "" if exact.is_empty else f"{host}/exact"
-    steps.apply_wall(host, machine.mark.stack, key, f"{machine.mark.machine}:vacate", exact=True)
+    steps.apply_wall(host, machine.mark.stack, key, f"{machine.mark.machine}:{after}", exact=True)
     return {key: exact} if key else {}
 
 

@@ -48,15 +48,15 @@ class Side:
     def list_lans(self, host: str) -> list[Lan]:
         return [lan for name, lan in sorted(self.lans.items()) if host in self.spans[name]]
 
-    def make_part(self, stack: str, host: str, addresses: Mapping[str, str]) -> Part:
-        """On one host; nothing where it has nothing of the stack."""
+    def make_part(self, stack: str, host: str, addresses: Mapping[str, str], *, coming: str = "") -> Part:
+        """On one host; nothing where it has nothing of the stack. To a machine that is only ``coming`` nothing leads from outside yet."""
         if host not in self.hosts:
             return Part()
         lans = self.list_lans(host)
         key = tuple(lan.name for lan in lans)
         if key not in self._common:
             self._common[key] = make_common(stack, list(self.marks.values()), lans)
-        near = [mark for ref, mark in self.marks.items() if host in self.places[ref]]
+        near = [mark for ref, mark in self.marks.items() if host in self.places[ref] and ref != coming]
         placed = [(mark, min(self.places[ref]) if len(self.places[ref]) == 1 else "") for ref, mark in self.marks.items()]
         return finish_part(self._common[key], stack, near, lans, Here(host, addresses, self.spans, placed))
 

@@ -55,6 +55,9 @@ class FakeFirewall:
     def write_flows(self, flows: Sequence[Flow]) -> None:
         assert not flows, "a fake host has none to give"
 
+    def drop_flows(self, addresses: Sequence[str]) -> None:
+        """There are none."""
+
     def count(self, stack: str) -> list[RuleCount]:
         """Nothing ever passes a fake host."""
         it = self._documents.find(stack)

@@ -89,6 +89,9 @@ class Firewall:
             data = [[it.family, it.entry] for it in flows]
             run_script(self._shell, "flows", {"do": "write"}, data=data, root=True, limit=_LIMIT)
 
+    def drop_flows(self, addresses: Sequence[str]) -> None:
+        run_script(self._shell, "flows", {"do": "drop", "addresses": list(addresses)}, root=True, limit=_LIMIT)
+
     def count(self, stack: str) -> list[RuleCount]:
         """What each rule of a stack met that counts and has a comment; empty where they are not in force."""
         try:

@@ -128,11 +128,22 @@ def carry_flows(run: Run, step: Step) -> None:
     here, there = run.host(step), run.get_host(step.args["target"])
     try:
         mark = read_mark(etree.fromstring(there.moves.get_xml(step.args["domain"])))
-        if mark is not None:
-            addresses = [address for nic in mark.spec.nics for address in list_addresses(nic)]
-            there.firewall.write_flows(here.firewall.read_flows(addresses, [it.floating for it in mark.spec.floating]))
+        floating = [it.floating for it in mark.spec.floating] if mark else []
+        there.firewall.write_flows(here.firewall.read_flows(_list_addresses(mark), floating))
     except TinycloudError as trouble:
         run.tell("progress", step, f"its connections are new to {there.name}: {trouble}")
+
+
+def drop_flows(run: Run, step: Step, mark: Mark | None) -> None:
+    """Connections through the host that it leaves, which end: their other side shall hear of it."""
+    try:
+        run.host(step).firewall.drop_flows(_list_addresses(mark))
+    except TinycloudError as trouble:
+        run.tell("progress", step, f"connections through {step.host} end in silence: {trouble}")
+
+
+def _list_addresses(mark: Mark | None) -> list[str]:
+    return [address for nic in (mark.spec.nics if mark else ()) for address in list_addresses(nic)]
 
 
 def say_progress(progress: Progress) -> str:
@@ -205,7 +216,9 @@ class Vacate(Action):
             raise Failed(
                 f"{step.args['machine']} is not on {step.args['target']}: its copy here stays", hint=f"tinycloud resume {run.plan.stack}"
             )
+        record = run.get_host(step.args["target"]).domains.find(step.args["domain"])
         remove_copy(run.host(step), step.args["machine"], step.args["domain"])
+        drop_flows(run, step, read_mark(etree.fromstring(record.xml)) if record else None)
 
 
 def describe_side(host: Host, side: Side) -> str:
