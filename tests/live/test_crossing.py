@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.timeout(900)
 STACK = """
 stack: way
 networks:
@@ -29,7 +30,7 @@ policies:
     outbound: [{udp: 53}]
 groups:
   a: {image: nano, memory: 128 MiB, networks: [front], on: {host: local}}
-  b: {image: nano, memory: 128 MiB, networks: [back], policies: [site]}
+  b: {image: nano, memory: 128 MiB, networks: [back], policies: [site], on: {role: far}}
 forwards: [{host_port: 8082, to: b-1}]
 floating: [{address: 198.18.0.100, to: b-1, interface: eth0}]
 """
@@ -75,13 +76,12 @@ def town(nano_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         for number, bench in enumerate(made.hosts, start=1):
             bench.call(["ip", "addr", "add", f"fd18::{number}/64", "dev", "eth0", "nodad"])
         made.here.run("host", "set", "local", "--address", "fd18::1")
-        for number in (2, 3):
-            made.here.run("host", "add", f"root@h{number}", "--address", f"fd18::{number}")
         made.here.run("image", "import", str(nano_file), "--name", "nano")
         path = tmp_path_factory.mktemp("way") / "way.yaml"
-        for text in (STACK.replace("policies: [site]", "policies: [site], on: {host: h2}"), STACK):
-            path.write_text(text)
-            made.here.run("up", str(path), "--yes")
+        path.write_text(STACK)
+        made.here.run("host", "add", "root@h2", "--address", "fd18::2", "--label", "role=far")
+        made.here.run("up", str(path), "--yes")
+        made.here.run("host", "add", "root@h3", "--address", "fd18::3", "--label", "role=far")
         serve = "(nc -ll -p 8080 -e sh /tmp/count & nc -ll -p 8081 -e sh /tmp/count & nc -ll -p 8082 -e cat &) >/dev/null 2>&1"
         made.sh("b-1", f"echo '{COUNT}' >/tmp/count; {serve} </dev/null")
         yield made
@@ -115,6 +115,7 @@ def test_hosts_have_what_leads_to_their_machines_and_no_more(town: Town) -> None
     assert "tx-" not in left.call(["ip", "-br", "link"]).out
     known = town.here.call(["ip", "neigh", "show", "dev", make_bridge("way", "back"), "nud", "permanent"]).out
     assert "10.61.0.11" in known
+    town.here.run("host", "set", "local", "--label", "role=far")
     town.here.run("migrate", "way/b-1", "local", "--yes")
     town.here.run("host", "remove", "h3")
     assert town.here.call(["ip", "neigh", "show", "nud", "permanent"]).out == "", "on one host everybody is asked"

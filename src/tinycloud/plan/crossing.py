@@ -60,12 +60,13 @@ def make_crossings(stack: str, lans: Sequence[Lan], here: Here) -> Part:
 
 def _list_led(lan: Lan, here: Here) -> Iterator[str]:
     """What leaves for other hosts has this one's own MAC, for their bridges are not to hear theirs; what the gateway itself says stays."""
+    yield f"ether saddr != {lan.mac} return"
     yield "ether daddr & 01:00:00:00:00:00 != 00:00:00:00:00:00 drop"
     yield "ether type != { ip, ip6 } drop"
     four, six = list_gateways(lan)
     yield from (f"ip saddr {address} drop" for address in four)
     yield f"ip6 saddr {{ fe80::/10, {', '.join(six)} }} drop" if six else "ip6 saddr fe80::/10 drop"
-    yield f"ether saddr {lan.mac} ether saddr set {make_router_mac(lan.stack, lan.name, here.host)} accept"
+    yield f"ether saddr set {make_router_mac(lan.stack, lan.name, here.host)} accept"
 
 
 def _list_neighbours(lans: Mapping[str, Lan], here: Here) -> Iterator[Neighbour]:
