@@ -65,7 +65,7 @@ class Town:
 
 @pytest.fixture
 def town(tmp_path: Path) -> Town:
-    """An up that was killed when it had made all machines and started one; nobody saw them since."""
+    """An up that was killed when it had made web-2, with web-1 on its way; nobody saw them since."""
     made = Town(tmp_path)
 
     def work() -> None:
@@ -85,7 +85,7 @@ def find_host(town: Town, machine: str) -> str:
 def test_a_machine_that_was_made_on_a_host_that_is_silent_now_keeps_us_from_going_on(town: Town, verb: str) -> None:
     away = find_host(town, "web-2")
     with town.open(away) as cloud:
-        assert [it.ref for it in cloud.machines()] == ["shop/web-1"], "of what was made there nobody knows"
+        assert "shop/web-2" not in [it.ref for it in cloud.machines()], "of what was made there nobody knows"
         with pytest.raises(Refused, match=f"{away} does not answer, and execution .* made shop/web-2 there") as failure:
             getattr(cloud, verb)("shop")
     assert failure.value.kind == "out-of-sight"
