@@ -194,12 +194,15 @@ def _pour(ends: _Ends, wanted: dict[str, Any], badge: str, taker: Talk, answers:
 
 def _watch(ends: _Ends, answers: _Answers) -> dict[str, Any]:
     """While both speak with each other, the one that takes says how far it is."""
-    limit = _SILENCE
+    limit, total = _SILENCE, 0
     while "progress" in (told := answers.read(limit)):
-        ends.tell(*told["progress"])
-        limit = _LONGEST if told["progress"][0] >= told["progress"][1] else _SILENCE
+        done, total = told["progress"]
+        ends.tell(done, total)
+        limit = _LONGEST if done >= total else _SILENCE
     if "lost" in told:
         raise _LostError(told["lost"])
+    if total:
+        ends.tell(total, total)  # it says how far it is now and then, not for each piece
     return told
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -99,6 +98,8 @@ def _find_why(name: str, place: tuple[str, int], papers: Papers, said: str) -> t
         return f"there is no certificate of an authority here to know {name} by: {papers.authority}", []
     if any(words in said for words in _OWN):
         return f"our own certificate for {name} is not good", [said]
+    import ssl  # 10 ms of import, for who has such a host alone
+
     try:
         if _shake_hands(place, papers) == _LET_IN:
             return f"{name}: libvirt does not connect by TLS", [said]
@@ -122,6 +123,8 @@ def _turn_away(name: str, papers: Papers) -> tuple[str, list[str]]:
 
 def _shake_hands(place: tuple[str, int], papers: Papers) -> bytes:
     """What libvirtd says first of all: one byte when it lets us in, nothing when it does not."""
+    import ssl
+
     trust: Any = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     trust.load_verify_locations(papers.authority)
     if papers.certificate.exists() and papers.key.exists():

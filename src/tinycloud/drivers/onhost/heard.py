@@ -9,6 +9,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from typing import Any
 
 
@@ -26,10 +27,11 @@ def ask_ping(address: str, limit: float) -> bool:
     return run(["ping", "-n", "-c", "2", "-i", "0.3", "-w", str(max(1, int(limit))), address], limit + 2)[0]
 
 
-def ask_wire(address: str) -> bool:
-    done, text = run(["ip", "-j", "neigh", "show", address], 5)
+def ask_wire(address: str, seconds: float) -> bool:
+    """Has it told its MAC in these last seconds? Its state alone is no proof: it stays REACHABLE for half a minute after the last word."""
+    done, text = run(["ip", "-s", "-j", "neigh", "show", address], 5)
     found = json.loads(text or "[]") if done else []
-    return any("REACHABLE" in entry.get("state", ()) for entry in found)
+    return any("REACHABLE" in entry.get("state", ()) and entry.get("confirmed", 0) <= seconds for entry in found)
 
 
 def run(argv: list[str], limit: float) -> tuple[bool, str]:
@@ -41,10 +43,11 @@ def run(argv: list[str], limit: float) -> tuple[bool, str]:
 
 
 def hear(address: str, port: int, limit: float) -> str:
+    began = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         tries = {"a connection": pool.submit(take_connection, address, port, limit), "ping": pool.submit(ask_ping, address, limit)}
         found = [word for word, it in tries.items() if it.result()]
-    return found[0] if found else "the wire" if ask_wire(address) else ""
+    return found[0] if found else "the wire" if ask_wire(address, time.monotonic() - began) else ""
 
 
 def main(addresses: dict[str, str], port: int, limit: float) -> dict[str, Any]:
