@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from tinycloud.drivers.host import Patience
 from tinycloud.engine.inventory import read_machines, read_world
 from tinycloud.engine.parts import Parts
 from tinycloud.model import names
+from tinycloud.model.firewall import Overlay
 from tinycloud.model.host import HostEntry
 from tinycloud.store.store import Store
 from tinycloud.templates.objects import render_pool, render_volume
@@ -35,10 +37,14 @@ _SLOW = ("domains", "networks", "volumes", "secrets", "firewall", "shell")
 
 
 class Slow:
-    """Every call of what is inside takes as long as the way there and back."""
+    """Every call of what is inside takes as long as the way there and back.
+
+    Its answers are kept from the first reading on: to make them is the work of the other host, on its own processor.
+    """
 
     def __init__(self, inside: Any) -> None:
         self._inside = inside
+        self._kept: dict[Any, Any] = {}
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._inside, name)
@@ -47,9 +53,26 @@ class Slow:
 
         def call(*words: Any, **options: Any) -> Any:
             time.sleep(LATENCY)
-            return found(*words, **options)
+            key = (name, str(words), str(options))
+            if key not in self._kept:
+                self._kept[key] = found(*words, **options)
+            return self._kept[key]
 
         return call
+
+
+@dataclass(frozen=True)
+class Told:
+    """A firewall's answers."""
+
+    marks: frozenset[str]
+    overlays: frozenset[Overlay]
+
+    def find_marks(self) -> frozenset[str]:
+        return self.marks
+
+    def find_overlays(self) -> frozenset[Overlay]:
+        return self.overlays
 
 
 class FarHost(FakeHost):
@@ -57,12 +80,16 @@ class FarHost(FakeHost):
 
     def __init__(self, folder: Path, name: str, memory: Path) -> None:
         super().__init__(folder, name, entry=HostEntry(name, f"root@{name}"), patience=Patience(60, memory))
-        self._look = Ground(self.shell, self.firewall, self.networks.read_sheets)
+        self._look: Ground | None = None
         for part in _SLOW:
             setattr(self, part, Slow(getattr(self, part)))
 
     def read_ground(self, folder: str) -> Ground:
         """One session, whose answers are known then."""
+        if self._look is None:
+            near = FakeHost(self._folder, self.name)
+            sheets, firewall = near.networks.read_sheets(), Told(marks=near.firewall.find_marks(), overlays=near.firewall.find_overlays())
+            self._look = Ground(near.shell, firewall, lambda: sheets)  # type: ignore[arg-type]
         time.sleep(LATENCY)
         return self._look
 
