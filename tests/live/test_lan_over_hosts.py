@@ -113,13 +113,13 @@ def test_whole_streams_pass_and_rules_hold_across_hosts_as_why_says(town: Town) 
 
 
 def list_frames(a: End, b: End) -> dict[str, str]:
-    """What is the gateway's own, by name."""
+    """What is the gateway's own, by name; a guest that learns from them learns nothing wrong."""
     every, v4, v6 = "33:33:00:00:00:01", 0x0800, 0x86DD
     frames = {
         "dhcp-call": (BROADCAST, a.mac, v4, ip("0.0.0.0", "255.255.255.255", udp(68, 67))),
         "dhcp-offer": (BROADCAST, a.mac, v4, ip(a.address, "255.255.255.255", udp(67, 68))),
         "dhcp-six": (every, a.mac, v6, ip6(a.local, "ff02::1", udp(547, 546), 17)),
-        "arp-from-gateway": (BROADCAST, a.mac, 0x0806, arp(1, (a.mac, GATEWAY.address), b.address)),
+        "arp-from-gateway": (BROADCAST, a.mac, 0x0806, arp(1, (GATEWAY.mac, GATEWAY.address), b.address)),
         "arp-to-gateway": (BROADCAST, a.mac, 0x0806, arp(1, (a.mac, a.address), GATEWAY.address)),
         "router": (every, a.mac, v6, ip6(a.local, "ff02::1", icmp6(134))),
         "where-is-a-router": (every, a.mac, v6, ip6(a.local, "ff02::1", icmp6(133))),
