@@ -22,6 +22,7 @@ from tinycloud.model import world
 from tinycloud.model.machine import Live
 from tinycloud.model.names import POOL
 from tinycloud.model.secret import Secret
+from tinycloud.model.sheet import Reservation
 from tinycloud.model.units import Bytes
 from tinycloud.plan import plan_down, plan_up
 from tinycloud.source import Loaded, parse_stack
@@ -89,7 +90,7 @@ def fill(plan: Plan, empty: world.World) -> world.World:
     machines = [world.Machine(w.host, w.mark, "running", "", Live(1.0, w.mark.spec.level)) for w in plan.machines.values()]
     networks = [
         world.Network(
-            n.hosts[0], n.stack, n.name, n.subnet, n.access, n.bridge, n.mtu, True, tuple(world.Reservation(*row) for row in n.reservations)
+            n.hosts[0], n.stack, n.name, n.subnet, n.access, n.bridge, n.mtu, True, tuple(Reservation(*row) for row in n.reservations)
         )
         for n in plan.networks.values()
     ]

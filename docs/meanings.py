@@ -204,6 +204,7 @@ NETWORK_VARIABLES = {
     "vlan": "tags (a list), trunk, native; none without VLANs",
     "names_file": "where the host keeps the names that its dnsmasq is to know (addn-hosts)",
     "options_file": "where the host keeps more of dnsmasq's configuration (conf-file)",
+    "reservations_file": "where the host keeps who gets which address (dhcp-hostsfile)",
     "access": "nat, isolated, routed, or bridge:NAME",
     "outer_bridge": "the host's bridge that it is, or none",
     "bridge": "name of its own bridge",
@@ -212,7 +213,7 @@ NETWORK_VARIABLES = {
     "domain": "domain of its names: the stack",
     "gateway": "the host's address in it",
     "prefix": "length of the subnet's prefix",
-    "reservations": "list of MAC, address and name, one for each NIC of ours",
+    "reservations": "list of MAC, address and name, one for each NIC of ours: for a template that does not use reservations_file",
     "lease_seconds": "how long an address is given for",
 }
 

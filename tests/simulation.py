@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tinycloud.model import names, world
 from tinycloud.model.firewall import BRIDGE, INET, Overlay, Part
 from tinycloud.model.machine import Live, Mark
+from tinycloud.model.sheet import Reservation
 from tinycloud.model.units import Bytes
 from tinycloud.plan.firewall import make_present_part
 from tinycloud.plan.spans import list_hosts
@@ -196,7 +197,7 @@ class Simulation:
     def do_network_create(self, step: Step, args: dict[str, Any]) -> None:
         wanted = self.plan.networks[args["network"].removeprefix(f"{self.plan.stack}/")]
         self._must_be_free(step.host, args["network"], args["name"])
-        rows = tuple(world.Reservation(*row) for row in wanted.reservations)
+        rows = tuple(Reservation(*row) for row in wanted.reservations)
         assert step.host in wanted.hosts
         old = self.networks.get((step.host, args["network"]))
         made = world.Network(
@@ -232,7 +233,7 @@ class Simulation:
         present = self.networks[step.host, args["network"]]
         assert present.active
         self.networks[step.host, args["network"]] = replace(
-            present, reservations=tuple(world.Reservation(*row) for row in wanted.reservations), sheet=wanted.sheet
+            present, reservations=tuple(Reservation(*row) for row in wanted.reservations), sheet=wanted.sheet
         )
 
     def do_network_remove(self, step: Step, args: dict[str, Any]) -> None:

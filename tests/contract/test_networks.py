@@ -9,11 +9,10 @@ from lxml import etree
 
 from tests.contract.things import OTHER_UUID, a_domain, a_network, a_nic
 from tinycloud.drivers.libvirt.errors import NO_NETWORK
-from tinycloud.engine.steps.network import read_reservations
+from tinycloud.engine.steps.network import read_told, tell
 from tinycloud.errors import Clash, LibvirtFailed
 from tinycloud.model.names import make_bridge, make_network_uuid
-from tinycloud.model.sheet import Sheet
-from tinycloud.model.world import Reservation
+from tinycloud.model.sheet import Reservation, Sheet
 
 if TYPE_CHECKING:
     from tinycloud.drivers.host import Host
@@ -104,11 +103,11 @@ def test_reservations_come_and_go(host: Host, active: bool) -> None:
     if active:
         host.networks.start("a-front")
     host.networks.add_reservation("a-front", TWO)
-    assert set(read_reservations(host, "a-front")) == {ONE, TWO}
+    assert set(read_told(host, "a-front")[0]) == {ONE, TWO}
     host.networks.remove_reservation("a-front", ONE)
-    assert read_reservations(host, "a-front") == [TWO]
+    assert read_told(host, "a-front")[0] == (TWO,)
     host.networks.start("a-front")
-    assert read_reservations(host, "a-front") == [TWO], "the definition was changed too"
+    assert read_told(host, "a-front")[0] == (TWO,), "the definition was changed too"
 
 
 @pytest.mark.parametrize(
@@ -126,7 +125,7 @@ def test_a_reservation_is_not_given_twice(host: Host, line: Reservation) -> None
     host.networks.start("a-front")
     with pytest.raises(LibvirtFailed):
         host.networks.add_reservation("a-front", line)
-    assert read_reservations(host, "a-front") == [ONE]
+    assert read_told(host, "a-front")[0] == (ONE,)
 
 
 def test_a_reservation_that_is_not_there_cannot_be_removed(host: Host) -> None:
@@ -150,6 +149,20 @@ def test_a_network_that_is_gone_or_off_has_no_leases(host: Host) -> None:
 
 
 SHEET = Sheet((("10.99.1.11", ("web-1.a", "web-1")), ("fd00::1", ("web-1.a",))), ("local=//",))
+
+
+def test_a_network_that_reads_who_gets_which_address_is_told_so_in_our_file_and_its_xml_stays(host: Host) -> None:
+    host.networks.define(a_network(reads_sheet=True))
+    for lines in ([ONE], [ONE, TWO], [TWO], []):
+        tell(host, "a-front", lines, SHEET)
+        assert read_told(host, "a-front") == (tuple(lines), SHEET)
+        host.networks.start("a-front")
+        assert {line.address for line in host.networks.list_leases("a-front")} <= {line.address for line in lines}
+        record = host.networks.find("a-front")
+        assert record is not None
+        assert [it.get("ip") for it in etree.fromstring(record.xml).iterfind("ip/dhcp/host")] == ["10.99.1.1"], "nobody's but the gateway's"
+    host.networks.remove_sheet("a-front")
+    assert read_told(host, "a-front") == ((), None)
 
 
 def test_a_sheet_is_kept_before_and_while_the_network_runs_and_goes(host: Host) -> None:

@@ -13,11 +13,12 @@ from tinycloud.templates.objects import render_network, render_pool, render_sour
 
 if TYPE_CHECKING:
     from tinycloud.drivers.host import Host
-    from tinycloud.model.world import Reservation
+    from tinycloud.model.sheet import Reservation
 
 UUID = "11111111-2222-4333-8444-555555555555"
 OTHER_UUID = "99999999-2222-4333-8444-555555555555"
 OTHER_PATH = "/var/lib/libvirt/other"
+BEFORE_FLUSH = "/run/tinycloud-contract.nft"
 POOL_PATH = "/var/lib/libvirt/images/tinycloud"
 MAC = "52:00:00:00:00:01"
 
@@ -60,11 +61,17 @@ def a_nic(network: str) -> str:
 
 
 def a_network(name: str = "front", subnet: str = "10.99.1.0/24", *lines: Reservation, bridge: str = "", reads_sheet: bool = False) -> str:
-    """A network ``a-NAME`` of stack a, with its derived UUID and bridge. One that ``reads_sheet`` does not start without."""
-    rows = tuple((line.mac, line.address, line.name) for line in lines)
-    bridge = bridge or names.make_bridge("a", name)
-    text = render_network(NetworkWanted(("local",), "a", name, subnet, "isolated", bridge, None, rows))
-    return text if reads_sheet else re.sub(r"<dnsmasq:options>.*</dnsmasq:options>", "", text, flags=re.DOTALL)
+    """A network ``a-NAME`` of stack a, with its derived UUID and bridge. One that ``reads_sheet`` does not start without.
+
+    Any other reads nothing of ours, and has its reservations in libvirt's XML.
+    """
+    bridge, mac = bridge or names.make_bridge("a", name), names.make_gateway_mac("a", name)
+    text = render_network(NetworkWanted(("local",), "a", name, subnet, "isolated", bridge, None, (), mac=mac))
+    if reads_sheet:
+        return text
+    rows = "".join(f"<host mac='{it.mac}' name='{it.name}' ip='{it.address}'/>" for it in lines)
+    text = re.sub(r"<dhcp>.*</dhcp>", f"<dhcp>{rows}</dhcp>", text, flags=re.DOTALL)
+    return re.sub(r"<dnsmasq:options>.*</dnsmasq:options>", "", text, flags=re.DOTALL)
 
 
 def make_pool(host: Host) -> None:
@@ -85,12 +92,23 @@ def flush_firewall(host: Host) -> None:
     """What a person, or another program, does with ``nft flush ruleset``."""
     if isinstance(host, FakeHost):
         host.firewall.flush()
-    else:
+        return
+    if host.shell.run(["test", "-e", BEFORE_FLUSH], check=False).status:
+        host.shell.run(["tee", BEFORE_FLUSH], input=host.shell.run(["nft", "list", "ruleset"]).stdout)
+    host.shell.run(["nft", "flush", "ruleset"])
+
+
+def _restore_firewall(host: Host) -> None:
+    """libvirt makes its chains when it starts, and no network starts without."""
+    if not isinstance(host, FakeHost) and host.shell.run(["test", "-e", BEFORE_FLUSH], check=False).status == 0:
         host.shell.run(["nft", "flush", "ruleset"])
+        host.shell.run(["nft", "-f", BEFORE_FLUSH])
+        host.shell.run(["rm", BEFORE_FLUSH])
 
 
 def clean(host: Host) -> None:
     """Leave nothing for the next test."""
+    _restore_firewall(host)
     for stack in ("shop", "shop-two", "blog"):
         host.firewall.remove(stack)
     for domain in host.domains.list_all():

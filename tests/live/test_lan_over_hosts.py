@@ -160,14 +160,14 @@ def hear(there: Bench, ear: str, here: Bench, device: str, frames: dict[str, str
 
 
 def test_a_host_that_joins_costs_nobody_a_connection(town: Town) -> None:
-    """On a bridge with policies libvirt puts its own rules back when an address is reserved: up to a packet a host falls into that moment."""
-    town.sh("a-1", "ping -i 0.2 -c 2000 10.60.0.12 >/tmp/pings 2>&1 & echo $! >/tmp/ping.pid")
+    """Nor a packet, on a bridge with policies: it would be rejected while libvirt puts its own rules back, were an address reserved in its XML."""
+    town.sh("a-1", "ping -i 0.02 -c 20000 10.60.0.12 >/tmp/pings 2>&1 & echo $! >/tmp/ping.pid")
     plan = town.up(STACK + THIRD)
     assert any("also on h3" in line for line in plan)
     lost = town.sh("a-1", "kill -INT $(cat /tmp/ping.pid); sleep 1; tail -2 /tmp/pings")
     sent, came = map(int, re.findall(r"(\d+) packets", lost))
-    assert sent > 5
-    assert sent - came <= len(town.hosts[:2]), lost
+    assert sent > 100
+    assert sent - came <= 1, f"at most the last one, on its way when it ended: {lost}"
     for machine, target in (("c-1", "a-1"), ("c-1", GATEWAY.address), ("a-1", "c-1"), ("b-1", "c-1")):
         assert town.pings(machine, target), f"{machine} → {target}"
     shown = town.here.run("network", "show", "lan/front", "--json").json

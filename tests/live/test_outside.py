@@ -148,9 +148,7 @@ def test_what_leads_in_from_outside_works_from_everywhere_and_changes_while_mach
 def see_everybody_come_in(bench: Bench) -> None:
     assert ask(bench, GATE, 8080) == f"web-1 sees {CLIENT}"
     assert ask(bench, FLOATING, 80) == f"web-1 sees {CLIENT}"
-    bench.wait_for(
-        lambda: ask(bench, GATE6, 8080) == f"web-1 sees {CLIENT6}"
-    )  # a guest takes its address of IPv6 seconds after that of IPv4
+    bench.wait_for(lambda: ask(bench, GATE6, 8080) == f"web-1 sees {CLIENT6}")  # its address of IPv6 comes seconds after the other
     assert ask(bench, FLOATING6, 80) == f"web-1 sees {CLIENT6}"
     assert (ask(bench, GATE, 8081), ask(bench, GATE, 8081, FRIEND)) == ("ConnectionRefusedError", f"web-1 sees {FRIEND}")
     assert ask(bench, GATE, 8080, outside=False).startswith("web-1 sees "), "the host by its own address"

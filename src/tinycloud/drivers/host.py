@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from tinycloud.model.host import HostEntry
     from tinycloud.model.machine import Lease
     from tinycloud.model.move import Abilities, Credentials, Moved, Progress
-    from tinycloud.model.sheet import Sheet
-    from tinycloud.model.world import Reservation
+    from tinycloud.model.sheet import Reservation, Sheet
 
 
 class Domains(Protocol):
@@ -95,7 +94,7 @@ class Networks(Protocol):
     def remove_reservation(self, name: str, line: Reservation) -> None: ...
     def list_leases(self, name: str) -> list[Lease]: ...
     def read_sheets(self) -> dict[str, Sheet]:
-        """What the dnsmasq of each network is told beside libvirt's XML, by the network's name."""
+        """What our files tell the dnsmasq of each network beside libvirt's XML, by the network's name."""
         ...
 
     def write_sheet(self, name: str, sheet: Sheet) -> None:

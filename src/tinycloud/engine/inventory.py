@@ -21,7 +21,7 @@ from tinycloud.model import names, world
 from tinycloud.model.pool import MAIN_PATH
 from tinycloud.model.sheet import Sheet
 from tinycloud.model.units import Bytes
-from tinycloud.templates.own import has_sheet, read_network
+from tinycloud.templates.own import has_sheet, list_reservations, read_network
 from tinycloud.templates.xml import read_live, read_mark, read_processor
 
 if TYPE_CHECKING:
@@ -222,17 +222,15 @@ def find_owner(record: NetworkRecord) -> tuple[str, str] | None:
 
 def _read_network(host: str, stack: str, name: str, record: NetworkRecord, sheets: dict[str, Sheet]) -> world.Network:
     root = etree.fromstring(record.xml)
-    lines = tuple(
-        world.Reservation(str(item.get("mac")).lower(), str(item.get("ip")), str(item.get("name"))) for item in root.findall("ip/dhcp/host")
-    )
+    sheet = sheets.get(record.name, Sheet())
     return world.Network(
         host=host,
         stack=stack,
         name=name,
         **read_network(root),
         active=record.active,
-        reservations=lines,
-        sheet=sheets.get(record.name, Sheet()) if has_sheet(root) else None,
+        reservations=list_reservations(root, sheet),
+        sheet=replace(sheet, reservations=None) if has_sheet(root) else None,
     )
 
 

@@ -18,7 +18,7 @@ from tinycloud.model.load import MachineLoad  # noqa: TC001 - the codec reads an
 from tinycloud.model.machine import Live, Mark
 from tinycloud.model.outside import Outside  # noqa: TC001 - the codec reads annotations
 from tinycloud.model.pool import FIXED, FOLDERS, OVERCOMMIT, THICK, Source, Unit
-from tinycloud.model.sheet import Sheet  # noqa: TC001 - the codec reads annotations
+from tinycloud.model.sheet import Reservation, Sheet  # noqa: TC001 - the codec reads annotations
 from tinycloud.model.units import Bytes
 
 if TYPE_CHECKING:
@@ -140,15 +140,6 @@ class Machine:
     @property
     def is_lost(self) -> bool:
         return self.state == LOST
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """A line of a network's DHCP: this MAC gets this address and name."""
-
-    mac: str
-    address: str
-    name: str
 
 
 @dataclass(frozen=True, slots=True)

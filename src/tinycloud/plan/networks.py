@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tinycloud.errors import Refused
 from tinycloud.model.plan import Act, Price
-from tinycloud.model.world import Reservation
+from tinycloud.model.sheet import Reservation
 from tinycloud.plan.spans import is_there
 
 if TYPE_CHECKING:

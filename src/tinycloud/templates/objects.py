@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinycloud.model import names
 from tinycloud.model.machine import LEASE_SECONDS
-from tinycloud.model.sheet import make_names_path, make_options_path
+from tinycloud.model.sheet import make_names_path, make_options_path, make_reservations_path
 from tinycloud.templates.render import render
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def make_network(wanted: NetworkWanted) -> dict[str, Any]:
         "lease_seconds": LEASE_SECONDS,
         "names_file": make_names_path(name),
         "options_file": make_options_path(name),
+        "reservations_file": make_reservations_path(name),
     }
 
 

@@ -10,7 +10,7 @@ from lxml import etree
 from tinycloud.errors import WrongInput
 from tinycloud.model import names
 from tinycloud.model.secret import reveal
-from tinycloud.model.sheet import NAMES, OPTIONS
+from tinycloud.model.sheet import NAMES, OPTIONS, RESERVATIONS, Reservation, Sheet
 from tinycloud.model.vlan import Tags
 from tinycloud.templates.objects import make_network, make_volume, render_network
 from tinycloud.templates.render import render_text
@@ -63,8 +63,25 @@ def _read_vlan(vlan: Any) -> str:
 
 def has_sheet(root: Any) -> bool:
     """True for a network whose dnsmasq reads our files beside its own configuration."""
-    values = [str(option.get("value")) for option in root.iterfind(f"{{{DNSMASQ}}}options/{{{DNSMASQ}}}option")]
+    values = _list_options(root)
     return any(value.endswith(NAMES) for value in values) and any(value.endswith(OPTIONS) for value in values)
+
+
+def reads_reservations(root: Any) -> bool:
+    """True for a network whose dnsmasq reads who gets which address from a file of ours; libvirt's XML says it for others."""
+    return any(value.endswith(RESERVATIONS) for value in _list_options(root))
+
+
+def list_reservations(root: Any, sheet: Sheet | None) -> tuple[Reservation, ...]:
+    """Of a network by its XML, whose dnsmasq has this sheet."""
+    if reads_reservations(root):
+        return (sheet and sheet.reservations) or ()
+    lines = root.findall("ip/dhcp/host")
+    return tuple(Reservation(str(line.get("mac")).lower(), str(line.get("ip")), str(line.get("name"))) for line in lines)
+
+
+def _list_options(root: Any) -> list[str]:
+    return [str(option.get("value")) for option in root.iterfind(f"{{{DNSMASQ}}}options/{{{DNSMASQ}}}option")]
 
 
 def _find_ip(root: Any, family: str) -> Any:
@@ -138,10 +155,20 @@ def _check_network(root: Any, wanted: NetworkWanted, what: str) -> None:
         return
     if root.find("ip/dhcp") is None:
         raise WrongInput(f"{what} has no <dhcp>, by which machines get their addresses", code="template", hint=_HINTS["subnet"])
-    ours = {mac for mac, _address, _name in wanted.reservations}
-    others = [host.get("mac") or host.get("name") for host in root.findall("ip/dhcp/host") if str(host.get("mac")).lower() not in ours]
+    _check_reservations(root, wanted, what)
+
+
+def _check_reservations(root: Any, wanted: NetworkWanted, what: str) -> None:
+    by_file = reads_reservations(root)
+    ours = {wanted.mac} if by_file else {wanted.mac, *(mac for mac, _address, _name in wanted.reservations)}
+    macs = [str(host.get("mac") or host.get("name")).lower() for host in root.findall("ip/dhcp/host")]
+    others = [mac for mac in macs if mac not in ours]
     if others:
-        raise WrongInput(f"{what} reserves an address for {others[0]}, which is no machine of the stack", code="template", hint=_EXTEND)
+        why = "which stands in the file that its dnsmasq reads" if by_file else "which is no machine of the stack"
+        raise WrongInput(f"{what} reserves an address for {others[0]}, {why}", code="template", hint=_EXTEND)
+    if by_file and wanted.mac not in macs and root.find("ip/dhcp/range") is None:
+        hint = "write <host mac='{{ network.mac }}' ip='{{ network.gateway }}'/>"
+        raise WrongInput(f"{what} reserves nothing for its gateway, without which libvirt starts no DHCP", code="template", hint=hint)
 
 
 _EXTEND = '{% extends "network.xml.j2" %}, and fill its blocks'

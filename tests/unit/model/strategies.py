@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tinycloud.model import world
 from tinycloud.model.machine import CpuSpec, Live, MachineSpec, Mark, NicSpec, VolumeSpec
 from tinycloud.model.names import NAME
+from tinycloud.model.sheet import Reservation
 from tinycloud.model.units import Bytes
 
 names = st.from_regex(NAME, fullmatch=True)
@@ -49,7 +50,7 @@ marks = st.builds(Mark, names, names, numbers, specs, numbers)
 pools = st.builds(world.Pool, names, words, sizes, sizes)
 hosts = st.builds(world.Host, names, words, numbers, sizes, sizes, st.lists(words, max_size=2).map(tuple), st.none() | pools, st.booleans())
 machines = st.builds(world.Machine, names, marks, words, words, st.builds(Live, moments, words))
-reservations = st.builds(world.Reservation, words, words, words)
+reservations = st.builds(Reservation, words, words, words)
 networks = st.builds(
     world.Network,
     host=names,

@@ -10,10 +10,12 @@ from lxml import etree
 
 from tests.unit.templates.things import check
 from tinycloud.errors import NotYet, Refused, WrongInput
-from tinycloud.model.names import make_bridge, make_network_uuid, make_pool_uuid
+from tinycloud.model.names import make_bridge, make_gateway_mac, make_network_uuid, make_pool_uuid
 from tinycloud.model.plan import NetworkWanted
 from tinycloud.model.pool import Source
+from tinycloud.model.sheet import Reservation, Sheet
 from tinycloud.templates.objects import render_network, render_pool, render_secret, render_source, render_volume, split_hosts
+from tinycloud.templates.own import list_reservations, reads_reservations
 from tinycloud.templates.pool_xml import adopt_pool
 
 LINES = (("52:00:00:00:00:01", "10.60.0.11", "web-1"), ("52:00:00:00:00:02", "10.60.0.12", "web-2"))
@@ -22,7 +24,8 @@ LINES = (("52:00:00:00:00:01", "10.60.0.11", "web-1"), ("52:00:00:00:00:02", "10
 def network(
     access: str = "nat", subnet: str = "10.60.0.0/24", mtu: int | None = None, lines: tuple[tuple[str, str, str], ...] = LINES
 ) -> Any:
-    text = render_network(NetworkWanted(("local",), "shop", "front", subnet, access, make_bridge("shop", "front"), mtu, lines))
+    bridge, mac = make_bridge("shop", "front"), make_gateway_mac("shop", "front")
+    text = render_network(NetworkWanted(("local",), "shop", "front", subnet, access, bridge, mtu, lines, mac=mac))
     check(text, "network")
     return etree.fromstring(text)
 
@@ -42,13 +45,19 @@ def test_the_gateway_is_the_first_address(subnet: str, gateway: str, prefix: str
     assert dict(network(subnet=subnet, lines=()).find("ip").attrib) == {"address": gateway, "prefix": prefix}
 
 
-def test_each_machine_has_its_reservation() -> None:
-    hosts = network().findall("ip/dhcp/host")
-    assert [(host.get("mac"), host.get("ip"), host.get("name")) for host in hosts] == list(LINES)
+@pytest.mark.parametrize("lines", [(), LINES], ids=["no machines", "machines"])
+def test_dhcp_runs_and_reads_who_gets_which_address_from_a_file(lines: tuple[tuple[str, str, str], ...]) -> None:
+    """libvirt starts it for the one that is there, the gateway's."""
+    root = network(lines=lines)
+    assert [host.get("ip") for host in root.findall("ip/dhcp/host")] == ["10.60.0.1"]
+    assert reads_reservations(root)
+    assert list_reservations(root, Sheet(reservations=(Reservation(*LINES[0]),))) == (Reservation(*LINES[0]),)
 
 
-def test_dhcp_runs_before_there_are_machines() -> None:
-    assert network(lines=()).find("ip/dhcp") is not None
+def test_a_network_of_an_older_version_has_its_reservations_in_its_xml() -> None:
+    root = etree.fromstring("<network><ip><dhcp><host mac='52:00:00:00:00:01' ip='10.60.0.11' name='web-1'/></dhcp></ip></network>")
+    assert not reads_reservations(root)
+    assert list_reservations(root, Sheet()) == (Reservation(*LINES[0]),)
 
 
 def test_a_network_may_have_jumbo_frames() -> None:

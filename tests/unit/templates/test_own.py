@@ -10,14 +10,25 @@ from lxml import etree
 
 from tests.unit.templates.things import check
 from tinycloud.errors import WrongInput
-from tinycloud.model.names import make_bridge, make_network_uuid
+from tinycloud.model.names import make_bridge, make_gateway_mac, make_network_uuid
 from tinycloud.model.plan import NetworkWanted
 from tinycloud.templates.own import read_network, render_own_network, render_own_volume
 from tinycloud.templates.render import find_shipped
 
 LINES = (("52:00:00:00:00:01", "10.60.0.11", "web-1"),)
 WANTED = NetworkWanted(
-    ("local",), "shop", "front", "10.60.0.0/24", "nat", make_bridge("shop", "front"), None, LINES, "mine", {"zone": "lan"}, "d1g"
+    ("local",),
+    "shop",
+    "front",
+    "10.60.0.0/24",
+    "nat",
+    make_bridge("shop", "front"),
+    None,
+    LINES,
+    "mine",
+    {"zone": "lan"},
+    "d1g",
+    mac=make_gateway_mac("shop", "front"),
 )
 SHIPPED = str(find_shipped("network.xml.j2"))
 DISK = str(find_shipped("volume.xml.j2"))
@@ -40,6 +51,13 @@ def test_a_template_extends_the_shipped_one_and_fills_its_blocks() -> None:
     check(made, "network")
     assert made.find("ip/dhcp/bootp").get("file") == "pxelinux.0"
     assert made.findtext("dns/host/hostname") == "lan"
+    assert [host.get("ip") for host in made.findall("ip/dhcp/host")] == ["10.60.0.1"]
+
+
+def test_a_template_that_takes_nothing_of_the_shipped_one_reserves_for_each_machine_itself() -> None:
+    each = "{% for mac, address, name in network.reservations %}<host mac='{{ mac }}' ip='{{ address }}' name='{{ name }}'/>{% endfor %}"
+    ip = f"<ip address='{{{{ network.gateway }}}}' prefix='{{{{ network.prefix }}}}'><dhcp>{each}</dhcp></ip>"
+    made = network(f"<network><forward mode='route'/><bridge name='{{{{ network.bridge }}}}'/>{ip}</network>", access="routed")
     assert [host.get("name") for host in made.findall("ip/dhcp/host")] == ["web-1"]
 
 
@@ -75,6 +93,8 @@ def test_name_and_uuid_are_put_in_where_they_are_left_out() -> None:
         ("{{ network.bridge }}", "virbr0", "says bridge virbr0, the file says tc-24b36a31"),
         ("{%- if network.mtu %}", "<mtu size='9000'/>{%- if network.mtu %}", "says mtu 9000, the file says none"),
         ("    <dhcp>", "    <dhcp><host mac='52:00:00:00:00:99' ip='10.60.0.99'/>", "reserves an address for 52:00:00:00:00:99"),
+        ("    <dhcp>", "    <dhcp><host mac='52:00:00:00:00:01' ip='10.60.0.11'/>", "reserves an address for 52:00:00:00:00:01, which"),
+        ("<host mac='{{ network.mac }}' ip='{{ network.gateway }}'/>", "", "reserves nothing for its gateway"),
         ("{{ network.prefix }}", "{{ network.oops }}", "has no attribute 'oops'"),
         ("</network>", "<loose></network>", "is not XML"),
     ],

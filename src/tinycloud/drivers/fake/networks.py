@@ -13,13 +13,14 @@ from tinycloud.errors import Clash, LibvirtFailed
 from tinycloud.model.codec import from_plain, to_plain
 from tinycloud.model.machine import Lease
 from tinycloud.model.sheet import Sheet
+from tinycloud.templates.own import list_reservations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from ipaddress import IPv4Network, IPv6Network
 
     from tinycloud.drivers.fake.files import Documents
-    from tinycloud.model.world import Reservation
+    from tinycloud.model.sheet import Reservation
 
 
 class FakeNetworks:
@@ -114,8 +115,8 @@ class FakeNetworks:
     def list_leases(self, name: str) -> list[Lease]:
         """Every reservation counts as taken."""
         record = self.find(name)
-        hosts = etree.fromstring(record.xml).findall("ip/dhcp/host") if record and record.active else []
-        return [Lease(str(host.get("mac")), str(host.get("ip"))) for host in hosts]
+        lines = list_reservations(etree.fromstring(record.xml), self.read_sheets().get(name)) if record and record.active else ()
+        return [Lease(line.mac, line.address) for line in lines]
 
     # what dnsmasq is told beside the XML
 

@@ -15,8 +15,7 @@ from tinycloud.model.machine import LEASE_SECONDS, Lease
 
 if TYPE_CHECKING:
     from tinycloud.drivers.shell import Shell
-    from tinycloud.model.sheet import Sheet
-    from tinycloud.model.world import Reservation
+    from tinycloud.model.sheet import Reservation, Sheet
 
 # virNetworkUpdateCommand, virNetworkUpdateSection and flags
 _ADD, _DELETE = 3, 2

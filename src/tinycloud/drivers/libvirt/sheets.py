@@ -6,14 +6,25 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from tinycloud.drivers.onhost import run_script
-from tinycloud.model.sheet import FOLDER, NAMES, OPTIONS, PENDING, Sheet, make_names_path, make_options_path, parse_sheets
+from tinycloud.model.sheet import (
+    FOLDER,
+    NAMES,
+    OPTIONS,
+    PENDING,
+    RESERVATIONS,
+    Sheet,
+    make_names_path,
+    make_options_path,
+    make_reservations_path,
+    parse_sheets,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tinycloud.drivers.shell import Runner
 
-QUESTION: Final = ["grep", "-rsH", f"--include=*{NAMES}", f"--include=*{OPTIONS}", "", FOLDER]
+QUESTION: Final = ["grep", "-rsH", *(f"--include=*{end}" for end in (NAMES, OPTIONS, RESERVATIONS)), "", FOLDER]
 _PIDS: Final = "/run/libvirt/network"
 
 
@@ -27,7 +38,7 @@ class Sheets:
         return parse_sheets(self._shell.run(QUESTION, check=False).text)
 
     def write(self, name: str, sheet: Sheet, restart: Callable[[], None] | None) -> None:
-        """Names are read anew at once. Options are read when dnsmasq starts: ``restart`` does that, None where it does not run.
+        """Names and reservations are read anew at once; options when dnsmasq starts: ``restart`` does that, None where it does not run.
 
         Until then they are marked, so that who is killed in between is not believed.
         """
@@ -39,10 +50,14 @@ class Sheets:
         restart()
         self._put(name, sheet)
 
-    def _put(self, name: str, sheet: Sheet | None) -> None:
-        texts = (sheet.names_text, sheet.options_text) if sheet else (None, None)
-        files = dict(zip((make_names_path(name), make_options_path(name)), texts, strict=True))
-        run_script(self._shell, "sheet", {"files": files, "pid_file": f"{_PIDS}/{name}.pid", "reload": sheet is not None}, root=True)
+    def _put(self, name: str, sheet: Sheet) -> None:
+        texts = (sheet.names_text, sheet.options_text, sheet.reservations_text)
+        files = dict(zip(_list_paths(name), texts, strict=True))
+        run_script(self._shell, "sheet", {"files": files, "pid_file": f"{_PIDS}/{name}.pid"}, root=True)
 
     def remove(self, name: str) -> None:
-        self._shell.run(["rm", "-f", make_names_path(name), make_options_path(name)], root=True)
+        self._shell.run(["rm", "-f", *_list_paths(name)], root=True)
+
+
+def _list_paths(name: str) -> tuple[str, str, str]:
+    return make_names_path(name), make_options_path(name), make_reservations_path(name)

@@ -1,7 +1,7 @@
-"""Write the files that a network's dnsmasq reads beside libvirt's own, each whole or not at all, and have it read the names anew.
+"""Write the files that a network's dnsmasq reads beside libvirt's own, each whole or not at all, and have it read them anew.
 
 Arguments: ``files`` (path → text, or null for a file that goes), ``pid_file`` (of the dnsmasq that is to read them again; a network
-that is off has none), ``reload`` (whether it is asked to).
+that is off has none).
 """
 
 import contextlib
@@ -41,7 +41,7 @@ def find_dnsmasq(pid_file: str) -> int:
         return 0
 
 
-def main(files: dict[str, str | None], pid_file: str, reload: bool) -> dict[str, Any]:
+def main(files: dict[str, str | None], pid_file: str) -> dict[str, Any]:
     changed = [path for path, text in files.items() if read(path) != text]
     for path in changed:
         text = files[path]
@@ -51,7 +51,7 @@ def main(files: dict[str, str | None], pid_file: str, reload: bool) -> dict[str,
         else:
             put(path, text)
     pid = find_dnsmasq(pid_file)
-    if changed and reload and pid:
+    if changed and pid:
         os.kill(pid, signal.SIGHUP)
     return {"done": {"changed": changed, "running": bool(pid)}}
 

@@ -9,7 +9,7 @@ from tinycloud.engine.passphrase import ensure_passphrase, forget_passphrase, ma
 from tinycloud.engine.road import Road
 from tinycloud.engine.steps.action import Action, Before
 from tinycloud.engine.steps.moving import say_progress
-from tinycloud.engine.steps.network import read_reservations, set_reservations
+from tinycloud.engine.steps.network import read_told, tell
 from tinycloud.engine.steps.volume import find_backing, get_pool, make_path
 from tinycloud.errors import Failed, Interrupted
 from tinycloud.model.move import Progress
@@ -28,15 +28,13 @@ class CopyNetwork(Action):
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         name, here, there = step.args["name"], run.host(step), run.get_host(step.args["from"])
-        record, sheet = there.networks.find(name), there.networks.read_sheets().get(name)
+        record = there.networks.find(name)
         if record is None:
             raise Failed(f"network {name} is not on {there.name} any more", hint=f"tinycloud plan {run.plan.stack}")
         if here.networks.find(name) is None:
             here.networks.define(record.xml)
-        if sheet is not None:  # before it starts, for its dnsmasq does not start without
-            here.networks.write_sheet(name, sheet)
+        tell(here, name, *read_told(there, name))  # before it starts, for its dnsmasq does not start without
         here.networks.start(name)
-        set_reservations(here, name, read_reservations(there, name))
 
     def undo(self, run: Run, step: Step, before: Before) -> None:
         if not before["existed"]:

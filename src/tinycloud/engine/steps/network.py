@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lxml import etree
 
 from tinycloud.engine.steps.action import Action, Before
 from tinycloud.model.codec import from_plain, to_plain
-from tinycloud.model.sheet import Sheet
-from tinycloud.model.world import Reservation
-from tinycloud.templates.own import render_own_network
+from tinycloud.model.sheet import Reservation, Sheet
+from tinycloud.templates.own import list_reservations, reads_reservations, render_own_network
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,22 +20,31 @@ if TYPE_CHECKING:
     from tinycloud.model.plan import Step
 
 
-def read_reservations(host: Host, name: str) -> list[Reservation]:
-    """What the network reserves now; empty when it is not there."""
-    record = host.networks.find(name)
-    if record is None:
-        return []
-    items = etree.fromstring(record.xml).findall("ip/dhcp/host")
-    return [Reservation(str(i.get("mac")).lower(), str(i.get("ip")), str(i.get("name"))) for i in items]
+def read_told(host: Host, name: str) -> tuple[tuple[Reservation, ...], Sheet | None]:
+    """What the network reserves now, and what its dnsmasq is told beside; nothing when it is not there."""
+    record, sheet = host.networks.find(name), host.networks.read_sheets().get(name)
+    lines = list_reservations(etree.fromstring(record.xml), sheet) if record else ()
+    return lines, replace(sheet, reservations=None) if sheet else None
 
 
-def set_reservations(host: Host, name: str, wanted: Iterable[Reservation]) -> None:
-    """Change only the lines that differ, so that no other machine notices; a line's MAC or address is free before it is given again."""
-    target, present = set(wanted), set(read_reservations(host, name))
-    for line in sorted(present - target, key=str):
+def tell(host: Host, name: str, wanted: Iterable[Reservation], sheet: Sheet | None) -> None:
+    """A network, running or not, is to reserve these, and its dnsmasq is told this beside; None for one that reads nothing of ours.
+
+    Where libvirt's XML says what is reserved, only the lines that differ change; a line's MAC or address is free before it is given
+    again.
+    """
+    target, record = set(wanted), host.networks.find(name)
+    root = etree.fromstring(record.xml) if record else None
+    if root is not None and reads_reservations(root):
+        host.networks.write_sheet(name, replace(sheet or Sheet(), reservations=tuple(sorted(target))))
+        return
+    present = set(list_reservations(root, None)) if root is not None else set()
+    for line in sorted(present - target):
         host.networks.remove_reservation(name, line)
-    for line in sorted(target - present, key=str):
+    for line in sorted(target - present):
         host.networks.add_reservation(name, line)
+    if sheet is not None:
+        host.networks.write_sheet(name, sheet)
 
 
 class Create(Action):
@@ -43,17 +52,15 @@ class Create(Action):
 
     def look(self, run: Run, step: Step) -> Before:
         record = run.host(step).networks.find(step.args["name"])
-        return {"xml": record.xml if record else None, "active": record is not None and record.active, "sheet": _look_at_sheet(run, step)}
+        return {"xml": record.xml if record else None, "active": record is not None and record.active, **_look(run, step)}
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         networks, wanted = run.host(step).networks, run.network(step)
         if networks.find(step.args["name"]) is None:
             networks.define(render_own_network(wanted, run.templates))
         if wanted.subnet:  # before it starts, for its dnsmasq does not start without; never without the network, for nobody would find it
-            networks.write_sheet(step.args["name"], wanted.sheet)
+            tell(run.host(step), step.args["name"], [Reservation(*row) for row in wanted.reservations], wanted.sheet)
         networks.start(step.args["name"])
-        if wanted.subnet:
-            set_reservations(run.host(step), step.args["name"], [Reservation(*row) for row in wanted.reservations])
 
     def undo(self, run: Run, step: Step, before: Before) -> None:
         networks, name = run.host(step).networks, step.args["name"]
@@ -61,12 +68,19 @@ class Create(Action):
             _remove(run, step)
         if before["xml"] and networks.find(name) is None:
             networks.define(before["xml"])
-        _put_sheet(run, step, before)
+        _put_back(run, step, before)
 
 
-def _look_at_sheet(run: Run, step: Step) -> Before | None:
-    sheet = run.host(step).networks.read_sheets().get(step.args["name"])
-    return None if sheet is None else {"names": to_plain(sheet.names), "options": to_plain(sheet.options)}
+def _look(run: Run, step: Step) -> Before:
+    lines, sheet = read_told(run.host(step), step.args["name"])
+    return {"lines": [[it.mac, it.address, it.name] for it in lines], "sheet": to_plain(sheet)}
+
+
+def _put_back(run: Run, step: Step, before: Before) -> None:
+    """What it reserved and its dnsmasq was told before; nothing for a network that is not there any more, or was told nothing."""
+    host, name, sheet = run.host(step), step.args["name"], before.get("sheet")
+    if "lines" in before and (before["lines"] or sheet is not None) and host.networks.find(name) is not None:
+        tell(host, name, [Reservation(*row) for row in before["lines"]], None if sheet is None else from_plain(Sheet, sheet))
 
 
 def _remove(run: Run, step: Step) -> None:
@@ -75,28 +89,18 @@ def _remove(run: Run, step: Step) -> None:
     networks.remove(name)
 
 
-def _put_sheet(run: Run, step: Step, before: Before) -> None:
-    """What its dnsmasq was told before; nothing for a network that read none."""
-    if before.get("sheet") is not None:
-        run.host(step).networks.write_sheet(step.args["name"], from_plain(Sheet, before["sheet"]))
-
-
 class Update(Action):
-    """Reservations and names of a running network, line by line."""
+    """Reservations and names of a running network."""
 
     def look(self, run: Run, step: Step) -> Before:
-        lines = [[r.mac, r.address, r.name] for r in read_reservations(run.host(step), step.args["name"])]
-        return {"lines": lines, "sheet": _look_at_sheet(run, step)}
+        return _look(run, step)
 
     def do(self, run: Run, step: Step, before: Before) -> None:
-        lines = [Reservation(*row) for row in run.network(step).reservations]
-        set_reservations(run.host(step), step.args["name"], lines)
-        run.host(step).networks.write_sheet(step.args["name"], run.network(step).sheet)
+        wanted = run.network(step)
+        tell(run.host(step), step.args["name"], [Reservation(*row) for row in wanted.reservations], wanted.sheet)
 
     def undo(self, run: Run, step: Step, before: Before) -> None:
-        if run.host(step).networks.find(step.args["name"]) is not None:
-            _put_sheet(run, step, before)
-            set_reservations(run.host(step), step.args["name"], [Reservation(*row) for row in before["lines"]])
+        _put_back(run, step, before)
 
 
 class Remove(Action):
@@ -104,7 +108,7 @@ class Remove(Action):
 
     def look(self, run: Run, step: Step) -> Before:
         record = run.host(step).networks.find(step.args["name"])
-        return {"xml": record.xml if record else None, "sheet": _look_at_sheet(run, step)}
+        return {"xml": record.xml if record else None, **_look(run, step)}
 
     def do(self, run: Run, step: Step, before: Before) -> None:
         _remove(run, step)
@@ -114,5 +118,5 @@ class Remove(Action):
         if before["xml"]:
             if networks.find(step.args["name"]) is None:
                 networks.define(before["xml"])
-            _put_sheet(run, step, before)
+            _put_back(run, step, before)
             networks.start(step.args["name"])

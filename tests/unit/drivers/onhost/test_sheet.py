@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def write(files: dict[str, str | None], folder: Path) -> list[str]:
-    args = {"files": files, "pid_file": str(folder / "no.pid"), "reload": True}
+    args = {"files": files, "pid_file": str(folder / "no.pid")}
     return list(run_script(LocalShell(), "sheet", args)["changed"])
 
 
