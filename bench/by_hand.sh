@@ -1,6 +1,6 @@
 #!/bin/bash
 # The limit: what a person who knows libvirt would write to have N machines from one image, as fast as the host can.
-# by_hand.sh up|down FOLDER: FOLDER holds network.xml, machines (lines NAME ADDRESS), NAME.xml and, on the pool, NAME's seed.
+# by_hand.sh up|down FOLDER: FOLDER holds network.xml, the files that its dnsmasq reads (NETWORK.tc-*), machines (lines NAME ADDRESS), NAME.xml and, on the pool, NAME's seed.
 set -euo pipefail
 verb=$1 folder=$2
 pool=/var/lib/libvirt/images/tinycloud
@@ -17,8 +17,11 @@ wait_for() {
 }
 
 if [ "$verb" = up ]; then
+    cp "$folder/$network".tc-* /var/lib/libvirt/dnsmasq/
     { virsh -q net-define "$folder/network.xml" && virsh -q net-start "$network"; } >/dev/null &
+    starts=$!
     while read -r name _; do make "$name" >/dev/null & done <"$folder/machines"
+    wait "$starts" # what it says is what matters: without it no machine starts
     wait
     while read -r name _; do virsh -q start "$name" >/dev/null & done <"$folder/machines"
     while read -r _ address; do wait_for "$address" & done <"$folder/machines"
@@ -30,4 +33,5 @@ else
     wait
     virsh -q net-destroy "$network" >/dev/null
     virsh -q net-undefine "$network" >/dev/null
+    rm -f /var/lib/libvirt/dnsmasq/"$network".tc-*
 fi

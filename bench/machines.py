@@ -38,7 +38,7 @@ class Machines:
         return self._place.tinycloud("down", "bench", "--yes")
 
     def copy(self) -> str:
-        """Write down what was brought up, for the script: the XML of the domains and of the network, the seeds. Returns the hypervisor."""
+        """Write down what was brought up, for the script: the XML of the domains and of the network, what its dnsmasq reads, the seeds. Returns the hypervisor."""
         rows = json.loads(self._place.tinycloud("ls", "bench", "--json").out)
         for row in rows:
             name = row["ref"].replace("/", "-")
@@ -52,6 +52,7 @@ class Machines:
         network = self._run("virsh", "net-list", "--name").split()[0]
         self._write("network", network)
         self._write("network.xml", self._run("virsh", "net-dumpxml", "--inactive", network))
+        self._run("sh", "-c", f'cp /var/lib/libvirt/dnsmasq/{network}.tc-* "$0"', str(self._folder))
         self._write("image", self._run("sh", "-c", "cd /var/lib/libvirt/images/tinycloud && ls image-* | grep -v json").strip())
         return str(etree.fromstring(xml).get("type"))
 

@@ -158,6 +158,7 @@ def _say(draft: Draft, host: str, before: Part) -> bool:
     lost = not before.is_empty and not is_in_force(draft.stack, draft.world.host_by_name[host], before)
     told = lost or not draft.changes
     if told:
-        text = "not in force: they are put back" if lost else "as the machines need them"
+        where = f" on {host}" if draft.steps.many else ""
+        text = f"not in force{where}: they are put back" if lost else f"as the machines need them{where}"
         draft.say(Act.CHANGE, "access", "rules", text, Price.LIVE)
     return told

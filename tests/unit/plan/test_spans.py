@@ -191,7 +191,7 @@ def test_what_is_lost_of_an_overlay_is_put_back() -> None:
     mended = plan(lost, 1, 2)
     assert get_step(mended, "wall:h1").kind == "firewall.apply"
     assert {step.host for step in mended.steps if step.kind != "gate"} == {"h1"}
-    assert list_lines(mended) == ["~  access  rules  not in force: they are put back  live"]
+    assert list_lines(mended) == ["~  access  rules  not in force on h1: they are put back  live"]
     assert plan(settle(mended, lost), 1, 2).steps == ()
 
 
