@@ -27,7 +27,7 @@ test-unit:
 	$(BIN)/pytest -n 2 -m "not live"
 
 test: setup check test-unit
-	@scripts/as-root $(BIN)/pytest -m live -n 2 --dist loadfile --durations 20
+	@scripts/as-root $(BIN)/pytest -m live -n 2 --dist loadfile --no-loadscope-reorder --durations 30
 
 slow: setup
 	@TINYCLOUD_SLOW=1 $(BIN)/pytest -q -n 2 -m "not live" tests/unit

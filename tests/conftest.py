@@ -26,6 +26,32 @@ settings.load_profile("random" if os.environ.get("TINYCLOUD_SLOW") else "same")
 """A busy machine fails no property. ``make test`` tries the same examples each time, ``make slow`` others."""
 
 
+_LONG = [
+    "edit",
+    "pages_run",
+    "disks",
+    "debian",
+    "prepare",
+    "balance",
+    "pools",
+    "use",
+    "nics",
+    "migrate",
+    "crossing",
+    "changes",
+    "host_death",
+    "full_disk",
+    "mount",
+]
+"""Files of live tests that take a minute and more, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files begin first, so that no worker is left alone with one in the end."""
+    order = {f"test_{name}": place for place, name in enumerate(_LONG)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)) if item.get_closest_marker("live") else len(order))
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Folders of tests lie in memory where there is such a place: databases wait for the disk after every line.
