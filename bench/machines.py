@@ -38,7 +38,10 @@ class Machines:
         return self._place.tinycloud("down", "bench", "--yes")
 
     def copy(self) -> str:
-        """Write down what was brought up, for the script: the XML of the domains and of the network, what its dnsmasq reads, the seeds. Returns the hypervisor."""
+        """Write down what was brought up, for the script: the XML of domains and network, what its dnsmasq reads, the seeds.
+
+        Returns the hypervisor.
+        """
         rows = json.loads(self._place.tinycloud("ls", "bench", "--json").out)
         for row in rows:
             name = row["ref"].replace("/", "-")
