@@ -31,7 +31,7 @@ test: setup check test-unit
 
 slow: setup
 	@TINYCLOUD_SLOW=1 $(BIN)/pytest -q -n 2 -m "not live" tests/unit
-	@scripts/as-root env TINYCLOUD_SLOW=1 $(BIN)/pytest -m live tests/live/test_bandwidth.py tests/live/test_lvm.py tests/live/test_migrate.py
+	@scripts/as-root env TINYCLOUD_SLOW=1 $(BIN)/pytest -m live tests/live/test_bandwidth.py tests/live/test_lvm.py tests/live/test_migrate.py tests/live/test_open_vswitch.py
 
 docs: setup
 	$(BIN)/python docs/generate.py

@@ -140,6 +140,20 @@ def test_records_and_names_of_machines_come_while_others_run(bench: Bench, file:
     assert bench.ls("lan")["lan/web-1"]["started"] == started
 
 
+def test_the_address_of_a_machine_that_went_is_the_next_ones(bench: Bench, tmp_path: Path) -> None:
+    """Whoever had it was told that it is theirs for an hour."""
+    file = tmp_path / "again.yaml"
+    head = "stack: again\nnetworks: {front: {subnet: 10.63.0.0/24}}\ngroups:\n"
+    for names in (["a", "b"], ["a"], ["a", "c"]):
+        file.write_text(head + "".join(f"  {name}: {{image: nano, memory: 96 MiB, networks: [front]}}\n" for name in names))
+        bench.run("up", str(file), "--yes")
+        rows = bench.run("network", "leases", "again/front", "--json").json
+        assert [row["machine"] for row in rows] == [f"again/{name}-1" for name in names], "nothing is left of one that went"
+    assert bench.ls("again")["again/c-1"]["address"] == "10.63.0.12"
+    assert bench.run("exec", "again/c-1", "--", "hostname").out.strip() == "c-1"
+    bench.run("down", "again", "--yes")
+
+
 def test_leases_say_whose_each_address_is(bench: Bench, file: Path) -> None:
     rows = {(row["network"], row["address"]): row for row in bench.run("network", "leases", "--json").json}
     assert rows["lan/front", "10.60.0.11"]["machine"] == "lan/web-1"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_interface
+from ipaddress import ip_address, ip_interface
 from typing import TYPE_CHECKING, Any
 
 from lxml import etree
@@ -17,7 +17,7 @@ from tinycloud.templates.render import render_text
 from tinycloud.templates.xml import check_stamp, parse_xml, to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from tinycloud.model.plan import NetworkWanted
 
@@ -78,6 +78,17 @@ def list_reservations(root: Any, sheet: Sheet | None) -> tuple[Reservation, ...]
         return (sheet and sheet.reservations) or ()
     lines = root.findall("ip/dhcp/host")
     return tuple(Reservation(str(line.get("mac")).lower(), str(line.get("ip")), str(line.get("name"))) for line in lines)
+
+
+def list_ranges(root: Any, sheet: Sheet | None) -> list[tuple[str, str]]:
+    """(first, last) of the addresses that its DHCP gives to whoever asks."""
+    ours = [tuple(words.split("-")) for words in (sheet.ranges if sheet else ())]
+    own = [(str(it.get("start")), str(it.get("end"))) for it in root.findall("ip/dhcp/range")]
+    return [*((low, high) for low, high in ours), *own]
+
+
+def is_within(address: str, ranges: Iterable[tuple[str, str]]) -> bool:
+    return any(ip_address(low) <= ip_address(address) <= ip_address(high) for low, high in ranges)  # type: ignore[operator]
 
 
 def _list_options(root: Any) -> list[str]:

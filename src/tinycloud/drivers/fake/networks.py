@@ -16,7 +16,7 @@ from tinycloud.model.sheet import Sheet
 from tinycloud.templates.own import list_reservations
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from ipaddress import IPv4Network, IPv6Network
 
     from tinycloud.drivers.fake.files import Documents
@@ -117,6 +117,11 @@ class FakeNetworks:
         record = self.find(name)
         lines = list_reservations(etree.fromstring(record.xml), self.read_sheets().get(name)) if record and record.active else ()
         return [Lease(line.mac, line.address) for line in lines]
+
+    def release(self, name: str, leases: Sequence[Lease]) -> list[str]:
+        """None outlives its reservation here."""
+        present = self.list_leases(name)
+        return [lease.address for lease in leases if lease in present]
 
     # what dnsmasq is told beside the XML
 

@@ -14,6 +14,8 @@ from tinycloud.errors import LibvirtFailed
 from tinycloud.model.machine import LEASE_SECONDS, Lease
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tinycloud.drivers.shell import Shell
     from tinycloud.model.sheet import Reservation, Sheet
 
@@ -116,6 +118,11 @@ class Networks:
             for lease in found
             if lease["mac"] and lease["type"] == 0
         ]
+
+    def release(self, name: str, leases: Sequence[Lease]) -> list[str]:
+        with guarded(f"find network {name}"):
+            bridge = str(self._conn.networkLookupByName(name).bridgeName())
+        return self._sheets.release(bridge, leases)
 
     # what dnsmasq is told beside the XML
 

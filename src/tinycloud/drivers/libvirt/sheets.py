@@ -20,9 +20,10 @@ from tinycloud.model.sheet import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tinycloud.drivers.shell import Runner
+    from tinycloud.model.machine import Lease
 
 QUESTION: Final = ["grep", "-rsH", *(f"--include=*{end}" for end in (NAMES, OPTIONS, RESERVATIONS)), "", FOLDER]
 _PIDS: Final = "/run/libvirt/network"
@@ -54,6 +55,12 @@ class Sheets:
         texts = (sheet.names_text, sheet.options_text, sheet.reservations_text)
         files = dict(zip(_list_paths(name), texts, strict=True))
         run_script(self._shell, "sheet", {"files": files, "pid_file": f"{_PIDS}/{name}.pid"}, root=True)
+
+    def release(self, bridge: str, leases: Sequence[Lease]) -> list[str]:
+        """Have the dnsmasq of a bridge forget leases; the addresses that it keeps all the same."""
+        rows = [[lease.mac, lease.address] for lease in leases]
+        args = {"bridge": bridge, "leases": rows, "status": f"{FOLDER}/{bridge}.status"}
+        return list(run_script(self._shell, "release", args, root=True)["kept"])
 
     def remove(self, name: str) -> None:
         self._shell.run(["rm", "-f", *_list_paths(name)], root=True)

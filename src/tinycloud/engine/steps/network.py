@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from lxml import etree
 
 from tinycloud.engine.steps.action import Action, Before
+from tinycloud.errors import Failed
 from tinycloud.model.codec import from_plain, to_plain
 from tinycloud.model.sheet import Reservation, Sheet
-from tinycloud.templates.own import list_reservations, reads_reservations, render_own_network
+from tinycloud.templates.own import is_within, list_ranges, list_reservations, reads_reservations, render_own_network
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,14 +38,33 @@ def tell(host: Host, name: str, wanted: Iterable[Reservation], sheet: Sheet | No
     root = etree.fromstring(record.xml) if record else None
     if root is not None and reads_reservations(root):
         host.networks.write_sheet(name, replace(sheet or Sheet(), reservations=tuple(sorted(target))))
-        return
-    present = set(list_reservations(root, None)) if root is not None else set()
+    else:
+        _change_xml(host, name, target, set(list_reservations(root, None)) if root is not None else set())
+        if sheet is not None:
+            host.networks.write_sheet(name, sheet)
+    if record is not None and record.active:
+        free(host, name, target, sheet)
+
+
+def _change_xml(host: Host, name: str, target: set[Reservation], present: set[Reservation]) -> None:
     for line in sorted(present - target):
         host.networks.remove_reservation(name, line)
     for line in sorted(target - present):
         host.networks.add_reservation(name, line)
-    if sheet is not None:
-        host.networks.write_sheet(name, sheet)
+
+
+def free(host: Host, name: str, wanted: Iterable[Reservation], sheet: Sheet | None) -> None:
+    """A machine that is gone was told that its address is its own for an hour: until then nobody else would get it, and it has a name.
+
+    Addresses of a range are other guests' business.
+    """
+    record, owners = host.networks.find(name), {line.address: line.mac for line in wanted}
+    ranges = list_ranges(etree.fromstring(record.xml), sheet) if record else []
+    others = [lease for lease in host.networks.list_leases(name) if owners.get(lease.address) != lease.mac]
+    stale = [lease for lease in others if lease.address in owners or not is_within(lease.address, ranges)]
+    if kept := host.networks.release(name, stale) if stale else []:
+        hint = f"virsh net-dhcp-leases {name} on {host.name} says whose it was, and until when"
+        raise Failed(f"the DHCP server of network {name} does not let go of {', '.join(kept)}", hint=hint)
 
 
 class Create(Action):
@@ -55,12 +75,15 @@ class Create(Action):
         return {"xml": record.xml if record else None, "active": record is not None and record.active, **_look(run, step)}
 
     def do(self, run: Run, step: Step, before: Before) -> None:
-        networks, wanted = run.host(step).networks, run.network(step)
-        if networks.find(step.args["name"]) is None:
-            networks.define(render_own_network(wanted, run.templates))
+        host, name, wanted = run.host(step), step.args["name"], run.network(step)
+        lines = [Reservation(*row) for row in wanted.reservations]
+        if host.networks.find(name) is None:
+            host.networks.define(render_own_network(wanted, run.templates))
         if wanted.subnet:  # before it starts, for its dnsmasq does not start without; never without the network, for nobody would find it
-            tell(run.host(step), step.args["name"], [Reservation(*row) for row in wanted.reservations], wanted.sheet)
-        networks.start(step.args["name"])
+            tell(host, name, lines, wanted.sheet)
+        host.networks.start(name)
+        if before["xml"]:
+            free(host, name, lines, wanted.sheet)
 
     def undo(self, run: Run, step: Step, before: Before) -> None:
         networks, name = run.host(step).networks, step.args["name"]
