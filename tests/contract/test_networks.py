@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 from lxml import etree
 
-from tests.contract.things import OTHER_UUID, a_domain, a_network, a_nic
+from tests.contract.things import OTHER_UUID, a_domain, a_network, a_nic, ask_for_address
 from tinycloud.drivers.libvirt.errors import NO_NETWORK
 from tinycloud.engine.steps.network import read_told, tell
 from tinycloud.errors import Clash, LibvirtFailed
+from tinycloud.model.machine import Lease
 from tinycloud.model.names import make_bridge, make_network_uuid
 from tinycloud.model.sheet import Reservation, Sheet
 
@@ -146,6 +147,17 @@ def test_a_network_that_is_gone_or_off_has_no_leases(host: Host) -> None:
     host.networks.define(a_network("front", "10.99.1.0/24", ONE))
     assert host.networks.list_leases("a-front") == []
     assert host.networks.list_leases("nobody") == []
+
+
+def test_a_lease_of_one_that_is_gone_is_handed_back(host: Host) -> None:
+    host.networks.define(a_network(reads_sheet=True))
+    host.networks.write_sheet("a-front", Sheet(reservations=(ONE,)))
+    host.networks.start("a-front")
+    ask_for_address(host, make_bridge("a", "front"), ONE.mac)
+    assert [(lease.mac, lease.address) for lease in host.networks.list_leases("a-front")] == [(ONE.mac, ONE.address)]
+    host.networks.write_sheet("a-front", Sheet(reservations=()))
+    assert host.networks.release("a-front", [Lease(ONE.mac, ONE.address)]) == []
+    assert host.networks.list_leases("a-front") == []
 
 
 SHEET = Sheet((("10.99.1.11", ("web-1.a", "web-1")), ("fd00::1", ("web-1.a",))), ("local=//",))

@@ -88,6 +88,19 @@ def make_volume(host: Host, name: str = "data", size: int = 1024**2, format: str
     host.volumes.create(render_volume(name, size, format=format, backing=backing), name)
 
 
+def ask_for_address(host: Host, bridge: str, mac: str) -> None:
+    """As a guest with this MAC does when it starts; where there are guests."""
+    if isinstance(host, FakeHost):
+        return
+    host.shell.run(["ip", "link", "add", "tctest-0", "type", "veth", "peer", "name", "tctest-1"])
+    try:
+        host.shell.run(["ip", "link", "set", "tctest-0", "master", bridge, "up"])
+        host.shell.run(["ip", "link", "set", "tctest-1", "address", mac, "up"])
+        host.shell.run(["busybox", "udhcpc", "-f", "-n", "-q", "-t", "20", "-T", "1", "-i", "tctest-1", "-s", "/bin/true"])
+    finally:
+        host.shell.run(["ip", "link", "del", "tctest-0"])
+
+
 def flush_firewall(host: Host) -> None:
     """What a person, or another program, does with ``nft flush ruleset``."""
     if isinstance(host, FakeHost):
