@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import tempfile
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.postgres import Postgres, find_binaries, remove_postgres, start_postgres
-from tests.quick import find_quick_folder
+from tests.quick import has_quick_place, make_quick_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,8 +60,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if "not live" in config.option.markexpr and not config.option.basetemp and (quick := find_quick_folder()):
-        config.stash[_PLACE] = config.option.basetemp = tempfile.mkdtemp(prefix="tc-tests-", dir=quick)
+    if "not live" in config.option.markexpr and not config.option.basetemp and has_quick_place():
+        config.stash[_PLACE] = config.option.basetemp = str(make_quick_folder("tests"))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

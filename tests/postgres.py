@@ -8,14 +8,13 @@ import pwd
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.quick import find_quick_folder
+from tests.quick import make_quick_folder
 from tinycloud.store.server import Server
 
 if TYPE_CHECKING:
@@ -120,11 +119,7 @@ class Postgres:
 
 def start_postgres(*settings: str) -> Postgres:
     """A new server. Folders that a killed run left are removed first."""
-    place = find_quick_folder() or Path(tempfile.gettempdir())
-    for old in place.glob("tc-pg-*"):
-        if not Path(f"/proc/{old.name.split('-')[2]}").exists():
-            shutil.rmtree(old, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"tc-pg-{os.getpid()}-", dir=place))
+    folder = make_quick_folder("pg")
     if os.geteuid() == 0:  # the server refuses to run as root
         other = pwd.getpwnam("postgres")
         os.chown(folder, other.pw_uid, other.pw_gid)

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import tempfile
 from pathlib import Path
 
 _MEMORY = Path("/dev/shm")
 _LEAST = 1024**3
 
 
-def find_quick_folder() -> Path | None:
-    """A folder in memory with room enough; None where there is no such place, as in many containers."""
-    if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= _LEAST:
-        return _MEMORY
-    return None
+def has_quick_place() -> bool:
+    """True where there is a place in memory with room enough; in many containers there is none."""
+    return os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= _LEAST
+
+
+def make_quick_folder(word: str) -> Path:
+    """An empty folder, in memory where there is such a place. Those that killed runs left are removed first."""
+    place = _MEMORY if has_quick_place() else Path(tempfile.gettempdir())
+    for old in place.glob("tc-*"):
+        owner = re.fullmatch(r"tc-[a-z]+-(\d+)-\w+", old.name)
+        if owner and not Path(f"/proc/{owner[1]}").exists():
+            shutil.rmtree(old, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"tc-{word}-{os.getpid()}-", dir=place))

@@ -13,7 +13,7 @@ import pytest
 
 from tests.crash.scenarios import SCENARIOS, Scenario
 from tests.crash.stage import Photo, Stage
-from tests.quick import find_quick_folder
+from tests.quick import make_quick_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,8 +43,8 @@ def _quick_threads() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
     """In memory where there is such a place: the journal waits for the disk after every line."""
-    place = tempfile.mkdtemp(prefix="tc-crash-", dir=find_quick_folder())
-    yield Path(place)
+    place = make_quick_folder("crash")
+    yield place
     shutil.rmtree(place)
 
 
