@@ -61,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if "not live" in config.option.markexpr and not config.option.basetemp and has_quick_place():
-        config.stash[_PLACE] = config.option.basetemp = str(make_quick_folder("tests"))
+        config.stash[_PLACE] = config.option.basetemp = str(make_quick_folder())
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

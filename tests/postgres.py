@@ -119,7 +119,7 @@ class Postgres:
 
 def start_postgres(*settings: str) -> Postgres:
     """A new server. Folders that a killed run left are removed first."""
-    folder = make_quick_folder("pg")
+    folder = make_quick_folder()
     if os.geteuid() == 0:  # the server refuses to run as root
         other = pwd.getpwnam("postgres")
         os.chown(folder, other.pw_uid, other.pw_gid)

@@ -17,11 +17,11 @@ def has_quick_place() -> bool:
     return os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free >= _LEAST
 
 
-def make_quick_folder(word: str) -> Path:
-    """An empty folder, in memory where there is such a place. Those that killed runs left are removed first."""
+def make_quick_folder() -> Path:
+    """An empty folder with a short name (sockets are in it), in memory where there is such a place. Those that killed runs left go first."""
     place = _MEMORY if has_quick_place() else Path(tempfile.gettempdir())
     for old in place.glob("tc-*"):
-        owner = re.fullmatch(r"tc-[a-z]+-(\d+)-\w+", old.name)
+        owner = re.fullmatch(r"tc-(\d+)-\w+", old.name)
         if owner and not Path(f"/proc/{owner[1]}").exists():
             shutil.rmtree(old, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=f"tc-{word}-{os.getpid()}-", dir=place))
+    return Path(tempfile.mkdtemp(prefix=f"tc-{os.getpid()}-", dir=place))

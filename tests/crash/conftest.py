@@ -43,7 +43,7 @@ def _quick_threads() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
     """In memory where there is such a place: the journal waits for the disk after every line."""
-    place = make_quick_folder("crash")
+    place = make_quick_folder()
     yield place
     shutil.rmtree(place)
 

@@ -8,6 +8,7 @@ import stat
 import subprocess
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,11 +36,12 @@ def far(server: Far) -> Iterator[Far]:
 
 
 @pytest.fixture
-def state(far: Far, tmp_path: Path) -> Iterator[Path]:
-    """A state folder; a connection made from it ends with the test."""
-    yield tmp_path
-    with suppress(FileNotFoundError):
-        far.link(tmp_path).end()
+def state(far: Far) -> Iterator[Path]:
+    """A state folder with a name short enough for a socket, wherever the tests run; a connection made from it ends with the test."""
+    with TemporaryDirectory(prefix="tc-", dir="/tmp") as folder:
+        yield Path(folder)
+        with suppress(FileNotFoundError):
+            far.link(Path(folder)).end()
 
 
 def find_master(state: Path) -> int:
