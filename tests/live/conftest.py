@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from tinycloud.lab import LabHost, list_labs
 
 CACHE = Path(os.environ.get("TINYCLOUD_CACHE", "/var/cache/tinycloud"))
 ROOT = Path(__file__).parents[2]
-_LIMIT = 240.0
+_LIMIT = 360.0  # longer than an up waits for a machine (300 s): it is to say itself what it waited for
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -52,10 +53,17 @@ class Bench:
     host: LabHost
 
     def call(self, argv: Sequence[str], *, limit: float = _LIMIT, input: str | None = None, **env: str) -> Result:
-        """Run any command inside the host."""
+        """Run any command inside the host. One that does not end is ended, and fails the test with where its threads stood."""
         words = self.host.make_argv(list(argv), folder=str(ROOT))
-        done = subprocess.run(words, capture_output=True, text=True, timeout=limit, input=input, env={**os.environ, **env}, check=False)
-        return Result(done.returncode, done.stdout, done.stderr)
+        pipe, settings = subprocess.PIPE, {**os.environ, "PYTHONFAULTHANDLER": "1", **env}
+        with subprocess.Popen(words, text=True, stdin=pipe, stdout=pipe, stderr=pipe, env=settings) as child:
+            try:
+                out, err = child.communicate(input, timeout=limit)
+            except subprocess.TimeoutExpired:
+                end_inside(child)
+                out, err = child.communicate(timeout=60)
+                pytest.fail(f"{' '.join(argv)}: not done after {limit:.0f} s\n{out}\n{err}", pytrace=False)
+        return Result(child.returncode, out, err)
 
     def start(self, *words: str, **popen: Any) -> subprocess.Popen[str]:
         """Start tinycloud inside the host and return at once."""
@@ -106,6 +114,13 @@ class Bench:
             assert time.monotonic() < end, "waited in vain"
             time.sleep(0.1)
         return value
+
+
+def end_inside(child: subprocess.Popen[str]) -> None:
+    """End what ``nsenter`` started, so that nothing goes on in the host; a Python says on stderr what its threads were doing."""
+    for pid in Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split():
+        with suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGABRT)
 
 
 @pytest.fixture(scope="session", autouse=True)
