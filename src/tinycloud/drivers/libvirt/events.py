@@ -15,9 +15,17 @@ _LIFECYCLE: Final = 0  # VIR_DOMAIN_EVENT_ID_LIFECYCLE
 _IO_ERROR: Final = 6  # VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON
 
 
-@cache
+_FIRST: Final = threading.Lock()
+
+
 def start_loop() -> threading.Thread:
-    """The thread that runs libvirt's event loop; one a process, and it ends with it."""
+    """The thread that runs libvirt's event loop; one a process, and it ends with it. Several hosts may be opened at the same time."""
+    with _FIRST:
+        return _start_loop()
+
+
+@cache
+def _start_loop() -> threading.Thread:
     libvirt = load_libvirt()
     libvirt.virEventRegisterDefaultImpl()
 
