@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,9 @@ _NO_RIGHT: Final = {29, 45, 79, 88, 94}  # OPERATION_DENIED, AUTH_FAILED, AUTH_C
 _LOUDNESS: Final = "LIBVIRT_DEBUG"
 """4 is errors alone."""
 
+_LOADING: Final = threading.Lock()
+"""Hosts are opened side by side, and the environment is everybody's."""
+
 _LOST: Final = ("client socket is closed", "keepalive timeout", "End of file while reading data")
 """What libvirt says of a connection that was cut."""
 
@@ -32,7 +36,8 @@ _LOST: Final = ("client socket is closed", "keepalive timeout", "End of file whi
 def load_libvirt() -> Any:
     """The binding, quiet: errors are raised, not printed. Raises Missing when it is not installed."""
     try:
-        libvirt = _import()
+        with _LOADING:
+            libvirt = _import()
     except ImportError as err:
         raise Missing(
             "the Python binding of libvirt is not installed",
