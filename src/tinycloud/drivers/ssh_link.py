@@ -33,6 +33,8 @@ _SESSIONS: Final = 8
 _OWN: Final = 6
 """How many connections we have beside it when all its places are taken for long: sshd turns away more than 10 at once (MaxStartups)."""
 _PATIENCE: Final = 3.0
+_GREETING: Final = 3.0
+"""Seconds for our own client to greet us, https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.mux (1)."""
 
 CONNECT_LIMIT: Final = 5
 _OPTIONS: Final = {
@@ -98,13 +100,14 @@ class SshLink:
                 self._open()
 
     def _answers(self) -> bool:
+        """The client that has the connection greets whoever comes. One that is stuck would let us in, and wait, for ever."""
         try:
             with socket.socket(socket.AF_UNIX) as door:
-                door.settimeout(1.0)
+                door.settimeout(_GREETING)
                 door.connect(str(self._path))
+                return bool(door.recv(1))
         except OSError:
             return False
-        return True
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

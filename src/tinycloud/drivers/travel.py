@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Progress = Callable[[int, int], None]
 
+_BEGINNING: Final = 60.0
+"""Seconds for a script's first word: what does not say it in that time never will."""
 _SILENCE: Final = 300.0
 _LONGEST: Final = 24 * 3600.0
 """While another brings the same image, and while what came is hashed and written to the disk."""
@@ -123,6 +125,7 @@ def _try(ends: _Ends) -> dict[str, Any]:
     taker = _start(ends.target, ends.taker, {**ends.args, "at": ends.at}, badge)
     try:
         answers = _Answers(taker)
+        answers.read(_BEGINNING)
         told = answers.read(_LONGEST)
         if "waiting" in told:
             ends.tell(0, 0)

@@ -73,6 +73,17 @@ def test_a_socket_whose_client_is_gone_is_no_hindrance(far: Far, state: Path) ->
     assert shell.run(["echo", "again"]).text == "again\n"
 
 
+def test_a_client_that_is_stuck_keeps_nobody_waiting(far: Far, state: Path) -> None:
+    shell = far_shell(far, state)
+    shell.run(["true"])
+    stuck = find_master(state)
+    os.kill(stuck, signal.SIGSTOP)
+    try:
+        assert shell.run(["echo", "again"], limit=20).text == "again\n"
+    finally:
+        os.kill(stuck, signal.SIGKILL)
+
+
 def test_a_server_that_was_started_anew_is_reached_again(far: Far, state: Path) -> None:
     shell = far_shell(far, state)
     shell.run(["true"])

@@ -15,7 +15,10 @@ from tinycloud.drivers.travel import Way, travel
 from tinycloud.errors import Refused, ToolFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from tinycloud.drivers.talk import Talk
 
 MIB = 1024**2
 BODY = b"".join(bytes([n]) * 65536 for n in range(1, 49))
@@ -174,3 +177,17 @@ def test_a_full_target_is_refused(way: Way, tmp_path: Path) -> None:
         travel(replace(way, target=Small()))
     assert caught.value.kind == "no-space"
     assert os.listdir(way.folder) == []
+
+
+class MuteShell(LocalShell):
+    """A host on which nothing that is talked with ever says a word."""
+
+    def open(self, argv: Sequence[str], *, root: bool = False) -> Talk:
+        return super().open(["sleep", "1000"], root=root)
+
+
+def test_a_host_that_says_nothing_keeps_nobody_waiting(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tinycloud.drivers.travel._BEGINNING", 0.2)
+    with pytest.raises(ToolFailed, match="did not arrive") as caught:
+        travel(replace(way, target=MuteShell()))
+    assert "said nothing" in caught.value.facts[0]

@@ -384,11 +384,13 @@ def is_alive(pid: int) -> bool:
 
 def test_when_the_controller_dies_before_they_met_nobody_goes_on_listening(straight: tuple[Way, list[str]]) -> None:
     it, _ = straight
-    from tinycloud.drivers.travel import _start
+    from tinycloud.drivers.travel import _Answers, _start
 
     args = {"folder": it.folder, "sha": it.sha, "card": "", "room": 0, "label": "x", "at": HERE}
     talk: Talk = _start(it.target, "take", args, make_badge())
-    told = json.loads(talk.read(60))
+    answers = _Answers(talk)
+    assert answers.read(60) == {"begun": True}
+    told = answers.read(60)
     child = it.target.children[0]  # type: ignore[attr-defined]
     assert list_listeners(child.pid) == [told["port"]]
     child.stdin.close()

@@ -1,7 +1,7 @@
 """Runs on a host: takes a file in from what ``give.py`` says on another, under the path that it is told, or not at all.
 
-Argument: ``{"path", "label", "at"}``. It says ``{"from": 0}``, hears the line and the pieces that ``give.py`` says, and says
-``{"done": {"came"}}``, ``{"refused"}``, or ``{"lost": why}`` as ``take.py`` does.
+Argument: ``{"path", "label", "at"}``. It says ``{"begun": true}`` and ``{"from": 0}``, hears the line and the pieces that ``give.py``
+says, and says ``{"done": {"came"}}``, ``{"refused"}``, or ``{"lost": why}`` as ``take.py`` does.
 Until all of it is on the disk the file has another name, which nobody looks for and which is taken away when this ends too early.
 """
 
@@ -93,6 +93,7 @@ def land(args: dict[str, str], part: str) -> dict[str, Any]:
 
 
 def main(args: dict[str, str]) -> None:
+    say({"begun": True})
     say(land(args, os.path.join(os.path.dirname(args["path"]), f"work-{os.urandom(8).hex()}.part")))
 
 

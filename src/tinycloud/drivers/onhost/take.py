@@ -1,11 +1,11 @@
 """Runs on a host: takes an image in as ``image-SHA256`` from what ``give.py`` says on another, whole or not at all.
 
-Argument: ``{"folder", "sha", "card", "room", "label", "at"}``. It says ``{"waiting": true}`` while another brings the image,
-``{"from": N}`` when it wants to hear the file from N on, where an earlier try ended, with ``port`` where the other host may come to ``at``
-and say it itself (see ``meet.py``); ``{"again": true}`` when that try had left something wrong, which is gone now, and ``{"lost": why}``
-when the other host came and does not speak any more; at last ``{"done": {"came"}}`` or ``{"refused"}``. Of two that bring the same image
-the second waits for the first, and then there is nothing to do. ``card``, where there is one, is written after the image, filled with
-spaces to ``room`` bytes.
+Argument: ``{"folder", "sha", "card", "room", "label", "at"}``. It says ``{"begun": true}``; ``{"waiting": true}`` while another brings
+the image; ``{"from": N}`` when it wants to hear the file from N on, where an earlier try ended, with ``port`` where the other host may
+come to ``at`` and say it itself (see ``meet.py``); ``{"again": true}`` when that try had left something wrong, which is gone now, and
+``{"lost": why}`` when the other host came and does not speak any more; at last ``{"done": {"came"}}`` or ``{"refused"}``. Of two that
+bring the same image the second waits for the first, and then there is nothing to do. ``card``, where there is one, is written after the
+image, filled with spaces to ``room`` bytes.
 """
 
 from __future__ import annotations
@@ -203,6 +203,7 @@ def bring(fd: int, part: str, target: str, args: dict[str, Any]) -> int:
 
 
 def main(args: dict[str, Any]) -> None:
+    say({"begun": True})
     target = os.path.join(args["folder"], f"image-{args['sha']}")
     part = os.path.join(args["folder"], f"send-{args['sha']}.part")
     fd, came = claim(part), 0
