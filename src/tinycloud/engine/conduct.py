@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tinycloud.engine.execute import Executor, is_past_undo, undo
 from tinycloud.engine.journal import Journal
-from tinycloud.engine.lock import IMAGES, IMAGES_LOCK, hold_lock
+from tinycloud.engine.lock import use_images
 from tinycloud.engine.recover import restore_record
 from tinycloud.engine.who import make_who
 from tinycloud.errors import Failed, Interrupted, Lost, NotFound, TinycloudError, Unfinished, as_failed
@@ -56,7 +56,7 @@ class Conduct:
         run.tell("begin", text=run.plan.stack)
         executor = Executor(run, journal)
         try:
-            with hold_lock(self._parts.locks, IMAGES_LOCK, make_who(), shared=True, wait=60, label=IMAGES):
+            with use_images(self._parts.locks, make_who()) as executor.let_go_of_images:
                 executor.execute()
             journal.end("done")
         except (TinycloudError, KeyboardInterrupt) as err:

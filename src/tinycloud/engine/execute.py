@@ -45,6 +45,10 @@ class Executor:
     journal: Journal
     abandoned: bool = False
     """True after a second Ctrl-C: the person wants out, and undoing can wait."""
+    let_go_of_images: Callable[[], None] = lambda: None
+    """Called, now and then again, when all disks stand on their images: machines may take minutes to come, and others import some."""
+    _on_images: set[str] = field(default_factory=set)
+    """Steps that are still to use one."""
     _blocked: dict[str, int] = field(default_factory=dict)
     _followers: dict[str, list[Step]] = field(default_factory=dict)
     _results: queue.SimpleQueue[_Result | None] = field(default_factory=queue.SimpleQueue)
@@ -58,6 +62,8 @@ class Executor:
             for need in set(step.needs):
                 self._followers.setdefault(need, []).append(step)
         waits = sum(ACTIONS[step.kind].waits for step in steps)
+        self._on_images = {step.id for step in steps if "image" in step.args}
+        self._check_images()
         with (
             _ctrl_c_as(lambda: self._results.put(None)),
             ThreadPoolExecutor(_ACTORS, "act") as self._actors,
@@ -92,6 +98,8 @@ class Executor:
             running -= 1
             remaining -= 1
             if error is None:
+                self._on_images.discard(step.id)
+                self._check_images()
                 ready, later = _split(self._release(step))
                 last += later
             elif failure is None:
@@ -101,6 +109,10 @@ class Executor:
             raise failure
         if remaining:
             raise Failed("the plan's steps wait for each other", facts=[id for id, n in self._blocked.items() if n][:8])
+
+    def _check_images(self) -> None:
+        if not self._on_images:
+            self.let_go_of_images()
 
     def _next_result(self) -> _Result | None:
         while True:

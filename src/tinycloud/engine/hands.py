@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tinycloud.engine.inventory import read_machine
-from tinycloud.engine.lock import IMAGES, IMAGES_LOCK, hold_lock
+from tinycloud.engine.lock import hold_lock, use_images
 from tinycloud.engine.steps.plugged import PluggedDisk, list_disks
 from tinycloud.engine.steps.volume import pool_path
 from tinycloud.engine.who import make_who
@@ -72,7 +72,7 @@ def holding(parts: Parts, facts: world.Machine, what: str, *others: tuple[str, s
     with ExitStack() as held:
         for lock, label in sorted({(stack, stack), *others}):
             held.enter_context(hold_lock(parts.locks, lock, who, label=label))
-        held.enter_context(hold_lock(parts.locks, IMAGES_LOCK, make_who(), shared=True, wait=60, label=IMAGES))
+        held.enter_context(use_images(parts.locks, make_who()))
         if has_unfinished(parts.database, stack):
             raise Unfinished(f"{stack} has an unfinished execution", hint=f"tinycloud resume {stack}")
         yield look(parts, facts)

@@ -9,7 +9,7 @@ import fcntl
 import os
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from tinycloud.errors import Busy, TinycloudError
 from tinycloud.store.leases import Lease, Leases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 Locks = Path | Leases
 """Where the locks are that several programs share: a folder, or a server."""
@@ -28,6 +28,14 @@ IMAGES_LOCK = ".images"
 """Held, shared, while disks are made on images; alone by whoever imports or removes one."""
 
 IMAGES = "the image store"
+
+
+@contextmanager
+def use_images(locks: Locks, holder: str) -> Iterator[Callable[[], None]]:
+    """No image is removed or renamed while disks are made on it: until the end, or until what is given here is called."""
+    with ExitStack() as held:
+        held.enter_context(hold_lock(locks, IMAGES_LOCK, holder, shared=True, wait=60, label=IMAGES))
+        yield held.close
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinycloud.engine.events import Listener, ignore
 from tinycloud.engine.inventory import read_machines, read_world
-from tinycloud.engine.lock import IMAGES, IMAGES_LOCK, hold_lock
+from tinycloud.engine.lock import hold_lock, use_images
 from tinycloud.engine.move_tls import Wire, examine_wire
 from tinycloud.engine.refs import get_machine
 from tinycloud.engine.run import Run
@@ -174,8 +174,9 @@ class Mover:
         from tinycloud.engine.execute import Executor
 
         run.tell("begin", text=run.plan.stack)
-        with hold_lock(self._parts.locks, IMAGES_LOCK, make_who(), shared=True, wait=60, label=IMAGES):
-            Executor(run, journal).execute()
+        executor = Executor(run, journal)
+        with use_images(self._parts.locks, make_who()) as executor.let_go_of_images:
+            executor.execute()
         self._remember(run.plan)
         journal.end("done")
         run.tell("end")

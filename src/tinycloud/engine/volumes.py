@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tinycloud.drivers.qemu_img import QUICK_KEY, Node, QemuImg
 from tinycloud.engine.disks import find_disk, list_refs, make_ref, must_be_top, read_shelf, working_on
-from tinycloud.engine.lock import IMAGES, IMAGES_LOCK, hold_lock
+from tinycloud.engine.lock import hold_lock, use_images
 from tinycloud.engine.new_file import NewFile
 from tinycloud.engine.passphrase import ensure_passphrase, forget_passphrase, make_passphrase
 from tinycloud.engine.room import must_leave_reserve
@@ -128,7 +128,7 @@ class Volumes:
         self._ensure_pool()
         with (
             hold_lock(self._parts.locks, f".volume-{name}", make_who(), label=f"volume {name}"),
-            hold_lock(self._parts.locks, IMAGES_LOCK, make_who(), shared=True, wait=60, label=IMAGES),
+            use_images(self._parts.locks, make_who()),
         ):
             shelf = read_shelf(self._host)
             must_be_new(shelf, name)

@@ -69,8 +69,8 @@ class Bench:
             self.monkeypatch.setitem(ACTIONS, kind, action)
         self.parts = fake_parts(self.folder)
 
-    def add(self, id: str, *needs: str, do: Doing = lambda run: None, kind: str = "machine.act") -> None:
-        self.steps.append(Step(id, kind, "local", id, {"machine": f"shop/{id}"}, needs))
+    def add(self, id: str, *needs: str, do: Doing = lambda run: None, kind: str = "machine.act", **args: str) -> None:
+        self.steps.append(Step(id, kind, "local", id, {"machine": f"shop/{id}", **args}, needs))
         self.doings[id] = do
 
     def start(self) -> Executor:

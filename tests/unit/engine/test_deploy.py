@@ -8,6 +8,7 @@ import pytest
 
 from tests.builders import HELLO, fake_cloud, write_stack
 from tests.unit.engine.test_lock import hold_in_child, kill
+from tinycloud.engine.lock import IMAGES_LOCK, hold_lock
 from tinycloud.errors import Busy, Declined, NeedsReplace, NotFound, Stale
 from tinycloud.model.plan import Act, Plan
 
@@ -145,6 +146,22 @@ def test_a_second_down_takes_the_volumes_that_the_first_kept(cloud: Cloud, tmp_p
     cloud.down("hello")
     cloud.down("hello", volumes=True)
     assert list_things(cloud) == []
+
+
+def test_who_imports_an_image_waits_for_disks_and_not_for_machines(cloud: Cloud, stack: Path) -> None:
+    free: dict[str, bool] = {}
+
+    def hear(event: Event) -> None:
+        if (event.kind, event.action) in {("start", "disk.create"), ("start", "machine.ready")} and event.subject == "db-1":
+            try:
+                with hold_lock(cloud.parts.locks, IMAGES_LOCK, "import by you"):
+                    free[event.action] = True
+            except Busy:
+                free[event.action] = False
+
+    write_stack(stack.parent, HELLO.replace("count: 2", "count: 0"))
+    cloud.up(stack, listener=hear)
+    assert free == {"disk.create": False, "machine.ready": True}
 
 
 def test_the_listener_hears_from_the_beginning_to_the_end(cloud: Cloud, stack: Path) -> None:

@@ -68,6 +68,19 @@ def test_steps_that_do_not_need_each_other_run_at_the_same_time(bench: Bench) ->
     assert sorted(bench.ended) == ["one", "three", "two"]
 
 
+def test_images_are_let_go_when_all_disks_stand_on_them(bench: Bench) -> None:
+    free = threading.Event()
+    held: list[bool] = []
+    bench.add("disk", image="abc")
+    bench.add("other-disk", "disk", image="abc", do=lambda run: held.append(not free.is_set()))
+    bench.add("ready", "disk", kind="machine.wait", do=lambda run: free.wait(LIMIT) or fail(run))
+    executor = bench.start()
+    executor.let_go_of_images = free.set
+    executor.execute()
+    assert held == [True]
+    assert sorted(bench.ended) == ["disk", "other-disk", "ready"]
+
+
 def test_many_that_wait_leave_room_for_those_that_work(bench: Bench) -> None:
     worked = threading.Event()
     for n in range(20):
