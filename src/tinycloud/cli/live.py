@@ -80,6 +80,8 @@ class Rows:
 
     rows: dict[str, Row] = field(default_factory=dict)
     title: str = ""
+    note: str = ""
+    """What became of a Ctrl-C, until things are undone."""
     undoing: bool = False
 
     def feed(self, event: Event) -> None:
@@ -88,6 +90,8 @@ class Rows:
         if event.kind == "end":
             for row in self.rows.values():
                 row.state = "done" if row.state == "waiting" else row.state
+        if event.kind in ("stopping", "undoing"):
+            self.note = event.text
         if not event.subject:
             return
         row = self.rows.setdefault(event.subject, Row(event.subject, event.at))
@@ -200,9 +204,10 @@ class Live(Display):
         with self._lock:
             self._tick += 1
             rows = list(self._rows.rows.values())
+            note = self._rows.note
             out = Text(self._rows.title + "\n", no_wrap=True, overflow="ellipsis")
         width = max((len(row.subject) for row in rows), default=0)
-        most = max(4, self._console.size.height - 4)
+        most = max(4, self._console.size.height - 5)
         for row in self._pick(rows, most):
             sign, colour = _SIGNS[row.state]
             out.append(f"  {sign or _SPINNER[self._tick % len(_SPINNER)]} ", style=colour or "default")
@@ -212,6 +217,8 @@ class Live(Display):
             )
         if len(rows) > most:
             out.append(f"    … and {len(rows) - most} more\n", style="dim")
+        if note:
+            out.append(f"  {note}\n", style="yellow")
         return out
 
     def _pick(self, rows: list[Row], most: int) -> list[Row]:
@@ -237,8 +244,8 @@ class Lines(Display):
 
     def _say(self, event: Event) -> None:
         self._rows.feed(event)
-        if event.kind == "begin":
-            print(self._rows.title, flush=True)
+        if event.kind in ("begin", "stopping"):
+            print(self._rows.title if event.kind == "begin" else f"  {event.text}", flush=True)
         row = self._rows.rows.get(event.subject)
         if row is None or row.state not in ("done", "failed", "undone"):
             return

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import signal
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tinycloud.drivers.background import Crew
 from tinycloud.engine.steps import ACTIONS
 from tinycloud.errors import Failed, Interrupted, Lost, StepFailed, TinycloudError, Unreachable
 from tinycloud.model.plan import Step
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 
 _ACTORS = 8
 _WAITERS = 200
+_FAREWELL = 5.0
+"""Seconds that running steps have after a second Ctrl-C. A call that libvirt does not come back from cannot be interrupted: what is
+stuck then is left as a kill would leave it."""
 _GLANCE = 0.25
 """Python may miss, until its thread wakes, a signal that comes just before it goes to sleep: so it wakes, every so many seconds."""
 
@@ -37,8 +42,8 @@ class Executor:
     """Runs the steps of ``run.plan``.
 
     The calling thread only hands out work and collects results, so Ctrl-C reaches it at once: running steps finish, waits end,
-    nothing new starts, and Interrupted is raised. Steps that are final wait until nothing else is left to do: until then
-    everything can be undone.
+    nothing new starts, and Interrupted is raised. After a second Ctrl-C steps that do not finish are left alone. Steps that are final
+    wait until nothing else is left to do: until then everything can be undone.
     """
 
     run: Run
@@ -51,6 +56,11 @@ class Executor:
     """Steps that are still to use one."""
     _blocked: dict[str, int] = field(default_factory=dict)
     _followers: dict[str, list[Step]] = field(default_factory=dict)
+    _running: dict[str, Step] = field(default_factory=dict)
+    _asked: bool = False
+    """True after a first Ctrl-C."""
+    _until: float = math.inf
+    """When nobody waits for running steps any more."""
     _results: queue.SimpleQueue[_Result | None] = field(default_factory=queue.SimpleQueue)
     """What ended, and None for every Ctrl-C."""
 
@@ -66,8 +76,8 @@ class Executor:
         self._check_images()
         with (
             _ctrl_c_as(lambda: self._results.put(None)),
-            ThreadPoolExecutor(_ACTORS, "act") as self._actors,
-            ThreadPoolExecutor(max(1, min(waits, _WAITERS)), "wait") as self._waiters,
+            Crew("act", _ACTORS) as self._actors,
+            Crew("wait", max(1, min(waits, _WAITERS))) as self._waiters,
         ):
             try:
                 self._drive([step for step in steps if not step.needs])
@@ -76,26 +86,23 @@ class Executor:
                 raise
 
     def _drive(self, first: list[Step]) -> None:
-        running, remaining = 0, len(self._blocked)
+        remaining = len(self._blocked)
         failure: BaseException | None = None
         ready, last = _split(first)
-        while running or ((ready or last) and failure is None):
-            if not ready and not running:
+        while self._running or ((ready or last) and failure is None):
+            if not ready and not self._running:
                 ready, last = last, []
             if failure is None:
                 for steps in _gather(ready):
                     self._submit(steps)
-                running += len(ready)
             ready = []
             result = self._next_result()
             if result is None:
-                self.abandoned = isinstance(failure, Interrupted)
+                self._leave()
                 failure = failure or Interrupted("interrupted")
-                self.run.stop.set()
-                self.run.tell("stopping", text=f"finishing {running} running steps")
                 continue
             step, error = result
-            running -= 1
+            del self._running[step.id]
             remaining -= 1
             if error is None:
                 self._on_images.discard(step.id)
@@ -114,16 +121,30 @@ class Executor:
         if not self._on_images:
             self.let_go_of_images()
 
+    def _leave(self) -> None:
+        """Ctrl-C was pressed."""
+        count = "1 running step" if len(self._running) == 1 else f"{len(self._running)} running steps"
+        self.abandoned, self._asked = self._asked, True
+        self.run.stop.set()
+        if self.abandoned:
+            self._until = min(self._until, time.monotonic() + _FAREWELL)
+            self.run.tell("stopping", text=f"leaving: {_FAREWELL:.0f} s for {count} to end in")
+        else:
+            self.run.tell("stopping", text=f"finishing {count}; Ctrl-C again leaves without")
+
     def _next_result(self) -> _Result | None:
         while True:
             try:
                 return self._results.get(timeout=_GLANCE)
             except queue.Empty:
-                continue
+                if time.monotonic() > self._until:
+                    stuck = [f"left in the middle: {step.kind} {step.subject} on {step.host}" for step in self._running.values()]
+                    raise Interrupted("interrupted", facts=stuck) from None
 
     def _submit(self, steps: list[Step]) -> None:
+        self._running.update({step.id: step for step in steps})
         pool = self._waiters if ACTIONS[steps[0].kind].waits else self._actors
-        pool.submit(self._work, steps)
+        pool.submit(lambda: self._work(steps))
 
     def _release(self, step: Step) -> list[Step]:
         free = []

@@ -180,3 +180,19 @@ def test_a_machine_that_waits_for_others_is_not_shown_as_done() -> None:
     assert live._draw().plain.splitlines()[1].split() == ["web-1"]
     live.hear(Event("end", 9.0, "7f2a"))
     assert live._draw().plain.splitlines()[1].split() == ["✓", "web-1"]
+
+
+STOPPING = Event("stopping", 3.0, "7f2a", text="finishing 1 running step; Ctrl-C again leaves without")
+
+
+def test_a_person_who_presses_ctrl_c_is_answered_until_things_are_undone() -> None:
+    live = Live()
+    feed(live, BEGIN, Event("start", 1.0, "7f2a", "web-1:disk", "disk.create", "web-1"), STOPPING)
+    assert live._draw().plain.splitlines()[-1] == "  finishing 1 running step; Ctrl-C again leaves without"
+    live.hear(Event("undoing", 4.0, "7f2a", "web-1:disk", "disk.create", "web-1"))
+    assert live._draw().plain.splitlines()[-1].split()[1:] == ["web-1", "undoing"]
+
+
+def test_a_log_says_that_ctrl_c_was_pressed(capsys: pytest.CaptureFixture[str]) -> None:
+    feed(Lines(), BEGIN, STOPPING)
+    assert capsys.readouterr().out.splitlines()[1] == "  finishing 1 running step; Ctrl-C again leaves without"

@@ -174,7 +174,7 @@ def test_ctrl_c_lets_running_steps_finish_ends_waits_and_starts_nothing(bench: B
         executor.execute()
     assert bench.states == {"ready": "failed", "running": "done"}
     assert not executor.abandoned
-    assert [event.text for event in bench.events if event.kind == "stopping"] == ["finishing 2 running steps"]
+    assert [event.text for event in bench.events if event.kind == "stopping"] == ["finishing 2 running steps; Ctrl-C again leaves without"]
 
 
 @pytest.mark.usefixtures("_ctrl_c")
@@ -190,6 +190,35 @@ def test_ctrl_c_twice_is_remembered(bench: Bench) -> None:
         executor.execute()
     assert executor.abandoned
     assert bench.states == {"running": "done"}
+
+
+@pytest.mark.usefixtures("_ctrl_c")
+def test_a_step_that_is_stuck_is_left_after_ctrl_c_twice(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tinycloud.engine.execute._FAREWELL", 0.1)
+    stuck, ended = threading.Event(), threading.Event()
+
+    def get_stuck(run: Run) -> None:
+        stuck.set()
+        ended.wait()
+
+    def press_twice(run: Run) -> None:
+        stuck.wait(LIMIT)
+        press_ctrl_c(run)
+        wait_until(lambda: [event for event in bench.events if event.kind == "stopping"])
+        os.kill(os.getpid(), signal.SIGINT)
+
+    bench.add("stuck", do=get_stuck)
+    bench.add("failed", do=fail)
+    bench.add("pressing", do=press_twice)
+    try:
+        executor = bench.start()
+        with pytest.raises(Interrupted) as interrupted:
+            executor.execute()
+        assert interrupted.value.facts == ("left in the middle: machine.act stuck on local",)
+        assert executor.abandoned
+        assert bench.states["stuck"] == "intent"
+    finally:
+        ended.set()
 
 
 def test_steps_that_need_each_other_are_said_not_waited_for(bench: Bench) -> None:
