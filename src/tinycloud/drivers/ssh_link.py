@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _LONGEST: Final = 85
 """Of a socket's path: the kernel takes 107 characters, and ssh adds a name of its own while it makes one."""
 _KEEP: Final = 300  # seconds that a connection stays after its last use
-_SESSIONS: Final = 8
-"""How many sessions we have in one connection: sshd refuses more than 10 (MaxSessions), and others use the same one."""
+_SESSIONS: Final = 7
+"""How many sessions our commands have in one connection: sshd refuses more than 10 (MaxSessions), and libvirt has up to three of them."""
 _OWN: Final = 6
 """How many connections we have beside it when all its places are taken for long: sshd turns away more than 10 at once (MaxStartups)."""
 _PATIENCE: Final = 3.0

@@ -25,6 +25,7 @@ from tinycloud.drivers.libvirt.networks import Networks
 from tinycloud.drivers.libvirt.processor import find_common, list_models, read_processor
 from tinycloud.drivers.libvirt.secrets import Secrets
 from tinycloud.drivers.libvirt.sheets import Sheets
+from tinycloud.drivers.libvirt.streams import Lines
 from tinycloud.drivers.libvirt.volumes import Volumes, list_pools
 from tinycloud.drivers.onhost import run_script
 from tinycloud.drivers.records import HostIdentity, HostRecord, HostUsage
@@ -42,12 +43,15 @@ if TYPE_CHECKING:
 
 
 _LANES: Final = 16
+_STREAMS_NEAR: Final = 4
+_STREAMS_FAR: Final = 2
+"""Streams at a time: to another host each takes a session of the ssh connection, of which sshd allows ten."""
 
 
 class LibvirtHost:
     """A host with its domains, networks and volumes, and a shell on it.
 
-    One connection serves all threads: libvirt's protocol carries several calls at once.
+    One connection serves all threads: libvirt's protocol carries several calls at once. Streams have their own.
     """
 
     silence: Silence | None = None
@@ -73,6 +77,7 @@ class LibvirtHost:
         self._link = link
         self._lock = threading.Lock()
         self._open: Any = None
+        self._lines = Lines(self._connect, _STREAMS_NEAR if link is None else _STREAMS_FAR)
         self._failed: tuple[float, TinycloudError] | None = None
         """When a connection failed last, and how."""
         self._virsh: tuple[str, ...] = ("virsh", "-c", uri)
@@ -161,7 +166,7 @@ class LibvirtHost:
 
     def pool(self, name: str) -> Volumes:
         """A pool by the name that people give it; one that does not exist holds nothing."""
-        return Volumes(self._conn, make_pool_name(name), self.shell, self._lanes)
+        return Volumes(self._conn, make_pool_name(name), self.shell, self._lines, self._lanes)
 
     def list_pools(self) -> list[str]:
         return list_pools(self._conn)
@@ -222,6 +227,7 @@ class LibvirtHost:
         if self.silence is not None:
             return
         with self._lock:
+            self._lines.close()
             if self._open is not None:
                 self._open.close()
                 self._open = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,12 @@ from tinycloud.errors import Clash, LibvirtFailed
 from tinycloud.model.names import POOL, find_pool_name, image_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
     from tinycloud.drivers.host import Host
+    from tinycloud.drivers.libvirt.streams import Lines
     from tinycloud.drivers.shell import Shell
 
 _CHUNK = 256 * 1024
@@ -40,8 +41,10 @@ def list_pools(conn: Any) -> list[str]:
 class Volumes:
     """Volumes of the pool that libvirt calls ``pool``. A pool that does not exist holds nothing."""
 
-    def __init__(self, conn: Any, pool: str, shell: Shell, lanes: int = 1) -> None:
+    def __init__(self, conn: Any, pool: str, shell: Shell, lines: Lines, lanes: int = 1) -> None:
+        """``lines`` carry the bytes, ``lanes`` are the questions that are on their way at a time."""
         self._conn = conn
+        self._lines = lines
         self._lanes = lanes
         self._name = pool
         self._shell = shell
@@ -166,6 +169,12 @@ class Volumes:
     def _get(self, name: str) -> Any:
         with guarded(f"find volume {name}"):
             return self._get_pool().storageVolLookupByName(name)
+
+    @contextmanager
+    def _alone(self, name: str) -> Iterator[tuple[Any, Any]]:
+        """A connection for a stream, and the volume on it."""
+        with self._lines.take() as conn:
+            yield conn, conn.storagePoolLookupByName(self._name).storageVolLookupByName(name)
 
     def create(self, xml: str, name: str) -> None:
         with guarded(f"create volume {name}"):
@@ -310,16 +319,14 @@ class Volumes:
         """Fill a volume from a file; holes stay holes. ``on_bytes`` sees all of it in order."""
         from tinycloud.drivers.libvirt.streams import send_sparse
 
-        with guarded(f"write volume {name}"):
-            volume = self._get(name)
-            stream = self._conn.newStream(0)
+        with guarded(f"write volume {name}"), self._alone(name) as (conn, volume):
+            stream = conn.newStream(0)
             volume.upload(stream, 0, 0, 1)  # VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM
             send_sparse(stream, source, on_bytes)
 
     def upload_bytes(self, name: str, body: bytes) -> None:
-        with guarded(f"write volume {name}"):
-            volume = self._get(name)
-            stream = self._conn.newStream(0)
+        with guarded(f"write volume {name}"), self._alone(name) as (conn, volume):
+            stream = conn.newStream(0)
             volume.upload(stream, 0, len(body), 0)
             view = memoryview(body)
             while view:
@@ -330,9 +337,8 @@ class Volumes:
         """The bytes of a small volume; raises LibvirtFailed when it holds more than ``most``."""
         out: list[bytes] = []
         size = 0
-        with guarded(f"read volume {name}"):
-            volume = self._get(name)
-            stream = self._conn.newStream(0)
+        with guarded(f"read volume {name}"), self._alone(name) as (conn, volume):
+            stream = conn.newStream(0)
             volume.download(stream, 0, 0, 0)
             while chunk := stream.recv(_CHUNK):
                 out.append(chunk)
