@@ -58,6 +58,17 @@ def test_two_hosts_have_libvirt_and_ssh_of_their_own_and_reach_each_other() -> N
     assert own_state() == before
 
 
+def test_ctrl_c_is_for_the_command_inside_and_the_person_waits_for_its_end() -> None:
+    with a_lab("ctrl-c") as lab:
+        argv = [sys.executable, "-m", "tinycloud", "--lab", lab.name, "watch"]
+        child = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        with child:
+            assert child.stdout is not None
+            assert "Ctrl-C ends it" in child.stdout.readline()
+            os.killpg(child.pid, signal.SIGINT)
+            assert child.wait(60) == 0
+
+
 def test_labs_stand_side_by_side_and_go_alone() -> None:
     with a_lab("one") as one, a_lab("two") as two:
         run(one, "h1", "virsh", "net-create", _net("lan"))

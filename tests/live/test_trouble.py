@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,6 +70,34 @@ def test_a_machine_that_stops_at_once_is_not_waited_for(bench: Bench, tmp_path: 
     file = write(tmp_path, 'guest: {run: ["poweroff -f"]}\n    ready: {timeout: 200 s}')
     said = bench.run("up", file, "--yes", status=7, limit=100).err
     assert "bad/box-1 is stopped" in said
+
+
+@pytest.mark.usefixtures("tidy")
+def test_the_second_ctrl_c_leaves_a_libvirtd_that_does_not_answer(bench: Bench, tmp_path: Path) -> None:
+    file, libvirtd = write(tmp_path, ""), bench.call(["pidof", "libvirtd"]).out.strip()
+    child = bench.start("up", file, "--yes", "--json")
+    told: list[dict[str, Any]] = []
+
+    def hear() -> dict[str, Any]:
+        assert child.stdout is not None
+        told.append(json.loads(child.stdout.readline()))
+        return told[-1]
+
+    while hear().get("action") != "machine.define":
+        pass
+    bench.call(["kill", "-STOP", libvirtd])
+    try:
+        for times in (1, 2):
+            bench.call(["pkill", "-INT", "-f", f"tinycloud up {file}"])
+            while sum(line.get("kind") == "stopping" for line in told) < times:
+                hear()
+        rest = child.communicate(timeout=60)[0].splitlines()
+    finally:
+        bench.call(["kill", "-CONT", libvirtd])
+    failure = json.loads(rest[-1])
+    assert (child.returncode, failure["error"]) == (130, "interrupted")
+    assert failure["facts"][0].startswith("left in the middle: ")
+    bench.run("rollback", "bad")
 
 
 @pytest.mark.usefixtures("tidy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 _INSIDE = "TINYCLOUD_INSIDE"
@@ -16,7 +17,9 @@ def enter(where: str) -> None:
     become_root()
     from tinycloud.lab import get_lab
 
-    argv = get_lab(lab).get_host(host or "h1").make_argv([sys.executable, "-m", "tinycloud", *sys.argv[1:]])
+    words = ["env", "--default-signal=INT", sys.executable, "-m", "tinycloud", *sys.argv[1:]]
+    argv = get_lab(lab).get_host(host or "h1").make_argv(words)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # nsenter stays between a person and the command: Ctrl-C is for the command
     os.execvp(argv[0], argv)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tinycloud.drivers.background import Crew
+from tinycloud.engine.ask import be_silent
 from tinycloud.engine.steps import ACTIONS
 from tinycloud.errors import Failed, Interrupted, Lost, StepFailed, TinycloudError, Unreachable
 from tinycloud.model.plan import Step
@@ -138,8 +139,15 @@ class Executor:
                 return self._results.get(timeout=_GLANCE)
             except queue.Empty:
                 if time.monotonic() > self._until:
-                    stuck = [f"left in the middle: {step.kind} {step.subject} on {step.host}" for step in self._running.values()]
-                    raise Interrupted("interrupted", facts=stuck) from None
+                    raise self._give_up() from None
+
+    def _give_up(self) -> Interrupted:
+        """Hosts of steps that are stuck are not asked any more, and not taken leave of: that would get stuck as well."""
+        for name in {step.host for step in self._running.values()} & set(self.run.hosts):
+            be_silent(self.run.hosts[name], "it did not answer in time")
+        return Interrupted(
+            "interrupted", facts=[f"left in the middle: {step.kind} {step.subject} on {step.host}" for step in self._running.values()]
+        )
 
     def _submit(self, steps: list[Step]) -> None:
         self._running.update({step.id: step for step in steps})

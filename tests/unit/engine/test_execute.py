@@ -217,6 +217,7 @@ def test_a_step_that_is_stuck_is_left_after_ctrl_c_twice(bench: Bench, monkeypat
         assert interrupted.value.facts == ("left in the middle: machine.act stuck on local",)
         assert executor.abandoned
         assert bench.states["stuck"] == "intent"
+        assert executor.run.hosts["local"].silence is not None, "taking leave of it would get stuck as well"
     finally:
         ended.set()
 
