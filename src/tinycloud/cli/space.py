@@ -62,10 +62,9 @@ def watch(interval: float, looks: int, every: float, as_json: bool) -> None:
         else:
             print(f"{time.strftime('%H:%M:%S', time.localtime(seen.time))}  {seen.text}", flush=True)
 
-    with open_cloud() as cloud:
+    with open_cloud() as cloud, suppress(KeyboardInterrupt):
         print("watching; Ctrl-C ends it", file=sys.stderr, flush=True)
-        with suppress(KeyboardInterrupt):
-            cloud.space.watch(tell, interval, looks=looks, every=every)
+        cloud.space.watch(tell, interval, looks=looks, every=every)
 
 
 def say_woken(cloud: Cloud) -> None:
