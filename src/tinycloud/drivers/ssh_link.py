@@ -174,12 +174,7 @@ class SshLink:
         ensure_private(self._folder)
         path = self._path.with_suffix(f".{kind}")
         rest = shlex.join(words) if words else '"$@"'
-        text = f"#!/bin/sh\nexec {shlex.join(['ssh', *self.make_flags()])} {rest}\n"
-        if not path.exists() or path.read_text() != text:
-            draft = path.with_suffix(f".{kind}.{os.getpid()}.{threading.get_ident()}")
-            draft.write_text(text)
-            draft.chmod(0o700)
-            draft.replace(path)
+        write_program(path, f"#!/bin/sh\nexec {shlex.join(['ssh', *self.make_flags()])} {rest}\n")
         return path
 
     @contextmanager
@@ -207,6 +202,15 @@ class SshLink:
         """Close the shared connection, whoever uses it."""
         if self._answers():
             self._control("exit", [])
+
+
+def write_program(path: Path, text: str) -> None:
+    """A program of ours, whole at any moment: others may run it, or write the same, meanwhile."""
+    if not path.exists() or path.read_text() != text:
+        draft = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
+        draft.write_text(text)
+        draft.chmod(0o700)
+        draft.replace(path)
 
 
 def _escape(path: str) -> str:

@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.far import Far, far_away, far_shell
-from tinycloud.drivers.ssh_link import SshLink, ensure_private, make_control_folder
+from tinycloud.drivers.ssh_link import SshLink, ensure_private, make_control_folder, write_program
 from tinycloud.errors import Missing, Unreachable
 
 if TYPE_CHECKING:
@@ -160,3 +161,16 @@ def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir(mode=0o755)
     ensure_private(tmp_path / "open")
     assert stat.S_IMODE((tmp_path / "open").stat().st_mode) == 0o700
+
+
+def test_a_program_is_whole_while_others_write_the_same(tmp_path: Path) -> None:
+    program, text = tmp_path / "program", "#!/bin/sh\nexit 7\n"
+
+    def use() -> tuple[str, int]:
+        write_program(program, text)
+        return program.read_text(), stat.S_IMODE(program.stat().st_mode)
+
+    with ThreadPoolExecutor(4) as pool:
+        ends = [pool.submit(use) for _ in range(100)]
+    assert {end.result() for end in ends} == {(text, 0o700)}
+    assert os.listdir(tmp_path) == ["program"]

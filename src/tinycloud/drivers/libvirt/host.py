@@ -112,14 +112,15 @@ class LibvirtHost:
 
     def _connect_by_sudo(self, failure: TinycloudError) -> Any:
         """A user outside the libvirt group who may use sudo: let libvirt's own helper carry the protocol as root."""
+        from tinycloud.drivers.ssh_link import write_program
+
         try:
             self.shell.run(["true"], root=True)
         except Missing as err:
             failure.facts = (*failure.facts, *err.facts)
             raise failure from err
         helper = self._state / "libvirt-by-sudo"
-        helper.write_text(f"#!/bin/sh\nexec sudo -n {shlex.join(['virt-ssh-helper', 'qemu:///system'])}\n")
-        helper.chmod(0o700)
+        write_program(helper, f"#!/bin/sh\nexec sudo -n {shlex.join(['virt-ssh-helper', 'qemu:///system'])}\n")
         self._virsh = ("sudo", "-n", "virsh", "-c", self.uri)
         with guarded(f"connect to {self.uri} through sudo"):
             return load_libvirt().open(f"qemu+ext:///system?command={helper}")
